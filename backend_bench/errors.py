@@ -1,0 +1,49 @@
+"""Everything that can go wrong on our side. A bad kernel is never an exception: it is a `Status`.
+
+    BackendBenchError
+    ├── UsageError            the person asked for something that does not exist (exit 2)
+    │   └── MissingExtra      a part of the package is not installed
+    ├── JudgeError            our own fault while judging: status `error`, never a score of 0
+    │   ├── WorkerLost        a worker could not be had or did not answer before any candidate ran
+    │   └── DeviceUnavailable the device asked for is not there, or is broken
+    ├── ServiceError          the judge service could not be reached or refused
+    └── SandboxUnavailable    this machine cannot give the sandbox that was required
+"""
+
+from __future__ import annotations
+
+
+class BackendBenchError(Exception):
+    """Root of the package's own errors; its text says what happened and what to do."""
+
+
+class UsageError(BackendBenchError):
+    """The request makes no sense as it stands."""
+
+
+class MissingExtra(UsageError):
+    """A needed part of the package is not installed."""
+
+    def __init__(self, extra: str, because: str) -> None:
+        super().__init__(f'{because}: pip install "backend-bench[{extra}]"')
+        self.extra = extra
+
+
+class JudgeError(BackendBenchError):
+    """Judging failed through our own fault."""
+
+
+class WorkerLost(JudgeError):
+    """A worker died, or could not be started, before candidate code was involved."""
+
+
+class DeviceUnavailable(JudgeError):
+    """The device that was asked for cannot be used."""
+
+
+class ServiceError(BackendBenchError):
+    """The judge service did not do its part."""
+
+
+class SandboxUnavailable(BackendBenchError):
+    """The sandbox level that was required cannot be had on this machine."""

@@ -1,0 +1,73 @@
+"""What goes out: one kernel for one operator, and how it is to be judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from backend_bench.operator import Operator
+
+Device = Literal["cpu", "cuda"]
+Kind = Literal["candidate", "reference"]
+"""`reference` is ATen judged against itself; it carries no source and only `selfcheck` makes it."""
+Language = Literal["triton", "pytorch"]
+Only = Literal["correctness", "performance"]
+Profile = Literal["strict", "backendbench"]
+Sandbox = Literal["required", "best-effort", "off"]
+SuiteName = Literal["smoke", "opinfo", "torchbench", "facto"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteSpec:
+    """Which tests: everything that decides the list of cases."""
+
+    name: SuiteName = "smoke"
+    """The suite."""
+    device: Device = "cpu"
+    """Where tensors live."""
+    dtype: str | None = None
+    """Floating dtype that the suite draws in, such as `bfloat16`; None is the suite's own default."""
+    source: str | None = None
+    """Where the suite takes its data from; None is the suite's own default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of anything one submission may use."""
+
+    load_s: float = 60.0
+    """Wall time for importing the kernel file, in seconds."""
+    call_s: float = 10.0
+    """Wall time for one call once the operator has been called before, in seconds."""
+    first_call_s: float = 60.0
+    """Wall time for the first call of a case, compilation included, in seconds."""
+    total_s: float = 300.0
+    """Wall time for all of it, in seconds."""
+    memory_bytes: int = 8 << 30
+    """Host memory that a worker may map beyond what it started with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One kernel and the rules by which it is judged."""
+
+    op: Operator
+    """The operator that the kernel claims to be."""
+    source: str = ""
+    """The kernel file's text; empty for kind `reference`."""
+    language: Language | Literal["auto"] = "auto"
+    """Language that the kernel must be written in; `auto` reads it from the source."""
+    suite: SuiteSpec = SuiteSpec()
+    """The tests."""
+    profile: Profile = "strict"
+    """Rules of comparison and scoring."""
+    only: Only | None = None
+    """Restrict to one kind of cases."""
+    sandbox: Sandbox = "best-effort"
+    """What to do where the machine cannot give the whole sandbox."""
+    seed: int | None = None
+    """Fixes the draws, for reproducing a verdict; None draws a secret one."""
+    limits: Limits = Limits()
+    """Resource limits."""
+    kind: Kind = "candidate"
+    """Whether candidate code is judged, or ATen against itself."""
