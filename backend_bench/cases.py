@@ -1,0 +1,54 @@
+"""What a suite holds: the cases of an operator, as text for people and as arguments for a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from backend_bench.operator import Operator
+from backend_bench.submission import SuiteSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One set of arguments of an operator; tensors sit anywhere in the two trees."""
+
+    args: tuple[Any, ...]
+    """Positional arguments."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One operator of a suite, as the client sees it: names and shapes, no torch."""
+
+    op: str
+    """The operator, `add.Tensor`."""
+    correctness: tuple[str, ...] = ()
+    """Arguments of each correctness case, as text, in the suite's order."""
+    performance: tuple[str, ...] = ()
+    """Arguments of each performance case, as text, in the suite's order."""
+    reason: str = ""
+    """Why there are no cases, such as `random: its results cannot be compared`; else empty."""
+    schema: str = ""
+    """The operator's schema, `add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor`."""
+    doc: str = ""
+    """What the operator does, in a few plain sentences."""
+    tags: tuple[str, ...] = ()
+    """ATen's own tags, such as `pointwise` or `reduction`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteIndex:
+    """All operators of one suite, on one device, in one dtype."""
+
+    spec: SuiteSpec
+    """What was asked for, defaults filled in."""
+    source: str
+    """Where the cases come from, `torch 2.13.0 op_db` for instance."""
+    torch: str
+    """Version of torch that the index was made with."""
+    entries: Mapping[str, Entry]
+    """By operator name, sorted."""
