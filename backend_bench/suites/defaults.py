@@ -1,0 +1,50 @@
+"""What a suite means where the request leaves it open. Imports no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+from backend_bench.errors import UsageError
+from backend_bench.submission import Device, SuiteName, SuiteSpec
+from backend_bench.suites.arguments import DTYPES
+from backend_bench.suites.near_matches import did_you_mean
+
+BUILT_IN = ("smoke", "opinfo")
+"""Suites that can be opened today."""
+
+_FLOATING = ("bfloat16", "float16", "float32", "float64")
+"""Dtypes that a suite can draw in; integers and booleans come in where an operator takes nothing else."""
+
+
+def filled(spec: SuiteSpec) -> SuiteSpec:
+    """The spec with defaults in place; a UsageError with near matches where something is unknown."""
+    known = typing.get_args(SuiteName)
+    if spec.name not in known:
+        raise UsageError(
+            f"no suite is called {spec.name!r}{did_you_mean(spec.name, known)};"
+            f" the suites are {', '.join(known)}"
+        )
+    if spec.name not in BUILT_IN:
+        raise UsageError(
+            f"suite {spec.name} is not built in yet; use {' or '.join(BUILT_IN)}"
+        )
+    if spec.device not in typing.get_args(Device):
+        raise UsageError(f"no device is called {spec.device!r}; use cpu or cuda")
+    if spec.source is not None:
+        raise UsageError(
+            f"suite {spec.name} has its cases from torch itself and takes no source; leave --source out"
+        )
+    return dataclasses.replace(spec, dtype=_dtype(spec.dtype))
+
+
+def _dtype(name: str | None) -> str:
+    if name is None:
+        return "bfloat16"
+    full = DTYPES.get(name, name)
+    if full not in _FLOATING:
+        raise UsageError(
+            f"a suite cannot draw in dtype {name!r}{did_you_mean(name, _FLOATING)};"
+            f" use {', '.join(_FLOATING)}"
+        )
+    return full

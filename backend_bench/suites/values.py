@@ -1,0 +1,88 @@
+"""Fresh tensors for a case: signed, of several scales, in the layout that the text asks for.
+
+Which edge values a judge plants on top (infinities, NaN) is not decided here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+
+from backend_bench.cases import Call
+from backend_bench.suites.arguments import Arguments, TensorSpec
+from backend_bench.suites.calls import build, dtype_of
+
+SCALES = (1.0, 1.0, 1.0, 1.0, 0.01, 8.0, 0.3, 3.0)
+"""Factors of the normal draw, one picked for each element: half of unit scale, some so small and so large that
+a dropped term, a wrong branch or an overflow of exp shows; none so large that a half-precision sum overflows."""
+_INTEGER_LIMIT = 100
+"""Integers lie in [-100, 100]: they fit every integer dtype, and their products an int32."""
+
+
+def seed_of(*parts: object) -> int:
+    """A 63-bit seed for torch from anything: the same parts give the same seed on every machine."""
+    digest = hashlib.sha256("\0".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def draw_call(
+    arguments: Arguments, device: str, seed: int, limits: Mapping[int, int] | None = None
+) -> Call:
+    """A call with fresh values; `limits` holds, for the n-th tensor, the bound below which its indices lie."""
+    generator = torch.Generator(device=device).manual_seed(seed)
+    bounds = dict(limits or {})
+    count = 0
+
+    def tensor(spec: TensorSpec) -> torch.Tensor:
+        nonlocal count
+        bound = bounds.get(count)
+        count += 1
+        return draw_tensor(spec, generator, bound)
+
+    return build(arguments, tensor)
+
+
+def draw_tensor(
+    spec: TensorSpec, generator: torch.Generator, bound: int | None = None
+) -> torch.Tensor:
+    """One tensor on the generator's device; with `bound`, indices in [0, bound)."""
+    dtype = dtype_of(spec.dtype)
+    if spec.stride is None:
+        return _flat(spec.elements, dtype, generator, bound).reshape(spec.shape)
+    flat = _flat(_extent(spec.shape, spec.stride), dtype, generator, bound)
+    return flat.as_strided(spec.shape, spec.stride)
+
+
+def _extent(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
+    """Elements of storage between the first and the last one that the strides reach."""
+    if 0 in shape:
+        return 0
+    return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+
+
+def _flat(
+    count: int, dtype: torch.dtype, generator: torch.Generator, bound: int | None
+) -> torch.Tensor:
+    device = generator.device
+    if bound is not None:
+        return torch.randint(0, max(bound, 1), (count,), generator=generator, device=device).to(dtype)
+    if dtype is torch.bool:
+        return torch.randint(0, 2, (count,), generator=generator, device=device).to(dtype)
+    if not (dtype.is_floating_point or dtype.is_complex):
+        low = -_INTEGER_LIMIT if dtype.is_signed else 0
+        values = torch.randint(low, _INTEGER_LIMIT + 1, (count,), generator=generator, device=device)
+        return values.to(dtype)
+    return _floating(count, dtype, generator)
+
+
+def _floating(count: int, dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    device = generator.device
+    wide = torch.float64 if dtype in (torch.float64, torch.complex128) else torch.float32
+    if dtype.is_complex:
+        real = _floating(2 * count, wide, generator)
+        return torch.view_as_complex(real.reshape(count, 2)).to(dtype)
+    values = torch.randn(count, generator=generator, device=device, dtype=wide)
+    picks = torch.randint(0, len(SCALES), (count,), generator=generator, device=device)
+    return values.mul_(torch.tensor(SCALES, dtype=wide, device=device)[picks]).to(dtype)
