@@ -1,0 +1,1 @@
+"""What is said to the model and what it says back: prompt, reply, feedback. Text only; judges nothing."""

@@ -1,0 +1,284 @@
+"""`backend-bench eval`: the seed project's flags, put into the host's words and run by the host.
+
+    -b URL  -m MODEL  -k KEY_VAR  -T 0.7  -t 4096  -S '{"top_p": 0.9}'  -a '{"gpu": "local", …}'
+    -n 5 (-1 = all)   -r 4        -c 64   -d (no dashboard)             --max-retries 2
+
+Everything else goes to the host's own command line as it stands, `@ file.toml` and `--resume` included.
+Results are not pushed anywhere unless `--push` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from backend_bench import records
+from backend_bench.authors import author as authors
+from backend_bench.errors import BackendBenchError, UsageError
+from backend_bench.report import table
+
+ENV_ID = "backend-bench"
+NO_KEY = "EMPTY"
+"""`-k EMPTY`: the host reads a variable of that name, finds none, and sends no real key."""
+
+FLAGS = {
+    **{
+        name: f"--env.taskset.{name.replace('_', '-')}"
+        for name in (
+            "suite", "ops", "language", "source", "dtype", "profile", "prompt_template", "examples",
+            "system_prompt",
+        )
+    },
+    **{name: f"--env.taskset.task.{name.replace('_', '-')}" for name in ("gpu", "kernels_dir", "sandbox", "run")},
+    **{name: f"--env.{name.replace('_', '-')}" for name in ("num_turns", "feedback_loop")},
+}  # fmt: skip
+"""Arguments of the environment (`-a`), and the host's flag for each."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"eval: {message}")
+
+
+def translate(argv: Sequence[str]) -> list[str]:
+    """The host's command line for the seed's. Writes the text of a system prompt, where one is given.
+
+    Raises `UsageError` for an unknown environment argument or a value that makes no sense.
+    """
+    words = list(argv)
+    if words and not words[0].startswith(("-", "@")):
+        named = words.pop(0)
+        if named.replace("_", "-").rsplit("/", 1)[-1].split("@")[0] != ENV_ID:
+            raise UsageError(f"eval: {named!r} is not an environment of this package; it runs {ENV_ID}")
+    known, rest = _parser().parse_known_args(words)
+    if "--resume" in rest or any(word.startswith("@") for word in rest):
+        return [*_flags(known), *rest, *_unless_given("--push", "--no-push", rest)]
+    flags = _flags(known)
+    kernels = value_of(FLAGS["kernels_dir"], flags + rest) or str(records.KERNELS_DIR)
+    run = value_of(FLAGS["run"], flags + rest) or records.new_run_name()
+    environment = _environment(known.env_args, Path(kernels) / run)
+    new = [ENV_ID, *flags, *environment, *rest]
+    new += [] if value_of(FLAGS["run"], new) else [FLAGS["run"], run]
+    new += [] if value_of("--run.name", new) else ["--run.name", f"{ENV_ID}-{run}"]
+    return [*new, *_unless_given("--push", "--no-push", rest)]
+
+
+def run_eval(argv: Sequence[str]) -> int:
+    """Translate, run, and print what came out. Returns the exit code: 1 if every episode failed,
+    2 for wrong usage or a judge that cannot be had."""
+    try:
+        with _model(list(argv)) as words:
+            command = translate(words)
+            return _run(command)
+    except BackendBenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run left behind."""
+
+    episodes: int
+    """Episodes that ended."""
+    failed: int
+    """Those that ended in an error."""
+    errors: tuple[str, ...]
+    """The distinct errors, first line each."""
+
+
+def _run(command: list[str]) -> int:
+    from verifiers.v1.cli.eval.main import main  # seconds to import; `translate` does without
+
+    before = sys.argv
+    try:
+        main(command)
+    finally:
+        sys.argv = before
+    return _conclude(command)
+
+
+def _conclude(command: list[str]) -> int:
+    """Print the operators and where everything is; say whether anything succeeded."""
+    results = _results(command)
+    if results is None or not (results / "traces.jsonl").exists():
+        return 0
+    outcome = read_outcome(results / "traces.jsonl")
+    run = _kernels(command, results)
+    table.print_run(list(run.read()) if run else [], episodes=outcome.episodes, failed=outcome.failed)
+    for error in outcome.errors[:5]:
+        print(f"failed: {error}", file=sys.stderr)
+    if run is not None and run.path.exists():
+        print(f"kernels  {run.path}")
+    print(f"run      {results}")
+    return 1 if outcome.episodes and outcome.failed == outcome.episodes else 0
+
+
+def read_outcome(traces: Path) -> Outcome:
+    """Count the episodes of a run's traces.jsonl."""
+    episodes = [json.loads(line) for line in traces.read_text(encoding="utf-8").splitlines() if line.strip()]
+    bad = [episode for episode in episodes if not episode.get("ok")]
+    errors: dict[str, None] = {}
+    for episode in bad:
+        told = episode.get("errors") or [e for t in episode.get("traces", []) for e in t.get("errors") or []]
+        for error in told[-1:]:
+            errors[str(error.get("message", "")).split("\n", 1)[0][:300]] = None
+    return Outcome(len(episodes), len(bad), tuple(errors))
+
+
+def value_of(flag: str, words: Sequence[str]) -> str | None:
+    """The last value of `--flag value` or `--flag=value`, spelt with dashes or underscores."""
+    found = None
+    wanted = flag.replace("_", "-")
+    for at, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name.replace("_", "-") != wanted:
+            continue
+        if equals:
+            found = value
+        elif at + 1 < len(words):
+            found = words[at + 1]
+    return found
+
+
+def _parser() -> _Parser:
+    """The seed's flags. `-s` (save) is accepted and does nothing: results are always saved."""
+    parser = _Parser(prog="backend-bench eval", add_help=False, allow_abbrev=False)
+    add = parser.add_argument
+    add("-b", "--api-base-url", "--base-url")
+    add("-m", "--model")
+    add("-k", "--api-key-var")
+    add("-T", "--temperature", type=float)
+    add("-t", "--max-tokens", type=int)
+    add("-S", "--sampling-args", type=_object, default={})
+    add("-a", "--env-args", type=_object, default={})
+    add("-n", "--num-examples", type=int, default=-1)
+    add("-r", "--rollouts-per-example", type=int)
+    add("-c", "--max-concurrent", type=int)
+    add("-d", "--debug", action="store_true")
+    add("-s", "--save-results", action="store_true")
+    add("--max-retries", type=int)
+    return parser
+
+
+def _object(text: str) -> dict[str, Any]:
+    """An argument that is a JSON object."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a JSON object")
+    return value
+
+
+def _flags(known: argparse.Namespace) -> list[str]:
+    """The host's flags for everything but the environment's arguments."""
+    if known.num_examples == 0:
+        raise UsageError("eval: --num-examples 0 runs nothing; -1 means all")
+    flags = {
+        "--model": known.model,
+        "--client.base-url": known.api_base_url,
+        "--client.api-key-var": known.api_key_var,
+        "--sampling.temperature": known.temperature,
+        "--sampling.max-tokens": known.max_tokens,
+        "--num-rollouts": known.rollouts_per_example,
+        "--max-concurrent": known.max_concurrent,
+        "--select.limit": known.num_examples if known.num_examples > 0 else None,
+        "--env.retries.max-retries": known.max_retries,
+        **{f"--sampling.{name.replace('_', '-')}": value for name, value in known.sampling_args.items()},
+    }
+    words = [word for flag, value in flags.items() if value is not None for word in (flag, _text(value))]
+    return [*words, *(["--no-rich"] if known.debug else [])]
+
+
+def _environment(arguments: dict[str, Any], folder: Path) -> list[str]:
+    """The host's flags for `-a`; the text of a system prompt goes into the run's folder."""
+    words: list[str] = []
+    for name, value in arguments.items():
+        if name not in FLAGS:
+            near = difflib.get_close_matches(name, FLAGS, n=2)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(FLAGS))}"
+            raise UsageError(f"eval: -a has an unknown argument {name!r}; {hint}")
+        if value is None:
+            continue
+        if name == "system_prompt":
+            value = _system_prompt(str(value), folder)
+        words += [FLAGS[name], _text(value)]
+    return words
+
+
+def _system_prompt(text: str, folder: Path) -> Path:
+    """The file that holds the text; the text may itself be the path of a file."""
+    with contextlib.suppress(OSError):  # a long text is no path
+        if "\n" not in text and Path(text).is_file():
+            return Path(text)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "system_prompt.txt"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value) if isinstance(value, Path) else json.dumps(value)
+
+
+def _unless_given(flag: str, default: str, words: Sequence[str]) -> list[str]:
+    """`default`, unless the person decided."""
+    given = {flag, default} & {word.split("=", 1)[0] for word in words}
+    return [] if given else [default]
+
+
+@contextlib.contextmanager
+def _model(words: list[str]) -> Any:
+    """The command line with a built-in model served and pointed at, where one is asked for."""
+    known, _ = _parser().parse_known_args([word for word in words if word != ENV_ID])
+    if known.model is None or not known.model.startswith("builtin/"):
+        _note_key(known.api_key_var)
+        yield words
+        return
+    authors.Author.named(known.model)
+    if known.api_base_url:
+        raise UsageError(f"eval: -m {known.model} is served by this program; leave -b out")
+    from backend_bench.authors.server import serving  # a web server, only where it is needed
+
+    with serving(known.model) as url:
+        yield [*words, "-b", url, "-k", NO_KEY]
+
+
+def _note_key(variable: str | None) -> None:
+    """Say that a key's variable is empty: a local server needs none, another will refuse."""
+    if variable and variable != NO_KEY and not os.environ.get(variable):
+        print(f"note: {variable} is not set; no key is sent", file=sys.stderr)
+
+
+def _results(command: list[str]) -> Path | None:
+    """The folder that the host writes the run to; None where it cannot be told."""
+    for at, word in enumerate(command):
+        if word == "@" and at + 1 < len(command):
+            file = Path(command[at + 1])
+            parents = [folder for folder in file.parents if (folder / "traces.jsonl").exists()]
+            return parents[0] if parents else None
+    folder = value_of("--output-dir", command) or value_of("-o", command) or "outputs"
+    name = value_of("--run.dir", command) or value_of("--run.name", command)
+    return Path(folder) / name if name else None
+
+
+def _kernels(command: list[str], results: Path) -> records.Run | None:
+    """The folder of the run's kernels, as the host resolved it."""
+    try:
+        saved = json.loads((results / "configs" / "resolved" / "eval.json").read_text(encoding="utf-8"))
+        task = saved["env"]["taskset"]["task"]
+        return records.Run(Path(task["kernels_dir"]) / task["run"])
+    except (OSError, ValueError, KeyError, TypeError):
+        run = value_of(FLAGS["run"], command)
+        kernels = value_of(FLAGS["kernels_dir"], command) or str(records.KERNELS_DIR)
+        return records.Run(Path(kernels) / run) if run else None

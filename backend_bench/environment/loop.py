@@ -1,0 +1,82 @@
+"""The exchange: the model submits a kernel, the verdict comes back as feedback, until the turns are up.
+
+    feedback_loop      after each turn but the last                         ends early
+    until_max_turns    the verdict's feedback                               never
+    until_correct      the verdict's feedback                               when a verdict is `ok`
+    none               a plain request for another attempt, no feedback     never
+
+A turn without code costs a turn, in all of them, and the model is told that no code was found.
+Nothing of a rollout is kept on the environment: 64 at once cannot mix.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import verifiers.v1 as vf
+from pydantic import Field, field_validator
+
+from backend_bench.environment.taskset import BackendBenchTask, BackendBenchTaskset, known
+from backend_bench.executors import choose
+from backend_bench.records import Run
+
+FeedbackLoop = Literal["until_max_turns", "until_correct", "none"]
+
+ANOTHER = "Make another attempt. Send the whole file in one ```python block."
+"""What is said between turns where no feedback is given."""
+
+
+class BackendBenchEnvConfig(vf.SingleAgentEnvConfig):
+    # The host's default runtime is a rented sandbox; a chat needs none.
+    agent: vf.AgentConfig = vf.AgentConfig(runtime=vf.SubprocessConfig())
+    """The model under evaluation or training."""
+    num_turns: int = Field(1, ge=1)
+    """Kernels that the model may submit in one rollout."""
+    feedback_loop: FeedbackLoop = "until_max_turns"
+    """Feedback between turns: until_max_turns, until_correct (stop at a right kernel), none."""
+
+    @field_validator("feedback_loop", mode="before")
+    @classmethod
+    def _known_loop(cls, value: Any) -> Any:
+        return known(value, get_args(FeedbackLoop), "feedback_loop")
+
+
+class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):  # type: ignore[misc]  # as the host's own
+    """One model, one operator, a few turns."""
+
+    async def start(self) -> None:
+        """Write the run's arguments down before the first rollout."""
+        taskset = self.config.taskset
+        if isinstance(self.taskset, BackendBenchTaskset):
+            arguments = {
+                **taskset.model_dump(mode="json"),
+                "num_turns": self.config.num_turns,
+                "feedback_loop": self.config.feedback_loop,
+            }
+            Run(taskset.task.kernels_dir / taskset.task.run).describe(arguments)
+
+    async def stop(self) -> None:
+        """Let go of the place that judges."""
+        await choose.release()
+
+    async def run(self, task: BackendBenchTask, agents: vf.Agents) -> None:
+        """Play one rollout. A judge that fails raises, and the rollout is an error, not a zero."""
+        async with agents.agent.interaction(task) as chat:
+            segment = await chat.turn()
+            for turn in range(1, self.config.num_turns + 1):
+                if segment.terminated:
+                    return
+                result = await task.attempt(chat.trace, segment.last_reply)
+                if turn == self.config.num_turns or self._done(result):
+                    return
+                segment = await chat.turn(self._answer(result))
+
+    def _done(self, turn: dict[str, Any]) -> bool:
+        verdict = turn["verdict"] or {}
+        return self.config.feedback_loop == "until_correct" and verdict.get("status") == "ok"
+
+    def _answer(self, turn: dict[str, Any]) -> str:
+        """What the model reads next."""
+        if self.config.feedback_loop == "none" and turn["verdict"] is not None:
+            return ANOTHER
+        return str(turn["feedback"])

@@ -1,0 +1,311 @@
+"""The tasks: one operator of a suite each; a task knows how a reply is judged and what it earns.
+
+All state of a rollout is on its trace. Judging happens at the executor; nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import verifiers.v1 as vf
+from pydantic import Field, field_validator
+
+from backend_bench import records
+from backend_bench.cases import Entry, SuiteIndex
+from backend_bench.dialogue import feedback, prompt, reply
+from backend_bench.environment import scores
+from backend_bench.errors import JudgeError, UsageError
+from backend_bench.executors import choose
+from backend_bench.operator import Operator
+from backend_bench.submission import (
+    Device,
+    Language,
+    Profile,
+    Sandbox,
+    Submission,
+    SuiteName,
+    SuiteSpec,
+)
+from backend_bench.verdict import Status, Verdict
+
+logger = logging.getLogger(f"verifiers.v1.{__name__}")  # the host shows no other loggers
+
+
+class BackendBenchData(vf.TaskData):
+    """One operator, and which tests it has to pass."""
+
+    op: str
+    """The operator, `add.Tensor`."""
+    language: Language
+    """Language that the kernel must be written in."""
+    suite: SuiteName
+    """The suite."""
+    device: Device
+    """Where tensors live."""
+    dtype: str | None = None
+    """Floating dtype that the suite draws in; None is its default."""
+    source: str | None = None
+    """Where the suite takes its data from; None is its default."""
+    profile: Profile = "strict"
+    """Rules of comparison and scoring."""
+
+    @property
+    def key(self) -> str:
+        """Durable identity: the same task in every run."""
+        return f"backend-bench:{self.suite}:{self.op}:{self.language}"
+
+
+class BackendBenchTaskConfig(vf.TaskConfig):
+    gpu: str = "local"
+    """Where kernels are judged: `local` (this host's GPUs, or its CPU if it has none), `cpu`."""
+    kernels_dir: Path = records.KERNELS_DIR
+    """Folder that holds the kernels and verdicts of each run."""
+    sandbox: Sandbox = "best-effort"
+    """What to do where the host cannot give the whole sandbox: required, best-effort, off."""
+    run: str = Field(default_factory=records.new_run_name, pattern=r"^[\w.-]+$")
+    """Name of the run's folder below kernels_dir; a timestamp and a few random digits if unset."""
+
+    @field_validator("gpu")
+    @classmethod
+    def _known_place(cls, value: str) -> str:
+        try:
+            choose.check(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("sandbox", mode="before")
+    @classmethod
+    def _known_sandbox(cls, value: Any) -> Any:
+        return known(value, get_args(Sandbox), "sandbox")
+
+
+class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfig]):
+    """One operator: judges replies, and reads its reward off the turns on the trace."""
+
+    @property
+    def key(self) -> str:
+        return self.data.key
+
+    @property
+    def folder(self) -> records.Run:
+        """The run's folder."""
+        return records.Run(self.config.kernels_dir / self.config.run)
+
+    async def attempt(self, trace: vf.Trace, text: str) -> dict[str, Any]:
+        """Judge one reply; put the turn on the trace and on disk, and return it.
+
+        Raises `JudgeError` or `ServiceError` when the judge failed: the rollout fails with it,
+        may be tried again by the host (`--env.retries`), and is never scored.
+        """
+        turns = trace.info.setdefault("turns", [])
+        op = Operator.parse(self.data.op)
+        found = reply.read_reply(text, op.function)
+        verdict = None if found.code is None else await self.judge(op, found.code)
+        faulty = verdict is not None and verdict.status in (Status.ERROR, Status.NO_CASES)
+        turn = {
+            "turn": len(turns) + 1,
+            "code": found.code,
+            "verdict": None if verdict is None else records.verdict_json(verdict),
+            "feedback": _tell(verdict, found.note, turns),
+            "reward": None if faulty else scores.turn_reward(verdict),
+        }
+        await asyncio.to_thread(self._keep, trace.id, op, verdict, turn)
+        if verdict is not None and faulty:
+            raise JudgeError(f"no verdict on {op}, turn {turn['turn']}: {verdict.message or verdict.status}")
+        turns.append(turn)
+        return turn
+
+    async def judge(self, op: Operator, code: str) -> Verdict:
+        """Send one kernel to the place of `gpu`, and wait."""
+        data = self.data
+        submission = Submission(
+            op=op,
+            source=code,
+            language=data.language,
+            suite=SuiteSpec(name=data.suite, device=data.device, dtype=data.dtype, source=data.source),
+            profile=data.profile,
+            sandbox=self.config.sandbox,
+        )
+        return await choose.choose(self.config.gpu).submit(submission)
+
+    async def finalize(self, trace: vf.Trace, runtime: vf.Runtime) -> None:
+        """Judge the last reply where no loop has (`--env.id single-agent`, `best-of-n`)."""
+        trace.info.setdefault("kernels", str(self.folder.path / trace.id))
+        if not trace.info.get("turns") and trace.num_turns:
+            await self.attempt(trace, trace.last_reply)
+
+    @vf.reward
+    async def reward(self, trace: vf.Trace) -> float:
+        """The best turn's reward."""
+        return scores.metrics(trace.info.get("turns", []))["best_reward"]
+
+    @vf.metric
+    async def metrics(self, trace: vf.Trace) -> dict[str, float]:
+        """Everything else that is worth a number; see `scores.metrics`."""
+        return scores.metrics(trace.info.get("turns", []))
+
+    def _keep(self, rollout: str, op: Operator, verdict: Verdict | None, turn: dict[str, Any]) -> None:
+        run = self.folder
+        run.describe({"task": self.config.model_dump(mode="json"), "first": self.data.key})
+        run.write(
+            records.Turn(
+                op=op,
+                rollout=rollout,
+                turn=turn["turn"],
+                code=turn["code"],
+                verdict=verdict,
+                reward=turn["reward"],
+                feedback=turn["feedback"],
+            )
+        )
+
+
+def _tell(verdict: Verdict | None, note: str, turns: list[dict[str, Any]]) -> str:
+    """The feedback on a turn, given the earlier ones."""
+    if verdict is None:
+        return feedback.no_code(note)
+    best = scores.best_turn(turns)
+    earlier = None if best is None else feedback.Best(best["turn"], best["reward"])
+    return feedback.feedback(verdict, best=earlier, note=note)
+
+
+class BackendBenchConfig(vf.TasksetConfig):
+    suite: SuiteName = "torchbench"
+    """The suite of tests: smoke, opinfo, torchbench, facto."""
+    ops: list[str] = Field(default_factory=list)
+    """Only these operators (a list, or names with commas between); empty means all."""
+    language: Language = "triton"
+    """Language of the kernels: triton, or pytorch (for learning and for the CPU, not for training)."""
+    source: str | None = None
+    """Where the suite takes its data from; its own default if unset."""
+    dtype: str | None = None
+    """Floating dtype that the suite draws in, such as bfloat16; its own default if unset."""
+    profile: Profile = "strict"
+    """Rules of comparison and scoring: strict, or backendbench for comparison with that project."""
+    prompt_template: Path | None = None
+    """File that replaces the prompt's own template; see backend_bench/dialogue/prompt.py."""
+    examples: int = Field(prompt.EXAMPLES, ge=0)
+    """Cases whose arguments are shown in the prompt, at most."""
+    task: BackendBenchTaskConfig = Field(default_factory=BackendBenchTaskConfig)
+    """How kernels are judged and kept."""
+
+    @field_validator("ops", mode="before")
+    @classmethod
+    def _split_ops(cls, value: Any) -> Any:
+        return split_ops(value)
+
+    @field_validator("suite", "language", "profile", mode="before")
+    @classmethod
+    def _known_value(cls, value: Any, info: Any) -> Any:
+        choices = {"suite": SuiteName, "language": Language, "profile": Profile}[info.field_name]
+        return known(value, get_args(choices), info.field_name)
+
+
+class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
+    """The operators of one suite that have cases, or those that were asked for."""
+
+    def load(self) -> list[BackendBenchTask]:
+        """One task an operator.
+
+        Raises `UsageError` for an operator that the suite does not have, or has no cases for.
+        """
+        config = self.config
+        device = choose.device(config.task.gpu)
+        _announce(config, device)
+        spec = SuiteSpec(name=config.suite, device=device, dtype=config.dtype, source=config.source)
+        index = choose.read_index(config.task.gpu, spec)
+        template = None if config.prompt_template is None else prompt.read_template(config.prompt_template)
+        return [
+            BackendBenchTask(self._data(entry, device, template), config.task)
+            for entry in wanted(index, config.ops)
+        ]
+
+    def _data(self, entry: Entry, device: Device, template: str | None) -> BackendBenchData:
+        config = self.config
+        brief = prompt.Brief(
+            entry=entry,
+            language=config.language,
+            device=device,
+            profile=config.profile,
+            examples=config.examples,
+        )
+        data = BackendBenchData(
+            name=entry.op,
+            prompt=prompt.prompt(brief, template=template),
+            op=entry.op,
+            language=config.language,
+            suite=config.suite,
+            device=device,
+            dtype=config.dtype,
+            source=config.source,
+            profile=config.profile,
+        )
+        return data.model_copy(update={"id": data.key})
+
+
+def wanted(index: SuiteIndex, ops: list[str]) -> Iterator[Entry]:
+    """The entries that are asked for, in the order asked; all that have cases when none is named."""
+    if not ops:
+        yield from (entry for entry in index.entries.values() if entry.correctness or entry.performance)
+        return
+    for op in dict.fromkeys(str(Operator.parse(text)) for text in ops):
+        entry = index.entries.get(op)
+        if entry is None:
+            raise UsageError(f"suite {index.spec.name!r} has no operator {op!r}{_near(op, index)}")
+        if not entry.correctness and not entry.performance:
+            reason = entry.reason or "the suite gives no reason"
+            raise UsageError(f"suite {index.spec.name!r} has no cases for {op}: {reason}")
+        yield entry
+
+
+def split_ops(value: Any) -> Any:
+    """`ops` as a list: from a list, a JSON list, or names with commas between."""
+    if isinstance(value, str):
+        text = value.strip()
+        if text.startswith("["):
+            value = json.loads(text)
+        else:
+            value = text.split(",")
+    if isinstance(value, list):
+        parts = [part for item in value for part in (item.split(",") if isinstance(item, str) else [item])]
+        return [part.strip() if isinstance(part, str) else part for part in parts if part != ""]
+    return [] if value is None else value
+
+
+def known(value: Any, choices: tuple[str, ...], what: str) -> Any:
+    """The value, or a `ValueError` that names the nearest of the choices."""
+    if not isinstance(value, str) or value in choices:
+        return value
+    near = difflib.get_close_matches(value.lower(), choices, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else ""
+    raise ValueError(f"{what} {value!r} is not one of {', '.join(choices)}; {hint}".rstrip("; "))
+
+
+def _near(op: str, index: SuiteIndex) -> str:
+    """Names like the one that is missing: its other overloads first, then similar spellings."""
+    base = Operator.parse(op).base
+    names = [name for name in index.entries if Operator.parse(name).base == base]
+    names += difflib.get_close_matches(op, index.entries, n=4)
+    bases = {Operator.parse(name).base: name for name in index.entries}
+    names += [bases[name] for name in difflib.get_close_matches(base, bases, n=3)]
+    return f"; did you mean {', '.join(list(dict.fromkeys(names))[:5])}?" if names else ""
+
+
+def _announce(config: BackendBenchConfig, device: Device) -> None:
+    """Say once what a person may not expect."""
+    if config.task.gpu == "local" and device == "cpu" and ("cpu" not in _announced):
+        _announced.add("cpu")
+        logger.warning("this host has no GPU: kernels are judged on its CPU, and the records say so")
+    if config.language == "pytorch" and ("pytorch" not in _announced):
+        _announced.add("pytorch")
+        logger.warning("language=pytorch is for learning and for the CPU, not for training rewards")
+
+
+_announced: set[Literal["cpu", "pytorch"]] = set()

@@ -1,0 +1,179 @@
+"""Verdicts as tables on a terminal, and as plain text elsewhere. Reads and formats; never judges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from backend_bench.records import read_verdict
+from backend_bench.verdict import Status, Tally, Verdict
+
+_STYLE = {
+    Status.OK: "green",
+    Status.WRONG: "yellow",
+    Status.COMPILE_ERROR: "red",
+    Status.CRASHED: "red",
+    Status.TIMED_OUT: "magenta",
+    Status.CHEATED: "bold red",
+    Status.NO_CASES: "dim",
+    Status.ERROR: "bold white on red",
+}
+_PLAIN_WIDTH = 160
+"""Columns where no terminal says how wide it is."""
+
+
+def print_verdicts(verdicts: Sequence[Verdict], *, console: Console | None = None) -> None:
+    """One line a verdict, then the totals, then what a person must read: messages and evidence."""
+    (console or own_console()).print(verdict_table(verdicts))
+
+
+def print_run(
+    lines: Iterable[Mapping[str, Any]],
+    *,
+    episodes: int = 0,
+    failed: int = 0,
+    console: Console | None = None,
+) -> None:
+    """One line an operator of a run, the best turn over all its rollouts."""
+    (console or own_console()).print(run_table(lines, episodes=episodes, failed=failed))
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
+    """A table for `grade` and `selfcheck`."""
+    table = _table("operator", "status", "correctness", "performance", "speed-up", "reward", "time")
+    for verdict in verdicts:
+        table.add_row(
+            verdict.op,
+            status(verdict.status),
+            tally(verdict.correctness),
+            tally(verdict.performance),
+            speed(verdict),
+            number(verdict.reward),
+            f"{verdict.wall_s:.1f} s",
+        )
+    return Group(table, _totals(verdicts), *_remarks(verdicts))
+
+
+def run_table(lines: Iterable[Mapping[str, Any]], *, episodes: int = 0, failed: int = 0) -> RenderableType:
+    """A table for `eval` and `report`, from the lines of verdicts.jsonl."""
+    by_op: dict[str, list[Mapping[str, Any]]] = {}
+    for line in lines:
+        by_op.setdefault(str(line["op"]), []).append(line)
+    table = _table("operator", "status", "correctness", "performance", "speed-up", "reward", "best of")
+    best: list[Verdict] = []
+    for op, turns in sorted(by_op.items()):
+        top = max(turns, key=_rank)
+        rollouts = len({turn["rollout"] for turn in turns})
+        tries = f"{len(turns)} in {rollouts}" if rollouts > 1 else str(len(turns))
+        if top.get("verdict") is None:
+            table.add_row(op, Text("no code", "red"), "–", "–", "–", number(top.get("reward")), tries)
+            continue
+        verdict = read_verdict(top["verdict"])
+        best.append(verdict)
+        table.add_row(
+            op,
+            status(verdict.status),
+            tally(verdict.correctness),
+            tally(verdict.performance),
+            speed(verdict),
+            number(top.get("reward")),
+            tries,
+        )
+    parts: list[RenderableType] = [table] if by_op else []
+    rewards = [float(max(turns, key=_rank).get("reward") or 0.0) for turns in by_op.values()]
+    summary = []
+    if rewards:
+        right = sum(verdict.status is Status.OK for verdict in best)
+        mean = math.fsum(rewards) / len(rewards)
+        summary.append(f"{right} of {len(rewards)} operators right, mean reward of the best {mean:.3g}")
+    if episodes:
+        summary.append(f"{episodes} episodes" + (f", {failed} failed" if failed else ""))
+    parts.append(Text("; ".join(summary) or "nothing was judged", "bold"))
+    return Group(*parts, *_remarks(best))
+
+
+def status(value: Status) -> Text:
+    """A status in its colour."""
+    return Text(value.value.replace("_", " "), _STYLE[value])
+
+
+def tally(value: Tally) -> Text:
+    """`12/20`, green when full."""
+    if not value.total:
+        return Text("–", "dim")
+    return Text(f"{value.passed}/{value.total}", "green" if value.passed == value.total else "yellow")
+
+
+def speed(verdict: Verdict) -> Text:
+    """The performance score, and the median noise of its cases."""
+    if verdict.performance_score is None or not any(case.speedup for case in verdict.cases):
+        return Text("–", "dim")
+    noise = sorted(case.noise for case in verdict.cases if case.noise is not None)
+    band = f" ±{100 * noise[len(noise) // 2]:.0f}%" if noise else ""
+    score = verdict.performance_score
+    return Text(f"{score:.2f}×{band}", "green" if score >= 1 else "default")
+
+
+def number(value: float | None) -> Text:
+    """A score; a dash where there is none."""
+    return Text("–", "dim") if value is None else Text(f"{value:.3f}")
+
+
+def own_console() -> Console:
+    """Standard output: colours on a terminal, and enough width elsewhere that no line is folded."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for at, column in enumerate(columns):
+        table.add_column(column, justify="left" if at < 2 else "right", no_wrap=True)
+    return table
+
+
+def _totals(verdicts: Sequence[Verdict]) -> Text:
+    counts: dict[Status, int] = {}
+    for verdict in verdicts:
+        counts[verdict.status] = counts.get(verdict.status, 0) + 1
+    text = Text("nothing graded" if not verdicts else "", "bold")
+    for at, (value, count) in enumerate(sorted(counts.items())):
+        text.append(", " if at else "").append(f"{count} ").append_text(status(value))
+    scores = [verdict.reward for verdict in verdicts if verdict.reward is not None]
+    if scores:
+        text.append(f"; mean reward {math.fsum(scores) / len(scores):.3g}")
+    return text
+
+
+def _remarks(verdicts: Sequence[Verdict]) -> Iterable[Text]:
+    """Below the table: evidence in full, and the first failure of each operator."""
+    for verdict in verdicts:
+        for sign in verdict.evidence:
+            claimed = " (claimed by the worker)" if sign.claimed else ""
+            yield Text.assemble(
+                "\n", (f"{verdict.op}: {sign.rule}{claimed} ", "bold red"), (sign.detail, "default")
+            )
+        remark = _first_failure(verdict)
+        if remark:
+            yield Text.assemble("\n", (f"{verdict.op}: ", _STYLE[verdict.status]), remark)
+
+
+def _first_failure(verdict: Verdict) -> str:
+    if verdict.status is Status.OK:
+        return ""
+    if verdict.message:
+        return verdict.message.strip()[-1500:]
+    failed = next((case for case in verdict.cases if not case.passed and case.message), None)
+    return f"{failed.args}: {failed.message}" if failed else ""
+
+
+def _rank(line: Mapping[str, Any]) -> tuple[float, float]:
+    verdict = line.get("verdict") or {}
+    reward = line.get("reward")
+    return (-1.0 if reward is None else float(reward)), float(verdict.get("correctness_score") or 0.0)
