@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
 
 

@@ -1,0 +1,86 @@
+"""Signs of cheating that the judge can see, as evidence for a person.
+
+Only what the judge saw itself, or a claim that nobody makes about himself without reason, decides a
+verdict. Not covered yet: which GPU kernels ran, and operators called behind the recorder's back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from backend_bench.submission import Language
+from backend_bench.verdict import Evidence
+from backend_bench.wire import OperatorCall
+
+ALLOWED = frozenset(
+    # allocation and constant fill
+    "empty empty_like empty_strided empty_permuted new_empty new_empty_strided zeros zeros_like new_zeros "
+    "zero_ ones ones_like new_ones full full_like new_full fill_ fill arange scalar_tensor lift_fresh "
+    "lift_fresh_copy lift "
+    # views
+    "view _unsafe_view reshape _reshape_alias as_strided expand permute transpose t squeeze unsqueeze "
+    "select slice split split_with_sizes chunk unbind narrow unfold diagonal movedim flatten unflatten "
+    "alias detach view_as_real view_as_complex real imag _conj _neg_view resolve_conj resolve_neg "
+    "swapaxes broadcast_to expand_as view_as contiguous squeeze_ unsqueeze_ t_ transpose_ as_strided_ "
+    # copies and casts
+    "clone copy_ copy _to_copy to resize_ set_ pin_memory is_pinned record_stream "
+    # queries
+    "_local_scalar_dense item is_nonzero size stride numel dim is_contiguous storage_offset sym_size "
+    "sym_numel sym_stride result_type".split()
+)
+"""Operators that a kernel of a kernel language may call: they move or make memory and compute nothing."""
+
+
+def base_of(op: str) -> str:
+    """`add` for `add.Tensor`, `add_.Tensor` and `add.out`: the computation behind a name."""
+    return op.partition(".")[0].rstrip("_")
+
+
+def own_work(
+    op: str, language: Language, calls: Sequence[Sequence[OperatorCall]]
+) -> list[Evidence]:
+    """Evidence that the result is not the kernel's own work, from the recorded calls of some draws."""
+    if language == "pytorch":
+        return _passthrough(op, calls)
+    foreign = sorted(
+        {
+            call.op
+            for recorded in calls
+            for call in recorded
+            if base_of(call.op) == base_of(op)
+            or (call.op.partition(".")[0] not in ALLOWED)
+        }
+    )
+    if not foreign:
+        return []
+    return [
+        Evidence(
+            rule="foreign_operator",
+            detail=f"a {language} kernel must compute the result itself; it called " + ", ".join(foreign),
+            claimed=True,
+        )
+    ]
+
+
+def _passthrough(op: str, calls: Sequence[Sequence[OperatorCall]]) -> list[Evidence]:
+    """The operator under test, called on the kernel's own inputs, is what the kernel returned."""
+    passed_through = [
+        any(
+            base_of(call.op) == base_of(op) and call.inputs_only and call.returned
+            for call in recorded
+        )
+        for recorded in calls
+    ]
+    if not passed_through or not all(passed_through):
+        return []
+    return [
+        Evidence(
+            rule="passthrough",
+            detail=f"the kernel returned what {op} itself computed from the kernel's own inputs",
+            claimed=True,
+        )
+    ]
+
+FATAL = frozenset({"foreign_operator", "passthrough", "forged_frame"})
+"""Rules that make a verdict `cheated`. The others are for a person to weigh: what they found already
+counts against the candidate in the figures."""

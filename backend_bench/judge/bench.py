@@ -1,0 +1,178 @@
+"""The bench that one submission is judged on: its workers, its limits, its clock.
+
+Opens a candidate's worker or a twin's, restarts a crashed candidate a few times, and turns a case's
+draw into claims and private copies. Decides nothing about right or wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from backend_bench import wire
+from backend_bench.cases import Call
+from backend_bench.grading.checker import Observed, Output
+from backend_bench.judge.devices import Lease
+from backend_bench.judge.keeper import Crashed, Ended, Keeper, TimedOut
+from backend_bench.judge.nursery import Nursery, Wish
+from backend_bench.judge.stage import Meta
+from backend_bench.submission import Language, Limits, Submission
+
+RELAUNCHES = 2
+"""A crash costs its own case and not the others; a kernel that crashes everywhere is stopped."""
+
+
+class CompileFailed(Exception):
+    """The source did not load; the text is the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answered call."""
+
+    observed: Observed
+    claims: wire.Done
+    wall_us: float
+
+
+class Bench:
+    """Workers for one submission. Use it as a context manager; leaving it leaves no process."""
+
+    def __init__(
+        self, submission: Submission, language: Language, nursery: Nursery, lease: Lease
+    ) -> None:
+        self.lease = lease
+        self.limits: Limits = submission.limits
+        self.device = nursery.device
+        self.interpreted = language == "triton" and self.device.type == "cpu"
+        self._nursery = nursery
+        self._wish = Wish(
+            mode="interpreted" if self.interpreted and submission.kind == "candidate" else "native",
+            sandbox=submission.sandbox,
+            memory_bytes=submission.limits.memory_bytes,
+        )
+        self._load = _load_frame(submission, language)
+        self._reference = wire.Load("", "", "", reference=str(submission.op))
+        self._deadline = time.monotonic() + submission.limits.total_s
+        self._candidate: Keeper | None = None
+        self._twin: Keeper | None = None
+        self._relaunches = RELAUNCHES
+        self._seen: set[tuple[int, object]] = set()
+        self.sandbox: tuple[str, ...] = ()
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for keeper in (self._candidate, self._twin):
+            if keeper is not None:
+                keeper.close()
+
+    def candidate(self) -> Keeper:
+        """The candidate's worker, its source loaded. Raises `CompileFailed` or `Ended`."""
+        if self._candidate is not None and self._candidate.alive:
+            return self._candidate
+        if self._candidate is not None:
+            self._candidate.close()
+            if self._relaunches == 0:
+                raise Crashed("not run: the worker had died too often")
+            self._relaunches -= 1
+        keeper = self._candidate = self._nursery.take(self._wish)
+        assert keeper.sandbox is not None
+        self.sandbox = (*keeper.sandbox.holds, *(f"missing: {what}" for what in keeper.sandbox.missing))
+        with self.lease.shared():
+            error = keeper.load(self._load, limit_s=self._left(self.limits.load_s))
+        if error:
+            raise CompileFailed(error)
+        return keeper
+
+    def twin(self) -> Keeper:
+        """A worker that holds ATen's own operator and no candidate code."""
+        if self._twin is None or not self._twin.alive:
+            if self._twin is not None:
+                self._twin.close()
+            wish = Wish("native", self._wish.sandbox, self._wish.memory_bytes)
+            self._twin = self._nursery.take(wish)
+            self._twin.load(self._reference, limit_s=self.limits.load_s)
+        return self._twin
+
+    def call(
+        self, keeper: Keeper, case: object, call: Call, metas: tuple[Meta | None, ...],
+        *, record: bool = False,
+    ) -> Sample:  # fmt: skip
+        """Call once and take copies of everything. Raises `Ended`."""
+        staged = keeper.stage.lay_out(case, call, metas, record=record)
+        answer = keeper.call(staged, limit_s=self._limit(keeper, case))
+        observed = Observed(
+            outputs=_outputs(answer.claims, keeper.stage.outputs_after(staged)),
+            single=answer.claims.single,
+            inputs=keeper.stage.inputs_after(staged),
+        )
+        return Sample(observed, answer.claims, answer.wall_us)
+
+    def discard(self) -> None:
+        """Let go of the candidate's worker; the next call gets a new one, while there are any left."""
+        if self._candidate is not None:
+            self._candidate.alive = False
+
+    def give_up(self, error: Ended) -> bool:
+        """Whether the rest of the cases is not worth a new worker."""
+        return not isinstance(error, Crashed) or self._relaunches == 0
+
+    def _limit(self, keeper: Keeper, case: object) -> float:
+        """More time for the first call of a case in a worker: it may compile."""
+        key = (id(keeper), case)
+        first = key not in self._seen
+        self._seen.add(key)
+        return self._left(self.limits.first_call_s if first else self.limits.call_s)
+
+    def _left(self, limit_s: float) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimedOut(f"the submission used up its {self.limits.total_s:g} s")
+        return min(limit_s, left)
+
+
+def _load_frame(submission: Submission, language: Language) -> wire.Load:
+    if submission.kind == "reference":
+        return wire.Load("", "", "", reference=str(submission.op))
+    return wire.Load(submission.source, submission.op.function, language)
+
+
+def _outputs(
+    claims: wire.Done, copies: tuple[torch.Tensor | None, ...]
+) -> tuple[Output, ...]:
+    padded = (*copies, *(None,) * len(claims.outputs))
+    return tuple(
+        Output(
+            kind=claim.kind,
+            type_name=claim.type_name,
+            plain=claim.plain,
+            dtype=claim.dtype,
+            shape=claim.shape,
+            stride=claim.stride,
+            device=claim.device,
+            alias=claim.alias,
+            same=claim.same,
+            value=_value(claim, copy),
+        )
+        for claim, copy in zip(claims.outputs, padded, strict=False)
+    )
+
+
+def _value(claim: wire.OutputClaim, copy: torch.Tensor | None) -> object:
+    if claim.kind == "tensor":
+        return copy if claim.copied else None
+    if claim.kind == "scalar":
+        return wire.unpack(claim.scalar, _no_tensor, _no_name)
+    return None
+
+
+def _no_tensor(number: int) -> object:
+    raise wire.BadFrame(f"a scalar that refers to tensor {number}")
+
+
+def _no_name(kind: str, name: str) -> object:
+    raise wire.BadFrame(f"a scalar that is a {kind}")

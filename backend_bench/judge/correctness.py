@@ -1,0 +1,231 @@
+"""Phase one: is it right?
+
+Every case is drawn several times from a secret seed; all draws of all cases are called in shuffled
+order, the draws of a case at the same addresses. A case is as good as its worst draw.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from backend_bench import wire
+from backend_bench.cases import Call
+from backend_bench.grading import checker, inputs, oracle
+from backend_bench.judge.bench import Bench, CompileFailed
+from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
+from backend_bench.judge.stage import Meta
+from backend_bench.operator import Operator
+from backend_bench.submission import Profile
+from backend_bench.suites import Suite
+from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
+
+MIN_CALLS = 32
+"""At least so many calls an operator: one lucky or memorised answer must not decide."""
+RECORDED = 3
+"""Draws in which the kernel's own operator calls are recorded."""
+
+_LOST_CONTEXT = ("CUDA error", "illegal memory access", "device-side assert", "misaligned address")
+_OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
+_COMPILER = ("CompilationError", "CompileTimeAssertionFailure", "UnsupportedLanguageConstruct", "PTXASError")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One draw of one case, to be called."""
+
+    case: int
+    call: Call
+    purpose: str
+
+
+@dataclass(slots=True)
+class Phase:
+    """What phase one found."""
+
+    results: list[CaseResult] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    recorded: list[tuple[wire.OperatorCall, ...]] = field(default_factory=list)
+    compile_error: str = ""
+    ended: Ended | None = None
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has been seen of one case."""
+
+    args: str
+    status: CaseStatus = CaseStatus.NOT_RUN
+    message: str = ""
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+    judged: int = 0
+
+    def note(self, status: CaseStatus, message: str) -> None:
+        """Keep the first failure; a pass never hides it."""
+        if self.status in (CaseStatus.NOT_RUN, CaseStatus.PASSED):
+            self.status, self.message = status, message
+
+    def note_errors(self, finding: checker.Finding) -> None:
+        self.max_abs_error = larger(self.max_abs_error, finding.max_abs_error)
+        self.max_rel_error = larger(self.max_rel_error, finding.max_rel_error)
+
+    def result(self) -> CaseResult:
+        return CaseResult(
+            args=self.args,
+            kind=CaseKind.CORRECTNESS,
+            status=self.status,
+            message=self.message,
+            max_abs_error=self.max_abs_error,
+            max_rel_error=self.max_rel_error,
+        )
+
+
+def run(
+    bench: Bench, suite: Suite, op: Operator, texts: Sequence[str], *, seed: int, profile: Profile,
+    record: bool,
+) -> Phase:  # fmt: skip
+    """Call every draw of every case and check it."""
+    overload = resolve(op)
+    tallies = [_Tally(args=text) for text in texts]
+    attempts = draw_all(suite, op, overload, len(texts), seed=seed, profile=profile)
+    rng = random.Random(seed)
+    rng.shuffle(attempts)
+    recorded = set(rng.sample(range(len(attempts)), min(RECORDED, len(attempts)))) if record else set()
+    phase = Phase()
+    for number, attempt in enumerate(attempts):
+        if not _attempt(bench, overload, attempt, tallies[attempt.case], phase, profile, number in recorded):
+            break
+    _leave_out_unjudged(tallies, attempts, phase)
+    return phase
+
+
+def draw_all(
+    suite: Suite, op: Operator, overload: torch._ops.OpOverload, count: int, *, seed: int, profile: Profile
+) -> list[Attempt]:  # fmt: skip
+    """All draws of all cases: two fresh ones, one that differs from the first in a few elements only,
+    special values, another scale; more fresh ones where there are few cases."""
+    rng = random.Random(seed ^ 0x5EED)
+    attempts = list(_fresh(suite, op, rng, "base"))
+    if profile == "backendbench":
+        return attempts
+    first = list(attempts)
+    attempts += _fresh(suite, op, rng, "base")
+    for attempt in first:
+        for purpose, vary in (("nudged", inputs.nudged), ("edges", inputs.edges), ("scaled", inputs.scaled)):
+            varied = vary(overload, attempt.call, rng)
+            if varied is not None:
+                attempts.append(Attempt(attempt.case, varied, purpose))
+    while attempts and len(attempts) < MIN_CALLS:
+        attempts += _fresh(suite, op, rng, "base")
+    return attempts
+
+
+def _fresh(suite: Suite, op: Operator, rng: random.Random, purpose: str) -> Iterator[Attempt]:
+    seed = rng.getrandbits(48)
+    for case, call in enumerate(suite.draws(op, CaseKind.CORRECTNESS, seed)):
+        if call is not None:
+            yield Attempt(case, call, purpose)
+
+
+def _attempt(
+    bench: Bench, overload: torch._ops.OpOverload, attempt: Attempt, tally: _Tally, phase: Phase,
+    profile: Profile, record: bool,
+) -> bool:  # fmt: skip
+    """Judge one draw; False when the rest is not worth calling."""
+    expectation = expected(overload, attempt, profile)
+    if expectation is None:
+        return True
+    try:
+        keeper = bench.candidate()
+        with bench.lease.shared():
+            sample = bench.call(
+                keeper, attempt.case, attempt.call, output_metas(expectation), record=record
+            )
+    except CompileFailed as error:
+        phase.compile_error = str(error)
+        return False
+    except Ended as error:
+        tally.judged += 1
+        phase.ended = phase.ended or error
+        tally.note(status_of(error), str(error))
+        if isinstance(error, Forged):
+            phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
+        return not bench.give_up(error)
+    tally.judged += 1
+    if record:
+        phase.recorded.append(sample.claims.operators)
+    if sample.claims.error:
+        _note_exception(sample.claims, tally, phase, bench)
+        return True
+    finding = checker.check(expectation, sample.observed)
+    tally.note_errors(finding)
+    tally.note(CaseStatus.PASSED if finding.passed else CaseStatus.WRONG, finding.message)
+    return True
+
+
+def expected(
+    overload: torch._ops.OpOverload, attempt: Attempt, profile: Profile
+) -> oracle.Expectation | None:
+    """What a right kernel gives on this draw; None where nobody can say, and then it is not called."""
+    try:
+        expectation = oracle.expect(overload, attempt.call, profile=profile)
+    except oracle.Unjudgeable:
+        return None
+    if attempt.purpose in ("edges", "scaled") and not oracle.admissible(expectation):
+        return None
+    return expectation
+
+
+def output_metas(expectation: oracle.Expectation) -> tuple[Meta | None, ...]:
+    """Shape and dtype of each output that is a tensor."""
+    return tuple(
+        Meta(value.dtype, tuple(value.shape)) if isinstance(value, torch.Tensor) else None
+        for value in expectation.outputs
+    )
+
+
+def _note_exception(claims: wire.Done, tally: _Tally, phase: Phase, bench: Bench) -> None:
+    text = claims.error
+    if any(sign in text for sign in _LOST_CONTEXT):
+        # The worker's CUDA context is gone for good: whatever comes after would fail for this.
+        tally.note(CaseStatus.CRASHED, f"the kernel broke the CUDA context: {text}")
+        phase.ended = phase.ended or Crashed(text)
+        bench.discard()
+    elif claims.error_type in _OUT_OF_MEMORY or "can't allocate memory" in text:
+        tally.note(CaseStatus.CRASHED, f"the kernel ran out of memory: {text}")
+        phase.ended = phase.ended or Crashed(text)
+    else:
+        if claims.error_type in _COMPILER:
+            phase.compile_error = phase.compile_error or text
+        tally.note(CaseStatus.RAISED, f"the kernel raised {text}")
+
+
+def status_of(error: Ended) -> CaseStatus:
+    if isinstance(error, TimedOut):
+        return CaseStatus.TIMED_OUT
+    return CaseStatus.CHEATED if isinstance(error, Forged) else CaseStatus.CRASHED
+
+
+def _leave_out_unjudged(tallies: list[_Tally], attempts: list[Attempt], phase: Phase) -> None:
+    """A case of which no draw could be judged by anybody counts for nothing."""
+    stopped = phase.ended is not None or phase.compile_error
+    drawn = {attempt.case for attempt in attempts}
+    for case, tally in enumerate(tallies):
+        if tally.judged or (stopped and case in drawn):
+            if not tally.judged:
+                tally.message = tally.message or "not run: the worker was gone"
+            phase.results.append(tally.result())
+
+
+def larger(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else max(a, b)
+
+
+def resolve(op: Operator) -> torch._ops.OpOverload:
+    packet = getattr(torch.ops.aten, op.base)
+    overload: torch._ops.OpOverload = getattr(packet, op.overload)
+    return overload

@@ -1,0 +1,235 @@
+"""The judge: first right, then fast. One submission in, one verdict out.
+
+Trusted. Loads no candidate code, unpickles nothing from a worker, and looks only at private copies.
+Whatever goes wrong on its own side is a verdict `error`, never a score of 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from backend_bench.cases import Entry
+from backend_bench.errors import BackendBenchError, UsageError
+from backend_bench.grading import score
+from backend_bench.judge import audit, correctness, performance
+from backend_bench.judge.bench import Bench, CompileFailed
+from backend_bench.judge.devices import Lease, device_of
+from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
+from backend_bench.judge.nursery import Nursery
+from backend_bench.languages import language_of, mismatch
+from backend_bench.submission import Device, Language, Submission, SuiteSpec
+from backend_bench.suites import Suite, open_suite
+from backend_bench.verdict import CaseResult, CaseStatus, Evidence, Status, Tally, Verdict
+
+log = logging.getLogger(__name__)
+
+THREADS = 1
+"""Threads of ATen and of a candidate on a CPU: both sides the same, and stable beside other work."""
+
+
+class Judge:
+    """Judges on one device. Safe to call from several threads; use it as a context manager."""
+
+    def __init__(self, device: Device) -> None:
+        self.device: Device = device
+        self.lease = Lease()
+        self._nursery = Nursery(device_of(device), self.lease, threads=THREADS)
+        self._suites: dict[SuiteSpec, Suite] = {}
+        self._opening = threading.Lock()
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._nursery.close()
+
+    def suite(self, spec: SuiteSpec) -> Suite:
+        """The suite, opened once. Raises `UsageError`."""
+        with self._opening:
+            if spec not in self._suites:
+                self._suites[spec] = open_suite(spec)
+            return self._suites[spec]
+
+    def judge(self, submission: Submission) -> Verdict:
+        """The verdict. Raises `UsageError` for an operator or suite that does not exist."""
+        started = time.monotonic()
+        suite = self.suite(submission.suite)
+        entry = suite.index().entries.get(str(submission.op))
+        if entry is None:
+            raise UsageError(f"suite {suite.spec.name} has no operator {submission.op}")
+        protocol = _Protocol(submission)
+        try:
+            self._proceed(protocol, suite, entry)
+        except BackendBenchError as error:
+            log.exception("judging %s failed", submission.op)
+            protocol.fault = str(error)
+        except Exception as error:
+            log.exception("judging %s failed", submission.op)
+            protocol.fault = f"{type(error).__name__}: {error}"
+        return protocol.verdict(time.monotonic() - started)
+
+    def _proceed(self, protocol: _Protocol, suite: Suite, entry: Entry) -> None:
+        submission = protocol.submission
+        wants_correctness = submission.only != "performance" and entry.correctness
+        wants_performance = submission.only != "correctness" and entry.performance
+        if not wants_correctness and not wants_performance:
+            protocol.no_cases = entry.reason or "the suite has no cases of this kind for it"
+            return
+        protocol.compile_error = "" if submission.kind == "reference" else mismatch(submission)
+        if protocol.compile_error:
+            return
+        seed = submission.seed if submission.seed is not None else secrets.randbits(48)
+        with Bench(submission, protocol.language, self._nursery, self.lease) as bench:
+            if bench.interpreted and wants_performance:
+                protocol.notes.append("interpreted on a CPU: performance is not measured")
+                wants_performance = ()
+            timing = performance.Timing(
+                bench, suite, submission.op, entry.performance or (), seed=seed ^ 1,
+                profile=submission.profile,
+            )  # fmt: skip
+            if wants_performance:
+                with protocol.stage("reference"):
+                    timing.before()
+            try:
+                with protocol.stage("load"):
+                    bench.candidate()
+            except CompileFailed as error:
+                protocol.compile_error = str(error)
+            except Ended as error:
+                protocol.note_end(error)
+            protocol.sandbox = bench.sandbox
+            if protocol.compile_error or protocol.ended:
+                return
+            if wants_correctness:
+                with protocol.stage("correctness"):
+                    protocol.note_correctness(
+                        correctness.run(
+                            bench, suite, submission.op, entry.correctness, seed=seed,
+                            profile=submission.profile, record=protocol.is_recorded and not bench.interpreted,
+                        )
+                    )  # fmt: skip
+            if wants_performance and not protocol.compile_error:
+                with protocol.stage("performance"):
+                    protocol.note_performance(timing.run())
+
+
+@dataclass(slots=True)
+class _Protocol:
+    """What happened so far to one submission; becomes its verdict."""
+
+    submission: Submission
+    cases: list[CaseResult] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    stages_s: dict[str, float] = field(default_factory=dict)
+    sandbox: tuple[str, ...] = ()
+    compile_error: str = ""
+    no_cases: str = ""
+    fault: str = ""
+    ended: Ended | None = None
+
+    @property
+    def language(self) -> Language:
+        return language_of(self.submission)
+
+    @property
+    def is_recorded(self) -> bool:
+        return self.submission.kind == "candidate" and self.submission.profile == "strict"
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages_s[name] = round(time.monotonic() - started, 6)
+
+    def note_end(self, error: Ended) -> None:
+        self.ended = self.ended or error
+        if isinstance(error, Forged):
+            self.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
+
+    def note_correctness(self, phase: correctness.Phase) -> None:
+        self.cases += phase.results
+        self.evidence += phase.evidence
+        self.evidence += audit.own_work(str(self.submission.op), self.language, phase.recorded)
+        self.ended = self.ended or phase.ended
+        if phase.compile_error and not any(case.passed for case in phase.results):
+            self.compile_error = phase.compile_error
+
+    def note_performance(self, phase: performance.Phase) -> None:
+        self.cases += phase.results
+        self.evidence += phase.evidence
+        self.ended = self.ended or phase.ended
+
+    def verdict(self, wall_s: float) -> Verdict:
+        submission = self.submission
+        status, message = self._outcome()
+        scores = score.of(
+            self.cases,
+            status=status,
+            only=submission.only,
+            profile=submission.profile,
+        )
+        return Verdict(
+            op=str(submission.op),
+            language="aten" if submission.kind == "reference" else self.language,
+            status=status,
+            message=message,
+            correctness_score=scores.correctness_score,
+            performance_score=scores.performance_score,
+            reward=scores.reward,
+            correctness=_tally(self.cases, "correctness"),
+            performance=_tally(self.cases, "performance"),
+            cases=tuple(self.cases),
+            evidence=tuple(self.evidence),
+            wall_s=round(wall_s, 6),
+            stages_s=self.stages_s,
+            notes=tuple(self.notes),
+            sandbox=self.sandbox,
+            profile=submission.profile,
+            only=submission.only,
+            kind=submission.kind,
+            source_sha256=hashlib.sha256(submission.source.encode()).hexdigest(),
+            seed=submission.seed,
+        )
+
+    def _outcome(self) -> tuple[Status, str]:
+        if self.fault:
+            return Status.ERROR, self.fault
+        if self.no_cases:
+            return Status.NO_CASES, self.no_cases
+        fatal = [evidence for evidence in self.evidence if evidence.rule in audit.FATAL]
+        if fatal:
+            return Status.CHEATED, fatal[0].detail
+        if self.compile_error:
+            return Status.COMPILE_ERROR, self.compile_error
+        return self._worst()
+
+    def _worst(self) -> tuple[Status, str]:
+        if isinstance(self.ended, TimedOut):
+            return Status.TIMED_OUT, str(self.ended)
+        if isinstance(self.ended, Crashed):
+            return Status.CRASHED, str(self.ended)
+        if not self.cases:
+            return Status.NO_CASES, "no case of this operator could be judged"
+        failed = [case for case in self.cases if not case.passed]
+        for status, worst in ((CaseStatus.CHEATED, Status.CHEATED), (CaseStatus.CRASHED, Status.CRASHED)):
+            found = [case for case in failed if case.status is status]
+            if found:
+                return worst, found[0].message
+        if failed:
+            return Status.WRONG, f"{len(failed)} of {len(self.cases)} cases failed: {failed[0].message}"
+        return Status.OK, ""
+
+
+def _tally(cases: list[CaseResult], kind: str) -> Tally:
+    of_kind = [case for case in cases if case.kind == kind]
+    return Tally(passed=sum(case.passed for case in of_kind), total=len(of_kind))

@@ -1,0 +1,145 @@
+"""One worker, one life: launches it, gives it the source, passes calls, and sees it to its end.
+
+Knows the limits and how a life can end. What a worker says is handed on as a claim.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import NoReturn, TypeVar
+
+import torch
+
+from backend_bench import wire
+from backend_bench.errors import SandboxUnavailable, WorkerLost
+from backend_bench.judge.stage import Stage, Staged
+from backend_bench.judge.zygotes import Life
+
+Reply = TypeVar("Reply")
+
+READY_LIMIT_S = 60.0
+"""From fork to locked in; a CUDA context under load has been seen to take 2 s."""
+
+
+class Ended(Exception):
+    """The worker's life ended in the candidate's hands; the text says how."""
+
+
+class Crashed(Ended):
+    """The worker died."""
+
+
+class TimedOut(Ended):
+    """The worker did not answer in time and was killed."""
+
+
+class Forged(Ended):
+    """The worker sent what no worker sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A worker's claims about one call, and what the judge's own clock says."""
+
+    claims: wire.Done
+    wall_us: float
+    """From the request to the reply by the judge's clock."""
+
+
+class Keeper:
+    """Keeps one worker. Use it as a context manager; leaving it leaves no process."""
+
+    def __init__(self, life: Life, device: torch.device) -> None:
+        self._life = life
+        self.stage = Stage(device)
+        self.sandbox: wire.Ready | None = None
+        self.alive = True
+
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill the worker and unmap its memory."""
+        self.alive = False
+        self._life.kill()
+        self.stage.__exit__()
+
+    @property
+    def lives(self) -> bool:
+        """It has not died, as far as anybody knows."""
+        return self.alive and not self._life.gone.is_set()
+
+    def wait_ready(self) -> wire.Ready:
+        """Wait until it is locked in. Its failure before that is our fault: `WorkerLost`."""
+        try:
+            self.sandbox = self._life.channel.receive(wire.Ready, limit_s=READY_LIMIT_S)
+        except wire.ChannelTimeout as error:
+            raise WorkerLost(f"worker {self._life.pid} not ready in {READY_LIMIT_S:g} s") from error
+        except wire.ChannelClosed as error:
+            self._life.gone.wait(READY_LIMIT_S)
+            raise WorkerLost(
+                f"worker {self._life.pid} died before any candidate ({self._end()}); "
+                "the service's log has its last words"
+            ) from error
+        if self.sandbox.level == wire.REFUSED:
+            raise SandboxUnavailable("; ".join(self.sandbox.missing))
+        return self.sandbox
+
+    def load(self, load: wire.Load, *, limit_s: float) -> str:
+        """Load a source; the text of its error, or an empty one."""
+        self._send(load)
+        return self._receive(wire.Loaded, limit_s, "while its file was imported").error
+
+    def call(self, staged: Staged, *, limit_s: float) -> Answer:
+        """Call once. Raises `Ended` when the worker does not survive it."""
+        start = time.perf_counter_ns()
+        self._send(staged.frame, staged.fds)
+        claims = self._receive(wire.Done, limit_s, "in a call")
+        wall_us = (time.perf_counter_ns() - start) / 1e3
+        if claims.number != staged.frame.number:
+            self.alive = False
+            raise Forged("the worker answered a call that was not asked for")
+        return Answer(claims, wall_us)
+
+    def _send(self, frame: wire.Load | wire.Call, fds: tuple[int, ...] = ()) -> None:
+        try:
+            self._life.channel.send(frame, fds)
+        except wire.ChannelClosed as error:
+            self._died("before a request", error)
+        except wire.ChannelTimeout as error:
+            self.alive = False
+            raise TimedOut("the worker stopped reading requests: killed") from error
+
+    def _receive(self, kind: type[Reply], limit_s: float, when: str) -> Reply:
+        try:
+            return self._life.channel.receive(kind, limit_s=limit_s)
+        except wire.ChannelTimeout as error:
+            self.alive = False
+            raise TimedOut(f"no answer within {limit_s:g} s {when}: killed") from error
+        except wire.BadFrame as error:
+            self.alive = False
+            raise Forged(f"a frame that no worker sends {when}: {error}") from error
+        except wire.ChannelClosed as error:
+            self._died(when, error)
+
+    def _died(self, when: str, error: Exception) -> NoReturn:
+        self.alive = False
+        # It may have closed the channel and live on: then the end is ours to make.
+        self._life.gone.wait(1.0)
+        raise Crashed(f"the worker died {when}: {self._end()}") from error
+
+    def _end(self) -> str:
+        status = self._life.status
+        if status is None:
+            return "it closed its channel"
+        if status < 0:
+            return f"killed by {signal.Signals(-status).name}"
+        return f"exit code {status}"

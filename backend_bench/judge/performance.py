@@ -1,0 +1,272 @@
+"""Phase two: is it fast?
+
+The reference runs in a twin, a worker without candidate code: once before the candidate is loaded,
+then interleaved with it. Every timed call gets values that did not exist before it, and its output
+is checked. The worker's times are claims; the judge's own wall clock bounds them. Times are taken
+while nobody else uses the device.
+
+Not covered yet: blocks of several calls, a roofline floor, neighbours outside this service.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
+from backend_bench.grading import checker
+from backend_bench.grading.speedup import Ratio, ratio_of
+from backend_bench.judge import correctness
+from backend_bench.judge.bench import Bench, CompileFailed, Sample
+from backend_bench.judge.keeper import Ended, Keeper
+from backend_bench.judge.stage import Meta
+from backend_bench.operator import Operator
+from backend_bench.submission import Profile
+from backend_bench.suites import Suite
+from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
+
+WARM_UP = 3
+"""Calls of each side before sampling: compilation, caches, clocks coming up."""
+BASELINE = 9
+"""Samples of the reference before the candidate is loaded."""
+MIN_ROUNDS = 12
+"""Fewer pairs give no usable band."""
+MAX_ROUNDS = 100
+NOISE_GOAL = 0.01
+"""Half-width of the ratio's band at which sampling stops."""
+CASE_BUDGET_S = 1.0
+"""Wall time for the rounds of one case, after which the band is what it is."""
+SLOWED = 1.25
+"""An interleaved reference this much slower than the one before counts as slowed."""
+CLOCK_SLACK = 1.2
+"""A claim below the wall clock's figure by more than this, and by `CLOCK_SLACK_US`, is not believed."""
+CLOCK_SLACK_US = 50.0
+"""Hand-over between processes jitters by tens of microseconds."""
+
+
+@dataclass(slots=True)
+class Phase:
+    """What phase two found."""
+
+    results: list[CaseResult] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    ended: Ended | None = None
+
+
+@dataclass(slots=True)
+class _Times:
+    """Raw samples of one side of one case, in microseconds."""
+
+    claimed_us: list[float] = field(default_factory=list)
+    wall_us: list[float] = field(default_factory=list)
+
+    def add(self, sample: Sample) -> None:
+        self.claimed_us.append(sample.claims.elapsed_us)
+        self.wall_us.append(sample.wall_us)
+
+    @property
+    def overhead_us(self) -> float:
+        """What a call costs around the kernel: hand-over, copying the outputs."""
+        return statistics.median(
+            wall - claimed for wall, claimed in zip(self.wall_us, self.claimed_us, strict=True)
+        )
+
+
+class _Wrong(Exception):
+    """A timed call failed; carries the case's status and message."""
+
+    def __init__(self, status: CaseStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Timing:
+    """Times one operator's performance cases. `before` first, then load the candidate, then `run`."""
+
+    def __init__(
+        self, bench: Bench, suite: Suite, op: Operator, texts: Sequence[str], *, seed: int, profile: Profile
+    ) -> None:  # fmt: skip
+        self._bench, self._suite, self._op = bench, suite, op
+        self._texts = list(texts)
+        self._profile: Profile = profile
+        self._rng = random.Random(seed)
+        self._overload = correctness.resolve(op)
+        self._metas: dict[int, tuple[Meta | None, ...]] = {}
+        self._before_us: dict[int, float] = {}
+        self.phase = Phase()
+
+    def before(self) -> None:
+        """Time the reference while no candidate code runs anywhere near."""
+        for case in range(len(self._texts)):
+            self._metas[case] = self._describe(case)
+            times = _Times()
+            twin = self._bench.twin()
+            with self._bench.lease.alone():
+                for number in range(WARM_UP + BASELINE):
+                    sample = self._reference(twin, case, self._draw(case))
+                    if number >= WARM_UP:
+                        times.add(sample)
+            self._before_us[case] = statistics.median(times.claimed_us)
+
+    def run(self) -> Phase:
+        """Time every case against the twin."""
+        for case, text in enumerate(self._texts):
+            if self.phase.ended is not None and self._bench.give_up(self.phase.ended):
+                self._note(case, CaseStatus.NOT_RUN, "not run: the worker was gone")
+                continue
+            try:
+                self.phase.results.append(self._time(case, text))
+            except _Wrong as error:
+                self._note(case, error.status, str(error))
+            except CompileFailed as error:
+                self._note(case, CaseStatus.RAISED, str(error))
+            except Ended as error:
+                self.phase.ended = error
+                self._note(case, correctness.status_of(error), str(error))
+        return self.phase
+
+    def _note(self, case: int, status: CaseStatus, message: str) -> None:
+        self.phase.results.append(
+            CaseResult(
+                args=self._texts[case], kind=CaseKind.PERFORMANCE, status=status, message=message
+            )
+        )
+
+    def _time(self, case: int, text: str) -> CaseResult:
+        candidate, twin = self._bench.candidate(), self._bench.twin()
+        reference, measured = _Times(), _Times()
+        errors = _Errors()
+        with self._bench.lease.shared():
+            # The first call may compile for a minute; nobody should wait for that alone.
+            self._candidate(candidate, case, self._draw(case), errors)
+        with self._bench.lease.alone():
+            for _ in range(WARM_UP):
+                self._reference(twin, case, self._draw(case))
+                self._candidate(candidate, case, self._draw(case), errors)
+            started = time.monotonic()
+            while not self._enough(reference, measured, started):
+                self._round(case, twin, candidate, reference, measured, errors)
+        return self._result(case, text, reference, measured, errors)
+
+    def _round(
+        self, case: int, twin: Keeper, candidate: Keeper, reference: _Times, measured: _Times,
+        errors: _Errors,
+    ) -> None:  # fmt: skip
+        call = self._draw(case)
+        candidate_first = self._rng.random() < 0.5
+        if not candidate_first:
+            reference.add(self._reference(twin, case, call))
+        measured.add(self._candidate(candidate, case, call, errors))
+        if candidate_first:
+            reference.add(self._reference(twin, case, call))
+
+    @staticmethod
+    def _enough(reference: _Times, measured: _Times, started: float) -> bool:
+        rounds = len(measured.claimed_us)
+        if rounds < MIN_ROUNDS:
+            return False
+        if rounds >= MAX_ROUNDS or time.monotonic() - started > CASE_BUDGET_S:
+            return True
+        return ratio_of(reference.claimed_us, measured.claimed_us).noise <= NOISE_GOAL
+
+    def _result(
+        self, case: int, text: str, reference: _Times, measured: _Times, errors: _Errors
+    ) -> CaseResult:
+        ratio = ratio_of(reference.claimed_us, measured.claimed_us)
+        candidate_us = self._believed(case, ratio, reference, measured)
+        reference_us = self._unslowed(case, ratio)
+        return CaseResult(
+            args=text,
+            kind=CaseKind.PERFORMANCE,
+            status=CaseStatus.PASSED,
+            max_abs_error=errors.max_abs_error,
+            max_rel_error=errors.max_rel_error,
+            reference_us=reference_us,
+            candidate_us=candidate_us,
+            speedup=reference_us / candidate_us,
+            noise=ratio.noise,
+        )
+
+    def _believed(self, case: int, ratio: Ratio, reference: _Times, measured: _Times) -> float:
+        """The candidate's time: its claim, unless the judge's wall clock contradicts it."""
+        overhead_us = reference.overhead_us
+        wall_us = statistics.median(measured.wall_us) - overhead_us
+        if wall_us <= ratio.candidate_us * CLOCK_SLACK + CLOCK_SLACK_US:
+            return ratio.candidate_us
+        self.phase.evidence.append(
+            Evidence(
+                rule="clock_mismatch",
+                detail=f"{self._texts[case]}: the worker claims {ratio.candidate_us:.1f} us a call, "
+                f"the judge's clock says {wall_us:.1f} us beyond the reference's overhead; "
+                "the judge's figure counts",
+            )
+        )
+        return wall_us
+
+    def _unslowed(self, case: int, ratio: Ratio) -> float:
+        """The reference's time: interleaved, unless it ran faster before the candidate came."""
+        before_us = self._before_us[case]
+        if ratio.reference_us <= before_us * SLOWED:
+            return ratio.reference_us
+        self.phase.evidence.append(
+            Evidence(
+                rule="slowed_reference",
+                detail=f"{self._texts[case]}: the reference took {before_us:.1f} us before the "
+                f"candidate was loaded and {ratio.reference_us:.1f} us beside it; the earlier counts",
+            )
+        )
+        return before_us
+
+    def _draw(self, case: int) -> Call:
+        return self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._rng.getrandbits(48))
+
+    def _describe(self, case: int) -> tuple[Meta | None, ...]:
+        attempt = correctness.Attempt(case, self._draw(case), "base")
+        expectation = correctness.expected(self._overload, attempt, self._profile)
+        if expectation is None:
+            raise JudgeError(f"performance case {self._texts[case]} of {self._op} cannot be judged")
+        return correctness.output_metas(expectation)
+
+    def _reference(self, twin: Keeper, case: int, call: Call) -> Sample:
+        try:
+            sample = self._bench.call(twin, ("timed", case), call, self._metas[case])
+        except Ended as error:
+            raise JudgeError(f"the reference did not survive {self._texts[case]}: {error}") from error
+        if sample.claims.error:
+            raise JudgeError(f"the reference failed on {self._texts[case]}: {sample.claims.error}")
+        return sample
+
+    def _candidate(self, keeper: Keeper, case: int, call: Call, errors: _Errors) -> Sample:
+        """One timed call, its output checked; raises `_Wrong`."""
+        sample = self._bench.call(keeper, ("timed", case), call, self._metas[case])
+        if sample.claims.error:
+            raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
+        if not 0 < sample.claims.elapsed_us < float("inf"):
+            raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
+        attempt = correctness.Attempt(case, call, "base")
+        expectation = correctness.expected(self._overload, attempt, self._profile)
+        if expectation is not None:
+            finding = checker.check(expectation, sample.observed)
+            errors.note(finding)
+            if not finding.passed:
+                raise _Wrong(CaseStatus.WRONG, f"in a timed call: {finding.message}")
+        return sample
+
+
+@dataclass(slots=True)
+class _Errors:
+    """Largest errors over the timed calls of a case."""
+
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+
+    def note(self, finding: checker.Finding) -> None:
+        self.max_abs_error = correctness.larger(self.max_abs_error, finding.max_abs_error)
+        self.max_rel_error = correctness.larger(self.max_rel_error, finding.max_rel_error)
+
+

@@ -1,0 +1,210 @@
+"""Lays the arguments of a call out in shared memory, and takes private copies back.
+
+One stage per worker. Nothing but inputs and poisoned outputs ever lies in its buffers. A case keeps
+its places, so that later draws of it arrive at the same addresses.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+from backend_bench import wire
+from backend_bench.buffers import SharedBuffer, create
+from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
+
+CHUNK_BYTES = 16 << 20
+"""Size of a shared buffer that holds the small tensors of many cases."""
+ALIGNMENT = 256
+"""As strict as cudaMalloc, so that vector loads find what they would find elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Shape and dtype of an output, known before the call."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A stretch of a shared buffer."""
+
+    buffer: int
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A call that lies ready for a worker."""
+
+    frame: wire.Call
+    fds: tuple[int, ...]
+    places: tuple[Place, ...]
+    """Of the storages, in the order of `storage_of`."""
+    storage_of: tuple[int, ...]
+    """For each input tensor, the number of its storage."""
+
+
+class Stage:
+    """The shared buffers of one worker. Use it as a context manager."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._buffers: list[SharedBuffer] = []
+        self._announced = 0
+        self._used = 0
+        self._places: dict[Hashable, Place] = {}
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for buffer in self._buffers:
+            buffer.close()
+        self._buffers.clear()
+
+    def lay_out(
+        self, case: Hashable, call: Call, outputs: tuple[Meta | None, ...], *, record: bool = False
+    ) -> Staged:
+        """Copy the inputs into their places and poison the places of the outputs."""
+        tensors = leaves(call)
+        storages: dict[int, int] = {}
+        places: list[Place] = []
+        for tensor in tensors:
+            key = _storage_key(tensor)
+            if key not in storages:
+                storages[key] = len(places)
+                place = self._place((case, "in", len(places)), tensor.untyped_storage().nbytes())
+                self._bytes(place).copy_(_storage_bytes(tensor))
+                places.append(place)
+        storage_of = tuple(storages[_storage_key(tensor)] for tensor in tensors)
+        specs = tuple(
+            _spec(tensor, places[number])
+            for tensor, number in zip(tensors, storage_of, strict=True)
+        )
+        slots = tuple(self._slot(case, number, meta) for number, meta in enumerate(outputs))
+        self._poison(slots)
+        frame = wire.Call(
+            number=secrets.randbits(62),
+            args=wire.pack(call.args, _numbering(tensors)),
+            kwargs=wire.pack(call.kwargs, _numbering(tensors)),
+            tensors=specs,
+            outputs=slots,
+            buffers=tuple(
+                wire.NewBuffer(number, self._buffers[number].nbytes)
+                for number in range(self._announced, len(self._buffers))
+            ),
+            record=record,
+        )
+        fds = tuple(buffer.fd for buffer in self._buffers[self._announced :])
+        if len(fds) > wire.MAX_FDS:
+            raise JudgeError(f"one call needs {len(fds)} shared buffers; at most {wire.MAX_FDS}")
+        self._announced = len(self._buffers)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return Staged(frame, fds, tuple(places), storage_of)
+
+    def inputs_after(self, staged: Staged) -> tuple[torch.Tensor, ...]:
+        """Private copies of the input tensors as the call left them."""
+        copies = [self._bytes(place).clone() for place in staged.places]
+        return tuple(
+            _rebuild(copies[number], spec)
+            for number, spec in zip(staged.storage_of, staged.frame.tensors, strict=True)
+        )
+
+    def outputs_after(self, staged: Staged) -> tuple[torch.Tensor | None, ...]:
+        """Private copies of the places of the outputs."""
+        return tuple(
+            None if slot is None else _rebuild(self._slot_bytes(slot).clone(), slot)
+            for slot in staged.frame.outputs
+        )
+
+    def _slot(self, case: Hashable, number: int, meta: Meta | None) -> wire.TensorSpec | None:
+        if meta is None:
+            return None
+        like = torch.empty(meta.shape, dtype=meta.dtype, device="meta")
+        nbytes = like.numel() * like.element_size()
+        return _spec(like, self._place((case, "out", number), nbytes), nbytes)
+
+    def _poison(self, slots: tuple[wire.TensorSpec | None, ...]) -> None:
+        for slot in slots:
+            if slot is not None and slot.nbytes:
+                # Fresh each time: what an earlier call left, or a guess, must not pass for a result.
+                self._slot_bytes(slot).random_(0, 256)
+
+    def _slot_bytes(self, slot: wire.TensorSpec) -> torch.Tensor:
+        return self._bytes(Place(slot.buffer, slot.offset, slot.nbytes))
+
+    def _bytes(self, place: Place) -> torch.Tensor:
+        return self._buffers[place.buffer].stretch(place.offset, place.nbytes)
+
+    def _place(self, key: Hashable, nbytes: int) -> Place:
+        known = self._places.get(key)
+        if known is None or self._room(known) < nbytes:
+            known = self._places[key] = self._reserve(nbytes)
+        return Place(known.buffer, known.offset, nbytes)
+
+    @staticmethod
+    def _room(place: Place) -> int:
+        return -(-max(place.nbytes, 1) // ALIGNMENT) * ALIGNMENT
+
+    def _reserve(self, nbytes: int) -> Place:
+        if not self._buffers or self._used + nbytes > self._buffers[-1].nbytes:
+            self._buffers.append(create(max(CHUNK_BYTES, nbytes), self.device))
+            self._used = 0
+        place = Place(len(self._buffers) - 1, self._used, nbytes)
+        self._used += self._room(place)
+        return place
+
+
+def leaves(call: Call) -> list[torch.Tensor]:
+    """The tensors of a call: those of args in order, then those of kwargs by name."""
+    trees = (call.args, [call.kwargs[name] for name in sorted(call.kwargs)])
+    return [leaf for leaf in tree_leaves(trees) if isinstance(leaf, torch.Tensor)]
+
+
+def _numbering(tensors: list[torch.Tensor]) -> Any:
+    numbers = {id(tensor): number for number, tensor in enumerate(tensors)}
+    return lambda value: numbers.get(id(value))
+
+
+def _storage_key(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _storage_bytes(tensor: torch.Tensor) -> torch.Tensor:
+    storage = tensor.untyped_storage()
+    return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(
+        storage, 0, (storage.nbytes(),), (1,)
+    )
+
+
+def _spec(tensor: torch.Tensor, place: Place, nbytes: int | None = None) -> wire.TensorSpec:
+    return wire.TensorSpec(
+        buffer=place.buffer,
+        offset=place.offset,
+        nbytes=place.nbytes if nbytes is None else nbytes,
+        dtype=str(tensor.dtype).removeprefix("torch."),
+        shape=tuple(tensor.shape),
+        stride=tuple(tensor.stride()),
+        start=tensor.storage_offset(),
+        conj=tensor.is_conj(),
+        neg=tensor.is_neg(),
+    )
+
+
+def _rebuild(flat: torch.Tensor, spec: wire.TensorSpec) -> torch.Tensor:
+    dtype: torch.dtype = getattr(torch, spec.dtype)
+    typed = flat[: len(flat) - len(flat) % dtype.itemsize].view(dtype)
+    tensor = typed.as_strided(spec.shape, spec.stride, spec.start)
+    tensor = torch._conj(tensor) if spec.conj else tensor
+    return torch._neg_view(tensor) if spec.neg else tensor

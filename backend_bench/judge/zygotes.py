@@ -1,0 +1,167 @@
+"""Warm parents of workers, seen from the judge: started by name, never imported.
+
+One zygote for each way of running. It is told to fork; it tells who died. Nothing else is said.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any, Literal
+
+from backend_bench import wire
+from backend_bench.errors import WorkerLost
+
+Mode = Literal["native", "interpreted"]
+
+START_LIMIT_S = 120.0
+"""A cold import of torch from a slow disk has been seen to take most of a minute."""
+EXIT_LIMIT_S = 20.0
+"""A killed process that holds a CUDA context has been seen to take seconds to go."""
+
+_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "TZ")
+"""The environment of a worker is an allow-list: what is not here is not there."""
+
+
+def worker_environment() -> dict[str, str]:
+    """The zygote's whole environment; every worker inherits it."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return kept | {
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # One thread, or the fork is unsound: OpenBLAS and OpenMP start theirs at import otherwise.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+        "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+        "CUDA_MODULE_LOADING": "LAZY",
+    }
+
+
+@dataclasses.dataclass(slots=True)
+class Life:
+    """One worker's process, as the zygote tells it."""
+
+    number: int
+    channel: wire.Channel
+    pid: int = 0
+    status: int | None = None
+    """Negative for a signal, else the exit code; None while it lives."""
+    spawned: threading.Event = dataclasses.field(default_factory=threading.Event)
+    gone: threading.Event = dataclasses.field(default_factory=threading.Event)
+
+    def kill(self) -> None:
+        """Kill it, with everything that it started, and wait until it is gone."""
+        if not self.gone.is_set() and self.pid:
+            for send in (os.kill, os.killpg):
+                try:
+                    send(self.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+        self.channel.close()
+        if self.pid and not self.gone.wait(EXIT_LIMIT_S):
+            raise WorkerLost(f"worker {self.pid} did not die within {EXIT_LIMIT_S:g} s of SIGKILL")
+
+
+class Zygote:
+    """One warm parent. Use it as a context manager."""
+
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
+        self._control, theirs = wire.Channel.pair()
+        self._process = _start(theirs, mode)
+        self._numbers = itertools.count(1)
+        self._lives: dict[int, Life] = {}
+        self._lock = threading.Lock()
+        self._alive = True
+        try:
+            self._control.receive(wire.Ready, limit_s=START_LIMIT_S)
+        except (wire.ChannelClosed, wire.ChannelTimeout) as error:
+            self.close()
+            raise WorkerLost(f"the {mode} zygote did not start; its own words are above") from error
+        self._listener = threading.Thread(target=self._listen, name=f"zygote-{mode}", daemon=True)
+        self._listener.start()
+
+    def __enter__(self) -> Zygote:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill every worker and the zygote itself."""
+        self._alive = False
+        with self._lock:
+            lives = list(self._lives.values())
+        for life in lives:
+            life.kill()
+        self._control.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def alive(self) -> bool:
+        return self._alive and self._process.poll() is None
+
+    def spawn(self, *, level: str, memory_bytes: int, device: str, threads: int) -> Life:
+        """Fork a worker. Raises `WorkerLost` if the zygote is gone."""
+        ours, theirs = wire.Channel.pair()
+        life = Life(next(self._numbers), ours)
+        with self._lock, theirs:
+            self._lives[life.number] = life
+            request = wire.Spawn(life.number, level, memory_bytes, device, threads)
+            try:
+                self._control.send(request, [theirs.fileno()])
+            except (wire.ChannelClosed, wire.ChannelTimeout) as error:
+                raise WorkerLost(f"the {self.mode} zygote is gone") from error
+        if not life.spawned.wait(EXIT_LIMIT_S):
+            raise WorkerLost(f"the {self.mode} zygote did not fork within {EXIT_LIMIT_S:g} s")
+        return life
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                told = self._control.receive(wire.Spawned | wire.Exited, limit_s=None)  # type: ignore[arg-type]
+                self._note(told)
+        except (wire.ChannelClosed, wire.BadFrame):
+            self._alive = False
+            with self._lock:
+                lives = list(self._lives.values())
+            for life in lives:
+                # Workers die with their parent (PDEATHSIG); their status is lost with it.
+                life.status = life.status if life.status is not None else -signal.SIGKILL
+                life.spawned.set()
+                life.gone.set()
+
+    def _note(self, told: Any) -> None:
+        with self._lock:
+            life = self._lives[told.number]
+            if isinstance(told, wire.Exited):
+                del self._lives[told.number]
+        if isinstance(told, wire.Spawned):
+            life.pid = told.pid
+            life.spawned.set()
+        else:
+            life.status = told.status
+            life.gone.set()
+
+
+def _start(theirs: socket.socket, mode: Mode) -> subprocess.Popen[bytes]:
+    with theirs:
+        return subprocess.Popen(
+            [sys.executable, "-m", "backend_bench.worker.zygote", str(theirs.fileno()), mode],
+            env=worker_environment(),
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )

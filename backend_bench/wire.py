@@ -1,0 +1,321 @@
+"""Frames between the judge and a worker: length-prefixed JSON over a socket pair, never pickle.
+
+What a worker sends is a claim: every frame is parsed against its type with a size limit, and what
+does not fit is a `BadFrame`, which the judge treats as the candidate's doing. Descriptors travel
+from the judge to the worker only. Knows nothing about torch: tensors are described, not carried.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+MAX_REQUEST_BYTES = 16 << 20
+"""A request carries one kernel source or one call's description; far below this."""
+MAX_REPLY_BYTES = 1 << 20
+"""A reply carries claims about a few dozen outputs, or an error text cut to `MAX_TEXT`."""
+MAX_TEXT = 20_000
+"""Characters of an exception's text that a worker may send."""
+MAX_FDS = 64
+"""Descriptors in one frame."""
+
+REFUSED = "refused"
+"""Level that a worker reports when the sandbox that was required cannot be had."""
+
+_HEADER = struct.Struct(">I")
+T = TypeVar("T")
+
+
+class ChannelClosed(Exception):
+    """The other side hung up."""
+
+
+class ChannelTimeout(Exception):
+    """No complete frame arrived in time."""
+
+
+class BadFrame(Exception):
+    """The other side sent something that is not the expected frame."""
+
+
+class TensorSpec(msgspec.Struct, frozen=True):
+    """A tensor inside a shared buffer."""
+
+    buffer: int
+    """Number of the shared buffer."""
+    offset: int
+    """First byte of the tensor's storage in the buffer."""
+    nbytes: int
+    """Bytes of the storage."""
+    dtype: str
+    """Such as `float32`."""
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    start: int
+    """Storage offset, in elements."""
+    conj: bool = False
+    """The tensor is a lazy conjugate."""
+    neg: bool = False
+    """The tensor is a lazy negation."""
+
+
+class NewBuffer(msgspec.Struct, frozen=True):
+    """A shared buffer that the worker has not seen; its descriptor comes with the frame."""
+
+    number: int
+    nbytes: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """Worker: locked in, nothing loaded yet."""
+
+    level: str
+    holds: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """Judge: load this source; an empty one with `reference` set means ATen itself."""
+
+    source: str
+    function: str
+    language: str
+    reference: str = ""
+    """`add.Tensor`: call ATen's own operator; a twin is loaded so."""
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """Worker: the source is loaded, or why not."""
+
+    error: str = ""
+
+
+class Call(msgspec.Struct, frozen=True, tag=True):
+    """Judge: call the kernel once on these arguments."""
+
+    number: int
+    """Drawn at random, so that a reply cannot be sent ahead."""
+    args: Any
+    kwargs: Any
+    tensors: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec | None, ...]
+    """Where the outputs go; None for an output that is not a tensor."""
+    buffers: tuple[NewBuffer, ...] = ()
+    record: bool = False
+    """Record the ATen operators that the kernel calls."""
+
+
+class OutputClaim(msgspec.Struct, frozen=True):
+    """What one output is, says the worker."""
+
+    kind: str
+    """`tensor`, `scalar`, `none` or `other`."""
+    type_name: str
+    plain: bool = False
+    """A plain torch.Tensor and not a subclass."""
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    device: str = ""
+    alias: int | None = None
+    """Input tensor whose storage it shares."""
+    same: int | None = None
+    """Input tensor that it is."""
+    scalar: Any = None
+    """A packed scalar."""
+    copied: bool = False
+    """Its values were copied to the place asked for."""
+
+
+class OperatorCall(msgspec.Struct, frozen=True):
+    """One ATen operator that the kernel called."""
+
+    op: str
+    inputs_only: bool
+    """All its tensor arguments are the kernel's own inputs, unchanged."""
+    returned: bool
+    """One of its results is what the kernel returned."""
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """Worker: the call has returned, or raised."""
+
+    number: int
+    error: str = ""
+    """Text of the exception."""
+    error_type: str = ""
+    single: bool = True
+    outputs: tuple[OutputClaim, ...] = ()
+    elapsed_us: float = 0.0
+    """Time of the call by the worker's own clock; a claim."""
+    operators: tuple[OperatorCall, ...] = ()
+
+
+class Spawn(msgspec.Struct, frozen=True, tag=True):
+    """Judge to zygote: fork a worker; its end of the channel comes with the frame."""
+
+    number: int
+    level: str
+    """Sandbox level: `required`, `best-effort` or `off`."""
+    memory_bytes: int
+    """Host memory that the worker may map beyond what it starts with."""
+    device: str
+    threads: int
+    """Threads of torch's own operators on a CPU."""
+
+
+class Spawned(msgspec.Struct, frozen=True, tag=True):
+    """Zygote: the worker's process, as the zygote sees it."""
+
+    number: int
+    pid: int
+
+
+class Exited(msgspec.Struct, frozen=True, tag=True):
+    """Zygote: a worker is gone."""
+
+    number: int
+    status: int
+    """Negative for a signal, else the exit code."""
+
+
+class Channel:
+    """One end of a socket pair that carries frames."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, socket.socket]:
+        """Our end, and the raw end for the other process."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        return cls(ours), theirs
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def send(self, frame: msgspec.Struct, fds: Sequence[int] = (), *, limit_s: float = 30.0) -> None:
+        """Send one frame whole. Raises `ChannelClosed`, or `ChannelTimeout` if nobody reads."""
+        data = msgspec.json.encode(frame)
+        payload = _HEADER.pack(len(data)) + data
+        self._sock.settimeout(limit_s)
+        try:
+            sent = socket.send_fds(self._sock, [payload], list(fds)) if fds else 0
+            self._sock.sendall(payload[sent:])
+        except TimeoutError as error:
+            raise ChannelTimeout from error
+        except OSError as error:
+            raise ChannelClosed from error
+
+    def receive(
+        self, kind: type[T], *, limit_s: float | None, max_bytes: int = MAX_REPLY_BYTES
+    ) -> T:
+        """Wait for one frame of this kind; descriptors that come with it are dropped."""
+        deadline = None if limit_s is None else time.monotonic() + limit_s
+        return _decode(self._body(self._read(_HEADER.size, deadline), deadline, max_bytes), kind)
+
+    def receive_with_fds(self, kind: Any, *, max_bytes: int = MAX_REQUEST_BYTES) -> tuple[Any, list[int]]:
+        """Wait without limit for one frame of this kind and the descriptors that come with it."""
+        self._sock.settimeout(None)
+        try:
+            first, fds, _, _ = socket.recv_fds(self._sock, _HEADER.size, MAX_FDS)
+        except OSError as error:
+            raise ChannelClosed from error
+        if not first:
+            raise ChannelClosed
+        header = first + self._read(_HEADER.size - len(first), None)
+        return _decode(self._body(header, None, max_bytes), kind), fds
+
+    def _body(self, header: bytes, deadline: float | None, max_bytes: int) -> bytes:
+        (length,) = _HEADER.unpack(header)
+        if length > max_bytes:
+            raise BadFrame(f"a frame of {length} bytes, more than {max_bytes}")
+        return self._read(length, deadline)
+
+    def _read(self, count: int, deadline: float | None) -> bytes:
+        parts: list[bytes] = []
+        while count:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise ChannelTimeout
+            self._sock.settimeout(left)
+            try:
+                part = self._sock.recv(min(count, 1 << 20))
+            except TimeoutError as error:
+                raise ChannelTimeout from error
+            except OSError as error:
+                raise ChannelClosed from error
+            if not part:
+                raise ChannelClosed
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+
+def _decode(data: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadFrame(str(error)[:200]) from error
+
+
+def pack(value: Any, tensor: Callable[[Any], int | None]) -> Any:
+    """Describe an argument tree as plain JSON.
+
+    `tensor` gives the number of a tensor leaf, or None for what is no tensor. dtypes, devices,
+    layouts and memory formats travel by name. Raises TypeError for anything else.
+    """
+    number = tensor(value)
+    if number is not None:
+        return ["tensor", number]
+    if value is None or isinstance(value, (bool, str)):
+        return ["plain", value]
+    if isinstance(value, int):
+        return ["int", str(int(value))]
+    if isinstance(value, float):
+        return ["float", value.hex()]
+    if isinstance(value, complex):
+        return ["complex", value.real.hex(), value.imag.hex()]
+    if isinstance(value, (list, tuple)):
+        return [
+            "list" if isinstance(value, list) else "tuple",
+            [pack(item, tensor) for item in value],
+        ]
+    if isinstance(value, dict):
+        return ["dict", [[key, pack(item, tensor)] for key, item in value.items()]]
+    if type(value).__module__ == "torch":
+        return ["torch", type(value).__name__, str(value)]
+    raise TypeError(f"cannot describe an argument of type {type(value).__name__}")
+
+
+def unpack(packed: Any, tensor: Callable[[int], Any], named: Callable[[str, str], Any]) -> Any:
+    """The inverse of `pack`; `named` turns ("dtype", "torch.float32") into the object."""
+    match packed:
+        case ["tensor", int(number)]:
+            return tensor(number)
+        case ["plain", value]:
+            return value
+        case ["int", str(text)]:
+            return int(text)
+        case ["float", str(text)]:
+            return float.fromhex(text)
+        case ["complex", str(real), str(imag)]:
+            return complex(float.fromhex(real), float.fromhex(imag))
+        case ["list", [*items]]:
+            return [unpack(item, tensor, named) for item in items]
+        case ["tuple", [*items]]:
+            return tuple(unpack(item, tensor, named) for item in items)
+        case ["dict", [*items]]:
+            return {key: unpack(item, tensor, named) for key, item in items}
+        case ["torch", str(kind), str(name)]:
+            return named(kind, name)
+        case _:
+            raise BadFrame(f"not a packed value: {str(packed)[:80]}")

@@ -1,0 +1,177 @@
+"""One life of a worker: ready, load, answer calls, gone.
+
+Runs in the process in which the candidate's code runs. Nothing that it says is trusted; it holds no
+expected value, no seed and no other kernel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from backend_bench import wire
+from backend_bench.buffers import SharedBuffer, open_shared
+from backend_bench.worker.loader import LoadFailed, describe, load
+from backend_bench.worker.recorder import Recorder, is_same, tensors_in
+from backend_bench.worker.stopwatch import stopwatch
+
+
+def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
+    """Answer the judge until it hangs up. The sandbox is closed already."""
+    desk = _Desk(device)
+    kernel: Callable[..., Any] | None = None
+    while True:
+        request, fds = channel.receive_with_fds(wire.Load | wire.Call)
+        if isinstance(request, wire.Load):
+            kernel, reply = _load(request, folder)
+            channel.send(reply)
+        else:
+            assert kernel is not None
+            desk.receive(request.buffers, fds)
+            channel.send(_answer(kernel, request, desk))
+
+
+def _load(request: wire.Load, folder: Path) -> tuple[Callable[..., Any] | None, wire.Loaded]:
+    if request.reference:
+        packet, overload = request.reference.split(".")
+        return getattr(getattr(torch.ops.aten, packet), overload), wire.Loaded()
+    try:
+        return load(request.source, request.function, folder), wire.Loaded()
+    except LoadFailed as error:
+        return None, wire.Loaded(error=str(error)[: wire.MAX_TEXT] or "the source failed to load")
+
+
+class _Desk:
+    """The shared buffers, and the tensors of a call on them."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stopwatch = stopwatch(device)
+        self._buffers: dict[int, SharedBuffer] = {}
+
+    def receive(self, buffers: tuple[wire.NewBuffer, ...], fds: list[int]) -> None:
+        for new, fd in zip(buffers, fds, strict=True):
+            self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
+
+    def tensors(self, specs: tuple[wire.TensorSpec, ...]) -> list[torch.Tensor]:
+        """The tensors of a call; those that share a stretch of memory share a storage."""
+        stretches: dict[tuple[int, int, int], torch.Tensor] = {}
+        return [self._tensor(spec, stretches) for spec in specs]
+
+    def _tensor(self, spec: wire.TensorSpec, stretches: dict[Any, torch.Tensor]) -> torch.Tensor:
+        key = (spec.buffer, spec.offset, spec.nbytes)
+        if key not in stretches:
+            stretches[key] = self._buffers[spec.buffer].stretch(spec.offset, spec.nbytes)
+        flat, dtype = stretches[key], getattr(torch, spec.dtype)
+        typed = flat[: len(flat) - len(flat) % dtype.itemsize].view(dtype)
+        tensor = typed.as_strided(spec.shape, spec.stride, spec.start)
+        tensor = torch._conj(tensor) if spec.conj else tensor
+        return torch._neg_view(tensor) if spec.neg else tensor
+
+    def slot(self, spec: wire.TensorSpec) -> torch.Tensor:
+        return self._tensor(spec, {})
+
+
+def _named(kind: str, name: str) -> Any:
+    if kind == "device":
+        return torch.device(name)
+    return getattr(torch, name.removeprefix("torch."))
+
+
+def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire.Done:
+    tensors = desk.tensors(request.tensors)
+    args = wire.unpack(request.args, tensors.__getitem__, _named)
+    kwargs = wire.unpack(request.kwargs, tensors.__getitem__, _named)
+    recorder = Recorder(tensors) if request.record else None
+    try:
+        with torch.no_grad():
+            if recorder is None:
+                result, elapsed_us = desk.stopwatch.time(lambda: kernel(*args, **kwargs))
+            else:
+                with recorder:
+                    result, elapsed_us = desk.stopwatch.time(lambda: kernel(*args, **kwargs))
+            single = not isinstance(result, (tuple, list))
+            leaves = (result,) if single else tuple(result)
+            claims = tuple(
+                _claim(leaf, slot, tensors, desk)
+                for leaf, slot in zip(leaves, _padded(request.outputs, len(leaves)), strict=True)
+            )
+            if desk.device.type == "cuda":
+                torch.cuda.synchronize()
+    except Exception as error:
+        return wire.Done(
+            number=request.number,
+            error=describe(error)[: wire.MAX_TEXT] or type(error).__name__,
+            error_type=type(error).__name__,
+        )
+    return wire.Done(
+        number=request.number,
+        single=single,
+        outputs=claims,
+        elapsed_us=elapsed_us,
+        operators=recorder.calls(result) if recorder else (),
+    )
+
+
+def _padded(
+    slots: tuple[wire.TensorSpec | None, ...], count: int
+) -> tuple[wire.TensorSpec | None, ...]:
+    return (*slots, *(None,) * count)[:count]
+
+
+def _claim(
+    leaf: Any, slot: wire.TensorSpec | None, inputs: list[torch.Tensor], desk: _Desk
+) -> wire.OutputClaim:
+    name = type(leaf).__name__
+    if leaf is None:
+        return wire.OutputClaim(kind="none", type_name=name)
+    if isinstance(leaf, (bool, int, float, complex)):
+        packed = wire.pack(leaf, lambda _: None)
+        return wire.OutputClaim(kind="scalar", type_name=name, scalar=packed)
+    if not isinstance(leaf, torch.Tensor):
+        return wire.OutputClaim(kind="other", type_name=name)
+    plain = type(leaf) is torch.Tensor and leaf.layout == torch.strided
+    dtype = str(leaf.dtype).removeprefix("torch.")
+    shape = tuple(int(size) for size in leaf.shape)
+    copied = plain and slot is not None and dtype == slot.dtype and shape == slot.shape
+    if copied and slot is not None:
+        desk.slot(slot).copy_(leaf.detach())
+    return wire.OutputClaim(
+        kind="tensor",
+        type_name=name,
+        plain=plain,
+        dtype=dtype,
+        shape=shape,
+        stride=tuple(leaf.stride()) if plain else (),
+        device=leaf.device.type,
+        alias=_first(inputs, lambda given: plain and _shares(leaf, given)),
+        same=_first(inputs, lambda given: plain and is_same(leaf, given)),
+        copied=copied,
+    )
+
+
+def _shares(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Both read the same bytes somewhere."""
+    if a.numel() == 0 or b.numel() == 0:
+        return False
+    return a.data_ptr() < _end(b) and b.data_ptr() < _end(a)
+
+
+def _end(tensor: torch.Tensor) -> int:
+    span = sum(
+        (size - 1) * abs(stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+    return tensor.data_ptr() + (span + 1) * tensor.element_size()
+
+
+def _first(inputs: list[torch.Tensor], test: Callable[[torch.Tensor], bool]) -> int | None:
+    return next((number for number, given in enumerate(inputs) if test(given)), None)
+
+
+__all__ = ["live", "tensors_in"]
+
+os.environ.setdefault("TORCH_SHOW_CPP_STACKTRACES", "0")

@@ -1,0 +1,121 @@
+"""Triton without a GPU: its interpreter on CPU tensors, mended where it gives wrong answers.
+
+`TRITON_INTERPRET` must be set before triton is imported, so an interpreting worker comes from a
+zygote of its own. Mended (triton 3.6 to 3.9): bfloat16, which the interpreter adds bit pattern by
+bit pattern; autotuning, which asks for a driver; libdevice, whose functions are empty. Not covered:
+inline assembly, and what only compiled code does (races, out-of-range reads). So a verdict from
+here says that it was interpreted, and no time is taken.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+_UNARY_LIBDEVICE = (
+    "acos acosh asin asinh atan atanh ceil cos cosh erf erfc erfinv exp exp2 expm1 floor lgamma log "
+    "log10 log1p log2 rsqrt sin sinh sqrt tan tanh trunc"
+).split()
+
+
+def install() -> None:
+    """Import triton in interpreting mode and mend it. Raises ImportError where there is no triton."""
+    os.environ["TRITON_INTERPRET"] = "1"
+    import triton.language as tl
+    from triton.runtime import autotuner, interpreter
+
+    _mend_bfloat16(tl, interpreter)
+    _mend_autotuning(autotuner)
+    _mend_libdevice(tl, interpreter)
+
+
+def widen(bits: Any) -> Any:
+    """bfloat16 bit patterns (uint16) as float32."""
+    return (np.ascontiguousarray(bits).astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def narrow(values: Any) -> Any:
+    """float32 as bfloat16 bit patterns (uint16), rounded to nearest even; NaN stays NaN."""
+    single = np.array(values, dtype=np.float32, order="C")
+    bits = single.view(np.uint32)
+    half = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    rounded = ((bits + half) >> np.uint32(16)).astype(np.uint16)
+    return np.where(np.isnan(single), np.uint16(0x7FC0), rounded)
+
+
+def _mend_bfloat16(tl: Any, interpreter: Any) -> None:
+    builder, handle = interpreter.InterpreterBuilder, interpreter.TensorHandle
+    on_bits = {np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.left_shift, np.right_shift}
+    plain = {name: getattr(builder, name) for name in ("binary_op", "unary_op", "create_dot", "cast_impl")}
+
+    def is_bf16(value: Any) -> bool:
+        return bool(value.dtype.scalar == tl.bfloat16)
+
+    def as_float32(value: Any) -> Any:
+        return handle(widen(value.data), tl.float32) if is_bf16(value) else value
+
+    def binary_op(self: Any, left: Any, right: Any, op: Any) -> Any:
+        if not (is_bf16(left) and is_bf16(right)) or op in on_bits:
+            return plain["binary_op"](self, left, right, op)
+        out = op(widen(left.data), widen(right.data))
+        return handle(out, tl.int1) if out.dtype == np.bool_ else handle(narrow(out), tl.bfloat16)
+
+    def unary_op(self: Any, value: Any, op: Any) -> Any:
+        if not is_bf16(value):
+            return plain["unary_op"](self, value, op)
+        return handle(narrow(op(widen(value.data))), tl.bfloat16)
+
+    def create_dot(self: Any, left: Any, right: Any, *rest: Any) -> Any:
+        return plain["create_dot"](self, as_float32(left), as_float32(right), *rest)
+
+    def cast_impl(self: Any, value: Any, target: Any) -> Any:
+        to = target.scalar
+        if is_bf16(value) and to != tl.bfloat16:
+            return plain["cast_impl"](self, as_float32(value), target)
+        if to == tl.bfloat16 and not is_bf16(value):
+            return handle(narrow(value.data.astype(np.float32)), to)
+        return plain["cast_impl"](self, value, target)
+
+    builder.binary_op, builder.unary_op = binary_op, unary_op
+    builder.create_dot, builder.cast_impl = create_dot, cast_impl
+
+
+def _mend_autotuning(autotuner: Any) -> None:
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """The first configuration that works; times mean nothing here."""
+        self.nargs = dict(zip(self.arg_names, args, strict=False))
+        last: Exception | None = None
+        for config in self.configs:
+            try:
+                if config.pre_hook is not None:
+                    config.pre_hook({**self.nargs, **kwargs, **config.all_kwargs()})
+                result = self.fn.run(*args, **kwargs, **config.all_kwargs())
+            except Exception as error:
+                last = error
+                continue
+            self.best_config = config
+            return result
+        raise last or RuntimeError("no configuration to choose from")
+
+    autotuner.Autotuner.run = run
+
+
+def _mend_libdevice(tl: Any, interpreter: Any) -> None:
+    from triton.language.extra import libdevice
+
+    def through_torch(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Any]:
+        def call(value: Any, _semantic: Any = None, **_: Any) -> Any:
+            bf16 = value.handle.dtype.scalar == tl.bfloat16
+            data = widen(value.handle.data) if bf16 else np.ascontiguousarray(value.handle.data)
+            out = function(torch.from_numpy(data)).numpy()
+            packed = interpreter.TensorHandle(narrow(out) if bf16 else out, value.handle.dtype.scalar)
+            return tl.core.tensor(packed, value.type)
+
+        return call
+
+    for name in _UNARY_LIBDEVICE:
+        setattr(libdevice, name, through_torch(getattr(torch, name)))
