@@ -1,0 +1,296 @@
+"""The draws of a case: the call itself, and calls that differ from it where cheats would not look.
+
+Does not say what a right answer is; a draw from `edges` or `scaled` counts only if `oracle.admissible`
+finds that it can be judged.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from backend_bench.cases import Call
+from backend_bench.grading.traits import EXACT, Op, base_name, is_pointwise, names
+
+Purpose = Literal["base", "nudged", "edges", "scaled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One set of inputs of a case."""
+
+    call: Call
+    """The arguments."""
+    purpose: Purpose
+    """Why they were drawn."""
+
+
+# ---------------------------------------------------------------------------------------- trees
+
+
+def map_tensors(call: Call, change: Callable[[Tensor], Tensor]) -> Call:
+    """The same call with each tensor replaced by `change(tensor)`."""
+    args = tuple(_map(arg, change) for arg in call.args)
+    return Call(args, {name: _map(call.kwargs[name], change) for name in sorted(call.kwargs)})
+
+
+def _map(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_map(item, change) for item in value)
+    return value
+
+
+def leaves(value: Any) -> Iterable[Tensor]:
+    """The tensors in one argument, lists and tuples entered."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from leaves(item)
+
+
+def tensors_of(call: Call) -> list[Tensor]:
+    """All tensors of a call: positional arguments first, then keyword arguments by name."""
+    found = list(leaves(call.args))
+    for name in sorted(call.kwargs):
+        found.extend(leaves(call.kwargs[name]))
+    return found
+
+
+# --------------------------------------------------------------------------------------- clones
+
+_ALIGNMENT = 16  # bytes; the widest element, complex128, so that offsets stay whole elements
+
+
+def storage_of(tensor: Tensor) -> int:
+    """A key that is equal for tensors of one storage, valid while they live."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def span_of(tensor: Tensor) -> tuple[int, int]:
+    """First byte and byte after the last that a tensor touches in its storage."""
+    first = int(tensor.storage_offset())
+    reach: int = sum(
+        (size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+    width = tensor.element_size()
+    return first * width, (first + reach + 1) * width
+
+
+def clone_call(call: Call) -> Call:
+    """A deep copy that keeps strides, expanded dimensions and storage shared between arguments."""
+    copies = _copied_storages(tensors_of(call))
+
+    def clone(tensor: Tensor) -> Tensor:
+        if not _is_plain_memory(tensor):
+            return tensor.detach().resolve_conj().resolve_neg().clone()
+        start, copy = copies[storage_of(tensor)]
+        offset = tensor.storage_offset() - start // tensor.element_size()
+        fresh = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+        return fresh.set_(copy, offset, tensor.shape, tensor.stride())
+
+    with torch.no_grad():
+        return map_tensors(call, clone)
+
+
+def _is_plain_memory(tensor: Tensor) -> bool:
+    return (
+        tensor.layout is torch.strided
+        and tensor.numel() > 0
+        and not tensor.is_quantized
+        and not tensor.is_conj()
+        and not tensor.is_neg()
+    )
+
+
+def _copied_storages(tensors: list[Tensor]) -> dict[int, tuple[int, torch.UntypedStorage]]:
+    """For each storage: the first byte that was copied, and the copy of the bytes in use."""
+    spans: dict[int, tuple[int, int, Tensor]] = {}
+    for tensor in filter(_is_plain_memory, tensors):
+        low, high = span_of(tensor)
+        key = storage_of(tensor)
+        known = spans.get(key, (low, high, tensor))
+        spans[key] = (min(low, known[0]), max(high, known[1]), tensor)
+    copies = {}
+    for key, (low, high, tensor) in spans.items():
+        start = low - low % _ALIGNMENT
+        raw = torch.empty(0, dtype=torch.uint8, device=tensor.device)
+        raw.set_(tensor.untyped_storage(), start, (high - start,), (1,))
+        copies[key] = (start, raw.clone().untyped_storage())
+    return copies
+
+
+# --------------------------------------------------------------------------------------- nudged
+
+_STRUCTURED = ("linalg_", "_linalg", "cholesky", "lu_", "triangular", "_cholesky", "logdet")
+"""Operators of matrices with structure, which a swap of two elements would break."""
+_SWAPS = 3  # pairs of elements; few enough to pass by a fingerprint of head, tail and sum
+
+
+def nudged(op: Op, call: Call, rng: random.Random) -> Call:
+    """The same shapes with a few inner elements swapped: head, tail, sum and domain are kept.
+
+    Where no tensor may be touched the copy is equal to the original.
+    """
+    copy = clone_call(call)
+    if base_name(op).startswith(_STRUCTURED):
+        return copy
+    for tensor in tensors_of(copy):
+        if tensor.is_floating_point() or tensor.is_complex():
+            _swap_inside(tensor, rng)
+    return copy
+
+
+def _swap_inside(tensor: Tensor, rng: random.Random) -> None:
+    count = tensor.numel()
+    if tensor.layout is not torch.strided or count < 4:
+        return
+    margin = max(1, count // 16)
+    for _ in range(_SWAPS):
+        first = _element(tensor, rng.randrange(margin, count - margin))
+        second = _element(tensor, rng.randrange(margin, count - margin))
+        kept = first.clone()
+        first.copy_(second)
+        second.copy_(kept)
+
+
+def _element(tensor: Tensor, position: int) -> Tensor:
+    """A zero-dimensional view of one element, by its position in row-major order."""
+    index = []
+    for size in reversed(tensor.shape):
+        position, remainder = divmod(position, size)
+        index.append(remainder)
+    for place in reversed(index):
+        tensor = tensor.select(0, place)
+    return tensor
+
+
+# ---------------------------------------------------------------------------------------- edges
+
+_SHARE = 0.15  # of the elements become special: enough to be met, few enough to leave a test
+_TAKES_NAN = names(
+    "sum mean nansum prod amax amin max min softmax _softmax log_softmax _log_softmax logsumexp"
+    " cumsum mm bmm addmm baddbmm addmv mv dot native_layer_norm native_group_norm"
+    " linalg_vector_norm norm"
+)
+"""Beside pointwise operators, those for which NaN and infinity have one obvious meaning."""
+_TAKES_TIES = names(
+    "sort argsort topk argmax argmin median kthvalue mode cummax cummin cumprod cat stack gather"
+    " index_select index flip roll tril triu constant_pad_nd reflection_pad1d reflection_pad2d"
+    " replication_pad2d max_pool2d_with_indices avg_pool2d convolution scatter_add index_add"
+    " upsample_nearest2d upsample_bilinear2d var std"
+)
+"""Operators that are given zeros and repeated values, and nothing wilder."""
+_NOT_A_VALUE_RANGE = names(  # naive but honest formulas go other ways at infinity, and ATen's own choice is no one's law
+    "fmod remainder floor_divide hypot ldexp atan2 logaddexp logaddexp2 xlogy special_xlog1py pow"
+    " float_power lerp addcdiv addcmul sinc mish logit igamma igammac polygamma mvlgamma lgamma"
+    " digamma i0 special_zeta angle gelu silu hardswish softplus elu celu selu hardsigmoid"
+    " logit_backward gelu_backward silu_backward sigmoid_backward tanh_backward"
+)
+"""Pointwise operators that are given NaN but no infinity."""
+_ARITHMETIC = names("add sub mul rsub")
+_INTEGER_SAFE = names(
+    "maximum minimum clamp clamp_min clamp_max eq ne lt le gt ge bitwise_and bitwise_or"
+    " bitwise_xor bitwise_not sign relu"
+)
+"""Pointwise operators that no integer can overflow."""
+
+
+def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
+    """The call with special values strewn into one input; None where nothing applies."""
+    copy = clone_call(call)
+    wanted = [tensor for tensor in tensors_of(copy) if _can_take_specials(tensor)]
+    values_of = {id(tensor): specials(op, tensor, rng) for tensor in wanted}
+    wanted = [tensor for tensor in wanted if values_of[id(tensor)]]
+    if not wanted:
+        return None
+    chosen = rng.choice(wanted)
+    _strew(chosen, values_of[id(chosen)], rng)
+    return copy
+
+
+def _can_take_specials(tensor: Tensor) -> bool:
+    overlapping = any(
+        step == 0 and size > 1 for size, step in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+    return tensor.layout is torch.strided and tensor.numel() >= 2 and not overlapping
+
+
+def specials(op: Op, tensor: Tensor, rng: random.Random) -> list[float | int]:
+    """The special values that an input of this dtype may be given under this operator."""
+    name = base_name(op)
+    if tensor.is_floating_point() and tensor.element_size() >= 2:
+        if is_pointwise(op):
+            return _pointwise_specials(name, tensor)
+        if name in _TAKES_NAN:
+            return rng.choice([[math.nan], [math.inf], [0.0, -0.0], [1.0, 0.0]])
+        return [0.0, 1.0, -1.0] if name in _TAKES_TIES else []
+    if tensor.dtype is torch.bool or tensor.is_floating_point() or tensor.is_complex():
+        return []
+    if is_pointwise(op) and name in _INTEGER_SAFE:
+        bounds = torch.iinfo(tensor.dtype)
+        return [bounds.min, bounds.max, 0, 1]
+    return []
+
+
+def _pointwise_specials(name: str, tensor: Tensor) -> list[float | int]:
+    limits = torch.finfo(tensor.dtype)
+    values = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.5, -2.5, 4.0, math.nan]
+    if name not in _NOT_A_VALUE_RANGE:
+        values += [math.inf, -math.inf, limits.tiny]
+    if name in EXACT or name in _ARITHMETIC:
+        values += [limits.max, limits.min]
+    if name in EXACT and tensor.device.type == "cpu":
+        values.append(limits.smallest_normal / 4)
+    return list(values)
+
+
+def _strew(tensor: Tensor, values: list[float | int], rng: random.Random) -> None:
+    """Overwrite about a seventh of the elements, at least one; a lone NaN or infinity goes in once."""
+    generator = torch.Generator().manual_seed(rng.getrandbits(62))
+    palette = torch.tensor(values, dtype=tensor.dtype)
+    single = len(values) == 1
+    count = 1 if single else max(1, round(tensor.numel() * _SHARE))
+    places = torch.randperm(tensor.numel(), generator=generator)[:count]
+    picks = palette[torch.randint(len(values), (count,), generator=generator)]
+    where = torch.unravel_index(places.to(tensor.device), tensor.shape)
+    tensor[where] = picks.to(tensor.device)
+
+
+# --------------------------------------------------------------------------------------- scaled
+
+_LINEAR = names(
+    "add sub mul neg abs relu sum mean amax amin max min mm bmm addmm baddbmm mv addmv dot cumsum"
+    " convolution cat stack index_select gather where maximum minimum clamp sort topk leaky_relu"
+    " native_layer_norm native_group_norm linalg_vector_norm norm sqrt rsqrt round floor ceil"
+    " trunc sign"
+)
+"""Operators at home at any scale."""
+_NEAR_ONE = names(
+    "exp sigmoid tanh sin cos gelu silu softplus elu erf erfc expm1 _softmax softmax _log_softmax"
+    " log_softmax logsumexp mish hardsigmoid hardswish hardtanh atan sinh cosh asinh selu"
+    " celu log_sigmoid_forward"
+)
+"""Operators that saturate or explode: their larger scale stays small."""
+
+
+def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
+    """The call with its floating values at another scale; None where the domain forbids it."""
+    name = base_name(op)
+    if name not in _LINEAR and name not in _NEAR_ONE:
+        return None
+    factor = rng.choice([1e-3, 30.0] if name in _LINEAR else [1e-3, 3.0])
+    copy = clone_call(call)
+    touched = [tensor for tensor in tensors_of(copy) if _can_take_specials(tensor)]
+    touched = [tensor for tensor in touched if tensor.is_floating_point()]
+    for tensor in touched:
+        tensor.mul_(factor)
+    return copy if touched else None

@@ -1,0 +1,587 @@
+"""What a call should give: ATen's own answer, a float64 one where it means the same, and the room
+between them.
+
+Runs reference code only. Never runs, loads or times a candidate.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from backend_bench.cases import Call
+from backend_bench.grading.choices import Choice, arguments, choice_of
+from backend_bench.grading.inputs import (
+    clone_call,
+    leaves,
+    map_tensors,
+    span_of,
+    storage_of,
+    tensors_of,
+)
+from backend_bench.grading.tolerance import (
+    Results,
+    growth,
+    has_table,
+    table_tolerance,
+    with_own_error,
+)
+from backend_bench.grading.traits import (
+    CONTESTED_WRITES,
+    DTYPE_BOUND,
+    EXACT,
+    JUMPS,
+    UNDEFINED_OUTPUTS,
+    Op,
+    Unjudgeable,
+    base_name,
+    is_pointwise,
+    unjudgeable,
+)
+from backend_bench.submission import Profile
+
+Scalar = bool | int | float | complex
+_REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, AssertionError)
+"""What ATen raises when it will not run on such arguments, out of memory included."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expected:
+    """What one output, or one input after the call, should be."""
+
+    kind: Literal["tensor", "scalar", "none"]
+    """What sort of value."""
+    reference: Tensor | Scalar | None
+    """ATen's own answer."""
+    oracle: Tensor | None = None
+    """The float64 answer where it is believed, ATen's elsewhere; None: only `reference` counts."""
+    allowance: Tensor | None = None
+    """Largest absolute error at each element around `oracle`; None: the values must be the same."""
+    also: Tensor | None = None
+    """Where ATen's own answer is right too, at the table's tolerance."""
+    table: Tensor | None = None
+    """The dtype's own tolerance at each element."""
+    choice: Choice | None = None
+    """Set where the values are indices, judged by what they select."""
+    unordered_dim: int | None = None
+    """A dimension along which any order is right."""
+    undefined: str = ""
+    """Why the values are nobody's business; shape and dtype still are."""
+    contested: Tensor | None = None
+    """Elements that several unordered writes meet in: any value."""
+    must_be: int | None = None
+    """Number of the input leaf that this output has to be."""
+    may_share: frozenset[int] = frozenset()
+    """Numbers of the input leaves whose storage this output may share."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expectation:
+    """All that the checker has to know about one call; holds no candidate's data."""
+
+    op: str
+    """The operator, `add.Tensor`."""
+    profile: Profile
+    """The rules by which it is checked."""
+    outputs: tuple[Expected, ...]
+    """The output leaves."""
+    single: bool
+    """Whether the operator returns a bare value and no tuple."""
+    inputs: tuple[Expected, ...]
+    """Every input leaf as the call should leave it."""
+    written: frozenset[int] = frozenset()
+    """Numbers of the input leaves that the operator writes to."""
+    same_as: tuple[int, ...] = ()
+    """For each input leaf, the first leaf that is the very same view of memory."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know: where the oracle was not believed, what is not compared."""
+    admissible: bool = True
+    """False where ATen and the oracle disagree about the places of NaN and infinity."""
+
+
+def admissible(expectation: Expectation) -> bool:
+    """Whether a drawn edge may be used: its answer is clear to within the tolerance."""
+    return expectation.admissible
+
+
+def expect(op: Op, call: Call, *, profile: Profile = "strict") -> Expectation:
+    """Work out what `op` should do with `call`; raises `Unjudgeable` where no judgement is valid.
+
+    Under `strict` the call is left alone, and must be left alone until its check. Under
+    `backendbench` the reference runs on the call itself, as it does there: send it afterwards.
+    """
+    if reason := unjudgeable(op):
+        raise Unjudgeable(f"{op}: {reason}")
+    if any(tensor.layout is not torch.strided for tensor in tensors_of(call)):
+        raise Unjudgeable(f"{op}: only strided tensors are compared")
+    return _lenient(op, call) if profile == "backendbench" else _Trial(op, call).expectation()
+
+
+# -------------------------------------------------------------------------------- running ATen
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """No TF32 and no short accumulators while the reference runs; restored afterwards."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    switches: list[tuple[Any, str]] = [
+        (matmul, "allow_tf32"),
+        (cudnn, "allow_tf32"),
+        (matmul, "allow_bf16_reduced_precision_reduction"),
+        (matmul, "allow_fp16_reduced_precision_reduction"),
+    ]
+    before = [getattr(owner, name) for owner, name in switches]
+    try:
+        for owner, name in switches:
+            setattr(owner, name, False)
+        yield
+    finally:
+        for (owner, name), value in zip(switches, before, strict=True):
+            setattr(owner, name, value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Run:
+    """One run of the operator: the arguments as it left them, and what it returned."""
+
+    call: Call
+    result: Any
+
+    @property
+    def outputs(self) -> list[Any]:
+        return flatten(self.result)
+
+    @property
+    def tensors(self) -> Results:
+        found = [value for value in self.outputs if isinstance(value, Tensor)]
+        return tuple(found + tensors_of(self.call))
+
+
+def flatten(result: Any) -> list[Any]:
+    """The leaves of what an operator returned, in order."""
+    if isinstance(result, (list, tuple)):
+        return [leaf for item in result for leaf in flatten(item)]
+    return [result]
+
+
+def _run(op: Op, call: Call) -> _Run:
+    with torch.no_grad(), full_precision():
+        return _Run(call, op(*call.args, **call.kwargs))
+
+
+def _reference(op: Op, call: Call) -> _Run:
+    try:
+        run = _run(op, call)
+    except _REFUSALS as refusal:
+        raise Unjudgeable(f"{op}: the reference refuses these arguments: {refusal}") from refusal
+    if any(isinstance(v, Tensor) and v.layout is not torch.strided for v in run.outputs):
+        raise Unjudgeable(f"{op}: only strided tensors are compared")
+    return run
+
+
+# ------------------------------------------------------------------------------------ upcasting
+
+
+def _upcast(op: Op, call: Call, *, whole: bool) -> Call | None:
+    """The call in float64 and complex128, or None where that would be no other or no answer.
+
+    `whole` raises integers as well.
+    """
+    if base_name(op) in DTYPE_BOUND:
+        return None
+    known: dict[tuple[Any, ...], Tensor] = {}
+
+    def raise_tensor(tensor: Tensor) -> Tensor:
+        key = (*_view_key(tensor), tensor.dtype)
+        if key not in known:
+            known[key] = tensor.to(_raised(tensor.dtype, whole=whole), copy=True)
+        return known[key]
+
+    raised = map_tensors(call, raise_tensor)
+    args = tuple(_raise_setting(value) for value in raised.args)
+    kwargs = {name: _raise_setting(value) for name, value in raised.kwargs.items()}
+    before, after = tensors_of(call), tensors_of(raised)
+    changed = any(old.dtype != new.dtype for old, new in zip(before, after, strict=True))
+    changed |= any(isinstance(v, torch.dtype) for v in (*call.args, *call.kwargs.values()))
+    return Call(args, kwargs | _unfused(op, call)) if changed else None
+
+
+def _unfused(op: Op, call: Call) -> dict[str, Any]:
+    """`half_to_float` fuses a cast that float64 inputs do not need, and refuses them."""
+    return {"half_to_float": False} if "half_to_float" in call.kwargs else {}
+
+
+def _raised(dtype: torch.dtype, *, whole: bool = False) -> torch.dtype:
+    if dtype.is_complex:
+        return torch.complex128
+    if dtype.is_floating_point or (whole and dtype is not torch.bool):
+        return torch.float64
+    return dtype
+
+
+def _raise_setting(value: Any) -> Any:
+    return _raised(value) if isinstance(value, torch.dtype) else value
+
+
+def _floating(dtype: torch.dtype) -> bool:
+    return dtype.is_floating_point or dtype.is_complex
+
+
+def _makes_fractions(op: Op, call: Call, reference: _Run) -> bool:
+    """Whether floating results come from integers alone, element by element."""
+    results = [value for value in reference.outputs if isinstance(value, Tensor)]
+    return (
+        is_pointwise(op)
+        and not any(_floating(tensor.dtype) for tensor in tensors_of(call))
+        and all(_floating(tensor.dtype) for tensor in results)
+    )
+
+
+def _oracle(op: Op, call: Call, reference: _Run) -> tuple[_Run, Call] | None:
+    """The float64 run and the call it was made with, where there is one of the same form."""
+    whole = _makes_fractions(op, call, reference)
+    try:
+        raised = _upcast(op, call, whole=whole)
+        if raised is None:
+            return None
+        run = _run(op, clone_call(raised))
+    except _REFUSALS:
+        return None  # no kernel for float64, or no memory: ATen alone is the reference
+    pairs = zip(reference.tensors, run.tensors, strict=False)
+    alike = len(reference.tensors) == len(run.tensors) and all(
+        ours.shape == theirs.shape and _same_sort(ours, theirs) for ours, theirs in pairs
+    )
+    return (run, raised) if alike else None
+
+
+def _same_sort(reference: Tensor, oracle: Tensor) -> bool:
+    return _raised(reference.dtype) == _raised(oracle.dtype)
+
+
+# ------------------------------------------------------------------------------ memory identity
+
+
+def _view_key(tensor: Tensor) -> tuple[Any, ...]:
+    return (storage_of(tensor), tensor.storage_offset(), tensor.shape, tensor.stride())
+
+
+def _same_as(tensors: list[Tensor]) -> tuple[int, ...]:
+    first: dict[tuple[Any, ...], int] = {}
+    return tuple(
+        first.setdefault((*_view_key(t), t.dtype, t.device), n) for n, t in enumerate(tensors)
+    )
+
+
+def _overlap(one: Tensor, other: Tensor) -> bool:
+    if one.numel() == 0 or other.numel() == 0 or storage_of(one) != storage_of(other):
+        return False
+    (low, high), (start, end) = span_of(one), span_of(other)
+    return low < end and start < high
+
+
+def _leaf_numbers(op: Op, call: Call) -> dict[str, list[int]]:
+    """For each argument of the schema, the numbers of its tensors in `tensors_of` order."""
+    names = [argument.name for argument in op._schema.arguments]
+    given = list(zip(names, call.args, strict=False)) + sorted(call.kwargs.items())
+    numbers, count = {}, 0
+    for name, value in given:
+        found = len(list(leaves(value)))
+        numbers[name] = list(range(count, count + found))
+        count += found
+    return numbers
+
+
+# -------------------------------------------------------------------------------------- strict
+
+
+class _Trial:
+    """One strict expectation in the making: reference, oracle, then leaf by leaf."""
+
+    def __init__(self, op: Op, call: Call) -> None:
+        self.op, self.call = op, call
+        self.before = tensors_of(call)
+        self.reference = _reference(op, clone_call(call))
+        self._refuse_random()
+        self.exact = base_name(op) in EXACT
+        self.oracle = _oracle(op, call, self.reference)
+        self.grown = self._growth()
+        self.notes: list[str] = []
+        self.admissible = True
+        self.written = self._written()
+
+    def _refuse_random(self) -> None:
+        """Operators that may draw random numbers are judged only where two runs agree."""
+        if torch.Tag.nondeterministic_seeded not in self.op.tags:
+            return
+        again = _reference(self.op, clone_call(self.call))
+        pairs = zip(self.reference.tensors, again.tensors, strict=True)
+        if not all(torch.equal(one.nan_to_num(), two.nan_to_num()) for one, two in pairs):
+            raise Unjudgeable(f"{self.op}: its results are random")
+
+    def _growth(self) -> Results | None:
+        if self.oracle is None or self.exact:
+            return None
+        run, raised = self.oracle
+        dtypes = [
+            tensor.dtype if has_table(tensor.dtype) else torch.float64
+            for tensor in self.reference.tensors
+        ]
+
+        def again(call: Call) -> Results:
+            return _run(self.op, clone_call(call)).tensors
+
+        try:
+            return growth(self.op, raised, run.tensors, dtypes, again)
+        except _REFUSALS:
+            return None
+
+    def _written(self) -> frozenset[int]:
+        """What the schema says is written, and what ATen was seen to write (running statistics)."""
+        numbers = _leaf_numbers(self.op, self.call)
+        marked = {
+            number
+            for argument in self.op._schema.arguments
+            if argument.alias_info is not None and argument.alias_info.is_write
+            for number in numbers.get(argument.name, [])
+        }
+        after = tensors_of(self.reference.call)
+        seen = {
+            number
+            for number, (old, new) in enumerate(zip(self.before, after, strict=True))
+            if not same_bits(old, new)
+        }
+        marked_storages = {storage_of(self.before[number]) for number in marked}
+        shared = {n for n, t in enumerate(self.before) if storage_of(t) in marked_storages}
+        return frozenset(marked | seen | (shared & seen))
+
+    def expectation(self) -> Expectation:
+        outputs = tuple(self._output(n, v) for n, v in enumerate(self.reference.outputs))
+        returns_nothing = not self.op._schema.returns
+        inputs = tuple(self._input(number, outputs) for number in range(len(self.before)))
+        return Expectation(
+            op=str(self.op).removeprefix("aten."),
+            profile="strict",
+            outputs=() if returns_nothing else outputs,
+            single=not isinstance(self.reference.result, (list, tuple)) and not returns_nothing,
+            inputs=inputs,
+            written=self.written,
+            same_as=_same_as(self.before),
+            notes=tuple(dict.fromkeys(self.notes)),
+            admissible=self.admissible,
+        )
+
+    def _output(self, number: int, value: Any) -> Expected:
+        if value is None:
+            return Expected("none", None)
+        if not isinstance(value, Tensor):
+            return Expected("scalar", value, undefined=_scalar_reason(value))
+        place = sum(isinstance(v, Tensor) for v in self.reference.outputs[:number])
+        expected = self._tensor(place, value)
+        reason = UNDEFINED_OUTPUTS.get(base_name(self.op), {}).get(number, "")
+        if reason:
+            self.notes.append(f"output {number} is not compared: {reason}")
+        return replace(
+            expected,
+            undefined=reason,
+            choice=choice_of(self.op, self.call, number, value),
+            unordered_dim=_unordered_dim(self.op, self.call, value),
+            contested=self._contested(value),
+            must_be=self._must_be(value),
+            may_share=self._may_share(number, value),
+        )
+
+    def _input(self, number: int, outputs: tuple[Expected, ...]) -> Expected:
+        if number not in self.written:
+            return Expected("tensor", self.before[number])
+        for output in outputs:
+            if output.must_be == number:
+                return output
+        after = tensors_of(self.reference.call)[number]
+        return self._tensor(len(self.reference.tensors) - len(self.before) + number, after)
+
+    def _must_be(self, value: Tensor) -> int | None:
+        after = tensors_of(self.reference.call)
+        for number in sorted(self.written):
+            if value is after[number] or _view_key(value) == _view_key(after[number]):
+                return number
+        return None
+
+    def _may_share(self, number: int, value: Tensor) -> frozenset[int]:
+        """Arguments in the schema's alias set of this output, and those that ATen's own shares."""
+        after = tensors_of(self.reference.call)
+        seen = {n for n, tensor in enumerate(after) if storage_of(tensor) == storage_of(value)}
+        returns = self.op._schema.returns
+        mark = returns[min(number, len(returns) - 1)].alias_info
+        if mark is None:
+            return frozenset(seen)
+        numbers = _leaf_numbers(self.op, self.call)
+        for argument in self.op._schema.arguments:
+            if argument.alias_info is not None and (
+                argument.alias_info.before_set & mark.before_set
+            ):
+                seen.update(numbers.get(argument.name, []))
+        return frozenset(seen)
+
+    def _contested(self, value: Tensor) -> Tensor | None:
+        name, given = base_name(self.op), arguments(self.op, self.call)
+        if name not in CONTESTED_WRITES or given.get("accumulate") or given.get("reduce"):
+            return None
+        counts = _write_counts(name, given)
+        return counts > 1 if counts is not None and bool((counts > 1).any()) else None
+
+    # ---- one tensor
+
+    def _tensor(self, place: int, reference: Tensor) -> Expected:
+        plain = Expected("tensor", reference)
+        if self.oracle is None:
+            return self._alone(plain, reference)
+        oracle = self.oracle[0].tensors[place]
+        if not _floating(reference.dtype):
+            return self._discrete(plain, reference, oracle)
+        if self.exact or not has_table(reference.dtype):
+            return self._discrete(plain, reference, oracle.to(reference.dtype))
+        return self._close(place, reference, _shortened(oracle, reference.dtype))
+
+    def _alone(self, plain: Expected, reference: Tensor) -> Expected:
+        """ATen is the only witness."""
+        if self.exact or not has_table(reference.dtype):
+            return plain
+        wide = reference.to(_raised(reference.dtype))
+        table = table_tolerance(wide, reference.dtype, pointwise=is_pointwise(self.op))
+        return replace(plain, oracle=wide, allowance=table, table=table)
+
+    def _discrete(self, plain: Expected, reference: Tensor, oracle: Tensor) -> Expected:
+        """The same values: ATen's, and beside a jump those of the float64 run."""
+        oracle = oracle.to(reference.dtype)
+        differs = ~same_values(reference, oracle)
+        if not bool(differs.any()):
+            return plain
+        self._note_doubt(differs)
+        if not same_places(reference, oracle):
+            self.admissible = False
+        return replace(plain, oracle=oracle, also=differs)
+
+    def _close(self, place: int, reference: Tensor, oracle: Tensor) -> Expected:
+        """Near the float64 value; where ATen is far from it, near either."""
+        wide = reference.to(oracle.dtype)
+        if self.grown is None:
+            grown = torch.zeros(oracle.shape, dtype=torch.float64, device=oracle.device)
+        else:
+            grown = self.grown[place]
+        table = table_tolerance(oracle, reference.dtype, pointwise=is_pointwise(self.op))
+        error = (wide - oracle).abs().to(torch.float64)
+        error = torch.where(same_values(wide, oracle), 0.0, error)
+        allowance, doubtful = with_own_error(table, grown, error)
+        if bool(doubtful.any()):
+            self._note_doubt(doubtful)
+        if not same_places(wide, oracle):
+            self.admissible = False
+        return Expected(
+            "tensor", reference, oracle=oracle, allowance=allowance, also=doubtful, table=table
+        )
+
+    def _note_doubt(self, doubtful: Tensor) -> None:
+        where = "beside a jump" if base_name(self.op) in JUMPS else "that far apart"
+        count = int(doubtful.sum())
+        self.notes.append(
+            f"ATen and float64 lie {where} at {count} of {doubtful.numel()} elements: "
+            "either value is accepted there"
+        )
+
+
+def _scalar_reason(value: Any) -> str:
+    return "" if isinstance(value, (bool, int, float, complex)) else "no number"
+
+
+def _unordered_dim(op: Op, call: Call, value: Tensor) -> int | None:
+    given = arguments(op, call)
+    if base_name(op) != "topk" or given.get("sorted") is not False or value.dim() == 0:
+        return None
+    return int(given["dim"]) % value.dim()
+
+
+def _write_counts(name: str, given: dict[str, Any]) -> Tensor | None:
+    """How many writes meet in each element."""
+    target = given["self"]
+    counts = torch.zeros(target.shape, dtype=torch.int32, device=target.device)
+    if name == "scatter":
+        return counts.scatter_add_(
+            given["dim"], given["index"], torch.ones_like(given["index"], dtype=torch.int32)
+        )
+    one = torch.ones((), dtype=torch.int32, device=target.device)
+    if name == "put":
+        return counts.put_(given["index"], one.expand(given["index"].shape), accumulate=True)
+    if name == "index_copy":
+        ones = torch.ones_like(given["source"], dtype=torch.int32)
+        return counts.index_add_(given["dim"], given["index"], ones)
+    torch.ops.aten.index_put_(counts, given["indices"], one, True)
+    return counts
+
+
+def _shortened(oracle: Tensor, dtype: torch.dtype) -> Tensor:
+    """Infinity where the true value does not fit the dtype, else the true value."""
+    if oracle.dtype is not torch.float64:
+        return oracle
+    return torch.where(oracle.to(dtype).isinf(), oracle.to(dtype).to(oracle.dtype), oracle)
+
+
+# ------------------------------------------------------------------------------------ sameness
+
+
+def same_values(one: Tensor, other: Tensor) -> Tensor:
+    """Element by element: equal, or both NaN."""
+    return (one == other) | (one.isnan() & other.isnan())
+
+
+def same_places(one: Tensor, other: Tensor) -> bool:
+    """Whether NaN and infinity, by sign, stand at the same places."""
+    if not _floating(one.dtype):
+        return True
+    if one.dtype.is_complex:
+        return torch.equal(one.isfinite(), other.isfinite())
+    return bool((one.isfinite() | other.isfinite() | same_values(one, other)).all()) and (
+        torch.equal(one.isfinite(), other.isfinite())
+    )
+
+
+def same_bits(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors hold the same bytes, in row-major order."""
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return torch.equal(_bytes(one), _bytes(other))
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    return plain.contiguous().reshape(-1).view(torch.uint8)
+
+
+# ----------------------------------------------------------------------------------- lenient
+
+
+def _lenient(op: Op, call: Call) -> Expectation:
+    """BackendBench's rules: the reference runs on the very arguments that the candidate will get."""
+    run = _reference(op, call)
+    after = tensors_of(call)
+    outputs = tuple(_lenient_output(value, after) for value in run.outputs)
+    return Expectation(
+        op=str(op).removeprefix("aten."),
+        profile="backendbench",
+        outputs=outputs,
+        single=not isinstance(run.result, (list, tuple)),
+        inputs=tuple(Expected("tensor", tensor) for tensor in after),
+        written=frozenset(range(len(after))),
+        same_as=_same_as(after),
+    )
+
+
+def _lenient_output(value: Any, after: list[Tensor]) -> Expected:
+    if not isinstance(value, Tensor):
+        return Expected("none" if value is None else "scalar", value)
+    mine = next((n for n, tensor in enumerate(after) if value is tensor), None)
+    return Expected("tensor", value if mine is not None else value.clone(), must_be=mine)

@@ -1,0 +1,229 @@
+"""How far a right answer may lie from the oracle, element by element.
+
+Three sources, added up: the dtype's own table (torch.testing's, its absolute part scaled down to
+the size of the output), what rounding costs under this operator (`growth`), and what ATen itself was
+seen to lose. Does not decide whether an output is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from backend_bench.cases import Call
+from backend_bench.grading.choices import arguments
+from backend_bench.grading.inputs import map_tensors, tensors_of
+from backend_bench.grading.traits import (
+    ACCUMULATIONS,
+    SCATTERED_SUMS,
+    SUMS,
+    Op,
+    base_name,
+    is_pointwise,
+    names,
+)
+
+Results = tuple[Tensor, ...]
+Run = Callable[[Call], Results]
+"""Runs the operator on a private copy: output leaves, then all input leaves as it left them."""
+
+_TABLE = {
+    # torch.testing's (rtol, atol); float8 is one step of its mantissa
+    torch.float16: (1e-3, 1e-5),
+    torch.bfloat16: (1.6e-2, 1e-5),
+    torch.float32: (1.3e-6, 1e-5),
+    torch.float64: (1e-7, 1e-7),
+    torch.complex32: (1e-3, 1e-5),
+    torch.complex64: (1.3e-6, 1e-5),
+    torch.complex128: (1e-7, 1e-7),
+}
+TRUST = 16.0
+"""Times its own tolerance that ATen may lie from the oracle before the oracle is not believed."""
+_OWN_ERROR = 4.0  # times ATen's error at an element that is granted there
+_USUAL_ERROR = 3.0  # at most so many tolerances more where ATen errs that much throughout
+_INNER_FLOOR = 4 * 2.0**-23  # float32 steps of the number one inside a formula (tanh by exp)
+_SMALLEST_SHARE = 1e-3  # of the output's size that this floor may reach
+
+
+def has_table(dtype: torch.dtype) -> bool:
+    return dtype in _TABLE
+
+
+def table_tolerance(expected: Tensor, dtype: torch.dtype, *, pointwise: bool) -> Tensor:
+    """The dtype's table around `expected` (float64 or complex128), as absolute float64."""
+    rtol, atol = _TABLE[dtype]
+    size = typical_size(expected, pointwise=pointwise)
+    floor = min(_INNER_FLOOR, _SMALLEST_SHARE * size)
+    scaled = min(atol, max(rtol * size, floor)) + _smallest(dtype)
+    return _finite_abs(expected).mul_(rtol).add_(scaled)
+
+
+def typical_size(expected: Tensor, *, pointwise: bool) -> float:
+    """The size of the finite nonzero elements: the median where each stands alone, else the RMS.
+
+    Sums and softmax share rounding between neighbours, so there the large ones count.
+    """
+    sizes = _finite_abs(expected)
+    sizes = sizes[sizes > 0]
+    if sizes.numel() == 0:
+        return 0.0
+    return float(sizes.median() if pointwise else sizes.square().mean().sqrt())
+
+
+def _smallest(dtype: torch.dtype) -> float:
+    """Below this a GPU may flush to zero; half precision keeps its subnormals."""
+    limits = torch.finfo(dtype)
+    return float(limits.smallest_normal) * (limits.eps if dtype is torch.float16 else 1.0)
+
+
+def _finite_abs(values: Tensor) -> Tensor:
+    return values.abs().to(torch.float64).nan_to_num(nan=0.0, posinf=0.0)
+
+
+def with_own_error(table: Tensor, grown: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+    """Widen by what ATen was seen to lose: the allowance, and where the oracle is not believed."""
+    allowed = table + grown
+    doubtful = ~(error <= TRUST * allowed)
+    trusted = torch.where(doubtful, 0.0, error)
+    usual = _USUAL_ERROR * _upper(trusted / allowed)
+    widened = torch.maximum(_OWN_ERROR * trusted, min(usual, _USUAL_ERROR) * table)
+    return allowed + widened, doubtful
+
+
+def _upper(ratios: Tensor) -> float:
+    """A high quantile; of a sample where there are too many to sort."""
+    flat = ratios.reshape(-1)
+    stride = max(1, flat.numel() // 100_000)
+    flat = flat[::stride]
+    return float(flat.quantile(0.95)) if flat.numel() else 0.0
+
+
+# --------------------------------------------------------------------------------------- growth
+
+
+def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: Run) -> Results:
+    """What rounding may cost a sound kernel under this operator, for each result.
+
+    `call` and `exact` are the float64 ones; `dtypes` are those in which the results are due.
+    """
+    name = base_name(op)
+    sizes = [_finite_abs(result) for result in exact]
+    none = tuple(torch.zeros_like(size) for size in sizes)
+    if is_pointwise(op):
+        slopes = _sensitivity(call, exact, run)
+        return tuple(
+            slope * _input_step(dtype) for slope, dtype in zip(slopes, dtypes, strict=True)
+        )
+    if name in SUMS or name in SCATTERED_SUMS:
+        terms = run(_absolute(call))
+        scattered = name in SCATTERED_SUMS
+        return tuple(
+            _sum_error(_finite_abs(term), size, _length(op, call, size), _step(dtype, scattered))
+            for term, size, dtype in zip(terms, sizes, dtypes, strict=True)
+        )
+    if name in ACCUMULATIONS:
+        return tuple(
+            (size + typical_size(size, pointwise=False))
+            * (_step(dtype, False) * math.sqrt(_length(op, call, size)))
+            for size, dtype in zip(sizes, dtypes, strict=True)
+        )
+    return none
+
+
+def _sum_error(terms: Tensor, size: Tensor, length: int, step: float) -> Tensor:
+    """Signed terms: rounding grows with their sum of sizes; equal signs add the root of the length.
+
+    Partial sums of random signs stay near the root of the length, so `terms` alone bounds them; of
+    one sign they climb to the result itself.
+    """
+    return (4 * terms + math.sqrt(length) * size) * step
+
+
+def _step(dtype: torch.dtype, scattered: bool) -> float:
+    """Relative spacing of the accumulator: float32 inside the 16-bit types, except for scatters."""
+    own = torch.finfo(dtype).eps
+    return own if scattered else min(own, torch.finfo(torch.float32).eps)
+
+
+def _input_step(dtype: torch.dtype) -> float:
+    """Relative change of an input that a formula may cause: two float32 steps, half a short one.
+
+    exp(x) as exp2(x * log2 e) rounds its argument once; a + alpha * b rounds the product once.
+    """
+    own = torch.finfo(dtype).eps
+    return own / 2 if own > torch.finfo(torch.float32).eps else 2 * own
+
+
+def _absolute(call: Call) -> Call:
+    """The call with floating tensors and plain float or complex arguments made positive."""
+
+    def positive(value: object) -> object:
+        return abs(value) if type(value) is float else value
+
+    bare = map_tensors(call, lambda t: t.abs().to(t.dtype) if _real_valued(t) else t)
+    kwargs = {name: positive(value) for name, value in bare.kwargs.items()}
+    return Call(tuple(positive(value) for value in bare.args), kwargs)
+
+
+def _real_valued(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+_NUDGE = 2.0**-26  # relative; far above float64's rounding, far below any wanted precision
+
+
+def _sensitivity(call: Call, exact: Results, run: Run) -> Results:
+    """How strongly each result answers to a relative change of its inputs, one input at a time.
+
+    Taken twice, at one and two steps: where twice the step does not give about twice the answer there
+    is a jump or a flat place, and it counts as nothing.
+    """
+    total = [torch.zeros(r.shape, dtype=torch.float64, device=r.device) for r in exact]
+    seen: list[Tensor] = []
+    for leaf in tensors_of(call):
+        if not _real_valued(leaf) or any(leaf is other for other in seen):
+            continue
+        seen.append(leaf)
+        once, twice = (_answers(call, leaf, k * _NUDGE, exact, run) for k in (1, 2))
+        for sum_so_far, one, two in zip(total, once, twice, strict=True):
+            smooth = (two > 1.5 * one) & (two < 3.0 * one)
+            sum_so_far.add_(torch.where(smooth, one / _NUDGE, 0.0))
+    return tuple(total)
+
+
+def _answers(call: Call, leaf: Tensor, step: float, exact: Results, run: Run) -> list[Tensor]:
+    moved = leaf * (1 + step)
+    results = run(map_tensors(call, lambda tensor: moved if tensor is leaf else tensor))
+    return [_finite_abs(new - old) for new, old in zip(results, exact, strict=True)]
+
+
+# --------------------------------------------------------------------------------------- length
+
+_INNER = {"mm": 0, "bmm": 0, "mv": 0, "dot": 0, "vdot": 0, "inner": 0, "matmul": 0, "linear": 0}
+_INNER |= {"addmm": 1, "baddbmm": 1, "addbmm": 1, "addmv": 1}
+_ALONG_DIM = names(
+    "_softmax _log_softmax softmax log_softmax _safe_softmax cumsum cumprod logcumsumexp"
+)
+
+
+def _length(op: Op, call: Call, size: Tensor) -> int:
+    """About how many terms meet in one element of a result with as many elements as `size`."""
+    name = base_name(op)
+    floating = [tensor for tensor in tensors_of(call) if _real_valued(tensor)]
+    if not floating:
+        return 1
+    if name in _INNER and floating[min(_INNER[name], len(floating) - 1)].dim():
+        return max(1, floating[min(_INNER[name], len(floating) - 1)].shape[-1])
+    if "conv" in name and len(floating) > 1 and floating[1].dim():
+        return max(1, floating[1].numel() // max(1, min(floating[1].shape[:2])))
+    if name in _ALONG_DIM and floating[0].dim():
+        dim = arguments(op, call).get("dim")
+        return max(1, floating[0].shape[dim if isinstance(dim, int) else -1])
+    if name in SCATTERED_SUMS:
+        return max(1, min(64, max(tensor.numel() for tensor in floating)))
+    biggest = max(tensor.numel() for tensor in floating)
+    kept = size.numel() if size.numel() < biggest else next(iter(floating[0].shape), 1)
+    return max(1, biggest // max(1, kept))
