@@ -15,12 +15,13 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading import checker, inputs, oracle
+from backend_bench.grading.traits import Unjudgeable
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
 from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
 from backend_bench.submission import Profile
-from backend_bench.suites import Suite
+from backend_bench.suites import Suite, resolve
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 
 MIN_CALLS = 32
@@ -136,7 +137,7 @@ def _attempt(
     profile: Profile, record: bool,
 ) -> bool:  # fmt: skip
     """Judge one draw; False when the rest is not worth calling."""
-    expectation = expected(overload, attempt, profile)
+    expectation = expectation_of(overload, attempt, profile)
     if expectation is None:
         return True
     try:
@@ -167,13 +168,13 @@ def _attempt(
     return True
 
 
-def expected(
+def expectation_of(
     overload: torch._ops.OpOverload, attempt: Attempt, profile: Profile
 ) -> oracle.Expectation | None:
     """What a right kernel gives on this draw; None where nobody can say, and then it is not called."""
     try:
         expectation = oracle.expect(overload, attempt.call, profile=profile)
-    except oracle.Unjudgeable:
+    except Unjudgeable:
         return None
     if attempt.purpose in ("edges", "scaled") and not oracle.admissible(expectation):
         return None
@@ -184,7 +185,7 @@ def output_metas(expectation: oracle.Expectation) -> tuple[Meta | None, ...]:
     """Shape and dtype of each output that is a tensor."""
     return tuple(
         Meta(value.dtype, tuple(value.shape)) if isinstance(value, torch.Tensor) else None
-        for value in expectation.outputs
+        for value in (expected.reference for expected in expectation.outputs)
     )
 
 
@@ -224,8 +225,3 @@ def _leave_out_unjudged(tallies: list[_Tally], attempts: list[Attempt], phase: P
 def larger(a: float | None, b: float | None) -> float | None:
     return b if a is None else a if b is None else max(a, b)
 
-
-def resolve(op: Operator) -> torch._ops.OpOverload:
-    packet = getattr(torch.ops.aten, op.base)
-    overload: torch._ops.OpOverload = getattr(packet, op.overload)
-    return overload

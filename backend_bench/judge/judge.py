@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from backend_bench.cases import Entry
 from backend_bench.errors import BackendBenchError, UsageError
-from backend_bench.grading import score
+from backend_bench.grading.score import score
 from backend_bench.judge import audit, correctness, performance
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.devices import Lease, device_of
@@ -26,7 +26,7 @@ from backend_bench.judge.nursery import Nursery
 from backend_bench.languages import language_of, mismatch
 from backend_bench.submission import Device, Language, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite
-from backend_bench.verdict import CaseResult, CaseStatus, Evidence, Status, Tally, Verdict
+from backend_bench.verdict import CaseResult, CaseStatus, Evidence, Status, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -172,11 +172,8 @@ class _Protocol:
     def verdict(self, wall_s: float) -> Verdict:
         submission = self.submission
         status, message = self._outcome()
-        scores = score.of(
-            self.cases,
-            status=status,
-            only=submission.only,
-            profile=submission.profile,
+        scores = score(
+            self.cases, status=status, only=submission.only, profile=submission.profile
         )
         return Verdict(
             op=str(submission.op),
@@ -186,8 +183,8 @@ class _Protocol:
             correctness_score=scores.correctness_score,
             performance_score=scores.performance_score,
             reward=scores.reward,
-            correctness=_tally(self.cases, "correctness"),
-            performance=_tally(self.cases, "performance"),
+            correctness=scores.correctness,
+            performance=scores.performance,
             cases=tuple(self.cases),
             evidence=tuple(self.evidence),
             wall_s=round(wall_s, 6),
@@ -229,7 +226,3 @@ class _Protocol:
             return Status.WRONG, f"{len(failed)} of {len(self.cases)} cases failed: {failed[0].message}"
         return Status.OK, ""
 
-
-def _tally(cases: list[CaseResult], kind: str) -> Tally:
-    of_kind = [case for case in cases if case.kind == kind]
-    return Tally(passed=sum(case.passed for case in of_kind), total=len(of_kind))

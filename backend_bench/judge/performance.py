@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
 from backend_bench.grading import checker
-from backend_bench.grading.speedup import Ratio, ratio_of
+from backend_bench.grading.speedup import Ratio, compare
 from backend_bench.judge import correctness
 from backend_bench.judge.bench import Bench, CompileFailed, Sample
 from backend_bench.judge.keeper import Ended, Keeper
 from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
 from backend_bench.submission import Profile
-from backend_bench.suites import Suite
+from backend_bench.suites import Suite, resolve
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 
 WARM_UP = 3
@@ -95,7 +95,7 @@ class Timing:
         self._texts = list(texts)
         self._profile: Profile = profile
         self._rng = random.Random(seed)
-        self._overload = correctness.resolve(op)
+        self._overload = resolve(op)
         self._metas: dict[int, tuple[Meta | None, ...]] = {}
         self._before_us: dict[int, float] = {}
         self.phase = Phase()
@@ -172,14 +172,15 @@ class Timing:
             return False
         if rounds >= MAX_ROUNDS or time.monotonic() - started > CASE_BUDGET_S:
             return True
-        return ratio_of(reference.claimed_us, measured.claimed_us).noise <= NOISE_GOAL
+        return compare(reference.claimed_us, measured.claimed_us).noise <= NOISE_GOAL
 
     def _result(
         self, case: int, text: str, reference: _Times, measured: _Times, errors: _Errors
     ) -> CaseResult:
-        ratio = ratio_of(reference.claimed_us, measured.claimed_us)
+        ratio = compare(reference.claimed_us, measured.claimed_us)
         candidate_us = self._believed(case, ratio, reference, measured)
         reference_us = self._unslowed(case, ratio)
+        as_sampled = (reference_us, candidate_us) == (ratio.reference_us, ratio.candidate_us)
         return CaseResult(
             args=text,
             kind=CaseKind.PERFORMANCE,
@@ -188,8 +189,8 @@ class Timing:
             max_rel_error=errors.max_rel_error,
             reference_us=reference_us,
             candidate_us=candidate_us,
-            speedup=reference_us / candidate_us,
-            noise=ratio.noise,
+            speedup=ratio.speedup if as_sampled else reference_us / candidate_us,
+            noise=ratio.noise if ratio.noise < float("inf") else None,
         )
 
     def _believed(self, case: int, ratio: Ratio, reference: _Times, measured: _Times) -> float:
@@ -227,7 +228,7 @@ class Timing:
 
     def _describe(self, case: int) -> tuple[Meta | None, ...]:
         attempt = correctness.Attempt(case, self._draw(case), "base")
-        expectation = correctness.expected(self._overload, attempt, self._profile)
+        expectation = correctness.expectation_of(self._overload, attempt, self._profile)
         if expectation is None:
             raise JudgeError(f"performance case {self._texts[case]} of {self._op} cannot be judged")
         return correctness.output_metas(expectation)
@@ -249,7 +250,7 @@ class Timing:
         if not 0 < sample.claims.elapsed_us < float("inf"):
             raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
         attempt = correctness.Attempt(case, call, "base")
-        expectation = correctness.expected(self._overload, attempt, self._profile)
+        expectation = correctness.expectation_of(self._overload, attempt, self._profile)
         if expectation is not None:
             finding = checker.check(expectation, sample.observed)
             errors.note(finding)
