@@ -5,7 +5,7 @@ Values are not chosen here; a builder is given something that makes a tensor fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -107,6 +107,20 @@ def build(arguments: Arguments, tensor: Callable[[TensorSpec], torch.Tensor]) ->
 
     args = tuple(made(arg) for arg in arguments.args)
     return Call(args, {name: made(arg) for name, arg in arguments.kwargs.items()})
+
+
+def tensors_of(call: Call) -> Iterator[torch.Tensor]:
+    """Every tensor of the call, from left to right."""
+
+    def inside(value: Any) -> Iterator[torch.Tensor]:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, tuple | list):
+            for item in value:
+                yield from inside(item)
+
+    for value in (*call.args, *call.kwargs.values()):
+        yield from inside(value)
 
 
 def snapshot(call: Call) -> Call:

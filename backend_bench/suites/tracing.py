@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from backend_bench.cases import Call
 from backend_bench.operator import Operator
-from backend_bench.suites.calls import Unspeakable, snapshot
+from backend_bench.suites.calls import Unspeakable, snapshot, tensors_of
+from backend_bench.suites.exclusions import EXCLUDED, UNINITIALISED
 
 _NO_WORK = frozenset({"alias", "detach", "lift_fresh"})
 """Bookkeeping that torch inserts; beside it, a trace of one operator is still a trace of one operator."""
@@ -24,7 +25,8 @@ class Traced:
     op: Operator
     """The overload that was called."""
     call: Call | None
-    """Its arguments as they were before the call; None where they cannot be copied or were not asked for."""
+    """Its arguments as they were before the call; None where they cannot be copied, hold memory that nobody has
+    written, or were not asked for."""
 
 
 def trace(
@@ -42,6 +44,7 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self.wanted = wanted
         self.traced: list[Traced] = []
+        self.unwritten: list[torch.UntypedStorage] = []
 
     def __torch_dispatch__(
         self,
@@ -53,13 +56,21 @@ class _Recorder(TorchDispatchMode):
         named = dict(kwargs or {})
         base = func._schema.name.removeprefix("aten::")
         if "::" not in base and base not in _NO_WORK:
-            call = _copied(Call(args, named)) if self.wanted(len(self.traced)) else None
-            self.traced.append(Traced(Operator(base, func._overloadname), call))
-        return func(*args, **named)
+            self.traced.append(Traced(Operator(base, func._overloadname), self.copied(args, named)))
+        result = func(*args, **named)
+        if EXCLUDED.get(base) == UNINITIALISED and isinstance(result, torch.Tensor):
+            self.unwritten.append(result.untyped_storage())
+        return result
 
-
-def _copied(call: Call) -> Call | None:
-    try:
-        return snapshot(call)
-    except Unspeakable:
-        return None
+    def copied(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        """The arguments as they are now, if they are wanted and say something."""
+        if not self.wanted(len(self.traced)):
+            return None
+        call = Call(args, kwargs)
+        unwritten = {storage._cdata for storage in self.unwritten}
+        try:
+            if any(each.untyped_storage()._cdata in unwritten for each in tensors_of(call)):
+                return None
+            return snapshot(call)
+        except (Unspeakable, NotImplementedError):
+            return None
