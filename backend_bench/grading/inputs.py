@@ -178,15 +178,16 @@ def _element(tensor: Tensor, position: int) -> Tensor:
 _SHARE = 0.15  # of the elements become special: enough to be met, few enough to leave a test
 _TAKES_NAN = names(
     "sum mean nansum prod amax amin max min softmax _softmax log_softmax _log_softmax logsumexp"
-    " cumsum mm bmm addmm baddbmm addmv mv dot native_layer_norm native_group_norm"
-    " linalg_vector_norm norm"
+    " cumsum mm bmm addmm baddbmm addmv mv dot linalg_vector_norm norm"
 )
 """Beside pointwise operators, those for which NaN and infinity have one obvious meaning."""
+_TAKES_NAN_ONLY = names("native_layer_norm native_group_norm var std var_mean std_mean")
+"""Operators that infinity sends into inf - inf, where formulas part."""
 _TAKES_TIES = names(
     "sort argsort topk argmax argmin median kthvalue mode cummax cummin cumprod cat stack gather"
     " index_select index flip roll tril triu constant_pad_nd reflection_pad1d reflection_pad2d"
     " replication_pad2d max_pool2d_with_indices avg_pool2d convolution scatter_add index_add"
-    " upsample_nearest2d upsample_bilinear2d var std"
+    " upsample_nearest2d upsample_bilinear2d"
 )
 """Operators that are given zeros and repeated values, and nothing wilder."""
 _NOT_A_VALUE_RANGE = names(  # naive but honest formulas go other ways at infinity, and ATen's own choice is no one's law
@@ -232,6 +233,8 @@ def specials(op: Op, tensor: Tensor, rng: random.Random) -> list[float | int]:
             return _pointwise_specials(name, tensor)
         if name in _TAKES_NAN:
             return rng.choice([[math.nan], [math.inf], [0.0, -0.0], [1.0, 0.0]])
+        if name in _TAKES_NAN_ONLY:
+            return [math.nan]
         return [0.0, 1.0, -1.0] if name in _TAKES_TIES else []
     if tensor.dtype is torch.bool or tensor.is_floating_point() or tensor.is_complex():
         return []

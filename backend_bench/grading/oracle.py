@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
 from backend_bench.grading.choices import Choice, arguments, choice_of
 from backend_bench.grading.inputs import (
     clone_call,
@@ -38,12 +39,16 @@ from backend_bench.grading.traits import (
     JUMPS,
     UNDEFINED_OUTPUTS,
     Op,
-    Unjudgeable,
     base_name,
     is_pointwise,
     unjudgeable,
 )
 from backend_bench.submission import Profile
+
+
+class Unjudgeable(JudgeError):
+    """No valid judgement exists for this operator or these arguments; the text says why."""
+
 
 Scalar = bool | int | float | complex
 _REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, AssertionError)
@@ -129,20 +134,27 @@ def expect(op: Op, call: Call, *, profile: Profile = "strict") -> Expectation:
 def full_precision() -> Iterator[None]:
     """No TF32 and no short accumulators while the reference runs; restored afterwards."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    switches: list[tuple[Any, str]] = [
-        (matmul, "allow_tf32"),
-        (cudnn, "allow_tf32"),
-        (matmul, "allow_bf16_reduced_precision_reduction"),
-        (matmul, "allow_fp16_reduced_precision_reduction"),
+    switches = [
+        "allow_tf32",
+        "allow_bf16_reduced_precision_reduction",
+        "allow_fp16_reduced_precision_reduction",
     ]
-    before = [getattr(owner, name) for owner, name in switches]
-    try:
-        for owner, name in switches:
-            setattr(owner, name, False)
-        yield
-    finally:
-        for (owner, name), value in zip(switches, before, strict=True):
-            setattr(owner, name, value)
+    before = [getattr(matmul, name) for name in switches]
+    # cudnn's own attributes cannot be set once torch's test tools were imported; its context can
+    quiet = cudnn.flags(
+        enabled=cudnn.enabled,
+        benchmark=cudnn.benchmark,
+        deterministic=cudnn.deterministic,
+        allow_tf32=False,
+    )
+    with quiet:
+        try:
+            for name in switches:
+                setattr(matmul, name, False)
+            yield
+        finally:
+            for name, value in zip(switches, before, strict=True):
+                setattr(matmul, name, value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

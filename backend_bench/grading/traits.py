@@ -7,13 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from backend_bench.errors import JudgeError
-
 Op = torch._ops.OpOverload
-
-
-class Unjudgeable(JudgeError):
-    """No valid judgement exists for this operator or these arguments; the text says why."""
 
 
 def base_name(op: Op) -> str:

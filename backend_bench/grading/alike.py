@@ -1,0 +1,49 @@
+"""Do two sides of one call obviously agree? A quick look at timed calls, which the checker backs up.
+
+Yes means: same form, same effect on the inputs, every value within the dtype's relative tolerance,
+with no absolute part. No means nothing yet: rounding near zero, ties and free choices look different
+from one right kernel to the next, and then the whole check decides.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from backend_bench.grading.checker import Observed, Output
+
+_RELATIVE = {
+    torch.float16: 1e-3,
+    torch.bfloat16: 1.6e-2,
+    torch.float32: 1.3e-6,
+    torch.float64: 1e-7,
+    torch.complex64: 1.3e-6,
+    torch.complex128: 1e-7,
+}
+"""torch.testing's table."""
+
+
+def alike(observed: Observed, trusted: Observed) -> bool:
+    """Whether the candidate's results on a call are, to the eye, the trusted twin's on the same call."""
+    if observed.single != trusted.single or len(observed.outputs) != len(trusted.outputs):
+        return False
+    outputs = zip(observed.outputs, trusted.outputs, strict=True)
+    inputs = zip(observed.inputs, trusted.inputs, strict=True)
+    return all(_same_output(ours, theirs) for ours, theirs in outputs) and all(
+        _close(ours, theirs) for ours, theirs in inputs
+    )
+
+
+def _same_output(ours: Output, theirs: Output) -> bool:
+    claims = ("kind", "plain", "dtype", "shape", "device", "alias", "same")
+    if any(getattr(ours, name) != getattr(theirs, name) for name in claims):
+        return False
+    if isinstance(ours.value, Tensor) and isinstance(theirs.value, Tensor):
+        return _close(ours.value, theirs.value)
+    return ours.kind != "tensor" and ours.value == theirs.value
+
+
+def _close(ours: Tensor, theirs: Tensor) -> bool:
+    if ours.dtype not in _RELATIVE:
+        return torch.equal(ours, theirs)
+    return torch.allclose(ours, theirs, rtol=_RELATIVE[ours.dtype], atol=0.0, equal_nan=True)
