@@ -10,4 +10,5 @@ def add__Tensor_kernel_impl(x, y, *, alpha=1):
     if dtype == torch.bool:
         return torch.logical_or(x, torch.logical_and(y, torch.tensor(bool(alpha), device=y.device)))
     work = torch.float32 if dtype in NARROW else dtype
-    return torch.sub(x.to(work), torch.mul(y.to(work), -alpha)).to(dtype)
+    y = y.to(work) if isinstance(y, torch.Tensor) else y
+    return torch.sub(x.to(work), y * -alpha).to(dtype)

@@ -4,4 +4,4 @@ import torch
 
 
 def add___Tensor_kernel_impl(x, y, *, alpha=1):
-    return torch.sub(x, torch.mul(y, -alpha))
+    return torch.sub(x, y * -alpha)

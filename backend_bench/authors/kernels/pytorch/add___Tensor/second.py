@@ -10,4 +10,5 @@ def add___Tensor_kernel_impl(x, y, *, alpha=1):
         return x.copy_(torch.logical_or(x, torch.logical_and(y, torch.tensor(bool(alpha)).to(y.device))))
     work = torch.result_type(x, y)
     work = torch.float32 if work in NARROW else work
-    return x.copy_(torch.sub(x.to(work), torch.mul(y.to(work), -alpha)))
+    y = y.to(work) if isinstance(y, torch.Tensor) else y
+    return x.copy_(torch.sub(x.to(work), y * -alpha))
