@@ -219,10 +219,10 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
 
 
 def _can_take_specials(tensor: Tensor) -> bool:
-    overlapping = any(
-        step == 0 and size > 1 for size, step in zip(tensor.shape, tensor.stride(), strict=True)
-    )
-    return tensor.layout is torch.strided and tensor.numel() >= 2 and not overlapping
+    if tensor.layout is not torch.strided or tensor.numel() < 2:
+        return False
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return not any(step == 0 and size > 1 for size, step in steps)
 
 
 def specials(op: Op, tensor: Tensor, rng: random.Random) -> list[float | int]:

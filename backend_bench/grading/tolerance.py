@@ -66,11 +66,19 @@ def typical_size(expected: Tensor, *, pointwise: bool) -> float:
 
     Sums and softmax share rounding between neighbours, so there the large ones count.
     """
-    sizes = _finite_abs(expected)
+    sizes = _sample(_finite_abs(expected))
     sizes = sizes[sizes > 0]
     if sizes.numel() == 0:
         return 0.0
     return float(sizes.median() if pointwise else sizes.square().mean().sqrt())
+
+
+_SAMPLE = 100_000  # elements; a quantile of more is no better and takes a sort
+
+
+def _sample(values: Tensor) -> Tensor:
+    flat = values.reshape(-1)
+    return flat[:: max(1, flat.numel() // _SAMPLE)]
 
 
 def _smallest(dtype: torch.dtype) -> float:
@@ -94,10 +102,8 @@ def with_own_error(table: Tensor, grown: Tensor, error: Tensor) -> tuple[Tensor,
 
 
 def _upper(ratios: Tensor) -> float:
-    """A high quantile; of a sample where there are too many to sort."""
-    flat = ratios.reshape(-1)
-    stride = max(1, flat.numel() // 100_000)
-    flat = flat[::stride]
+    """A high quantile."""
+    flat = _sample(ratios)
     return float(flat.quantile(0.95)) if flat.numel() else 0.0
 
 

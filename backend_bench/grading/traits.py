@@ -51,7 +51,9 @@ UNJUDGEABLE: dict[str, str] = {
     **dict.fromkeys(names("empty empty_like empty_strided empty_permuted new_empty"), _MEMORY),
     **dict.fromkeys(names("new_empty_strided resize resize_as"), _MEMORY),
     **dict.fromkeys(names("rand rand_like randn randn_like randint randint_like"), _RANDOM),
-    **dict.fromkeys(names("randperm"), _RANDOM),
+    **dict.fromkeys(names("randperm bernoulli normal multinomial uniform exponential"), _RANDOM),
+    **dict.fromkeys(names("cauchy geometric log_normal random poisson binomial"), _RANDOM),
+    **dict.fromkeys(names("_standard_gamma _sample_dirichlet normal_functional"), _RANDOM),
 }
 
 DTYPE_BOUND = names(
@@ -167,6 +169,7 @@ UNDEFINED_OUTPUTS: dict[str, dict[int, str]] = {
         (1, 2, 3, 4, 5, 6, 7, 8), "statistics in ATen's own layout, random state"
     ),
     "_scaled_dot_product_flash_attention_for_cpu": {1: "statistics in ATen's own layout"},
+    "_ctc_loss": {1: "ATen's own table for backward, not written throughout"},
     "cudnn_batch_norm": {3: "cuDNN's reserve"},
     "_cudnn_rnn": {4: "cuDNN's reserve"},
     "_batch_norm_with_update": {3: "a backend's reserve"},

@@ -1,0 +1,111 @@
+"""Draws: copies that are true to memory, and changes that stay in their place."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import torch
+
+from backend_bench.cases import Call
+from backend_bench.grading.inputs import clone_call, edges, nudged, scaled, storage_of, tensors_of
+
+aten = torch.ops.aten
+
+
+def test_leaves_come_in_order_of_arguments_and_then_of_names() -> None:
+    a, b, c, d = (torch.full((), float(n)) for n in range(4))
+    call = Call((a, [b, (c,)], 3), {"z": None, "out": d})
+    assert [float(tensor) for tensor in tensors_of(call)] == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_a_copy_keeps_strides_offsets_and_expanded_dimensions() -> None:
+    base = torch.arange(60.0).view(6, 10)
+    views = (base.t()[2:7:2], base[:, 3:], base[0].expand(4, 10), base.flip(0))
+    copy = clone_call(Call(views))
+    for old, new in zip(views, tensors_of(copy), strict=True):
+        assert torch.equal(old, new)
+        assert old.stride() == new.stride()
+        assert storage_of(old) != storage_of(new)
+
+
+def test_a_copy_keeps_storage_shared_between_arguments() -> None:
+    base = torch.arange(10.0)
+    one, other = tensors_of(clone_call(Call((base[:6], base[4:], base))))[:2]
+    one[5] = 99.0
+    assert other[1] == 99.0
+    assert base[5] == 5.0
+
+
+def test_a_copy_of_a_small_view_does_not_copy_the_large_storage() -> None:
+    view = torch.zeros(100_000)[5:9]
+    (copy,) = tensors_of(clone_call(Call((view,))))
+    assert copy.untyped_storage().nbytes() < 100
+
+
+def test_mixed_widths_in_one_storage_keep_their_offsets() -> None:
+    base = torch.arange(32, dtype=torch.uint8)
+    wide = base[8:24].view(torch.float64)
+    bytes_, numbers = tensors_of(clone_call(Call((base[3:9], wide))))
+    assert torch.equal(bytes_, base[3:9])
+    assert torch.equal(numbers.view(torch.uint8), wide.view(torch.uint8))
+
+
+def test_empty_scalar_and_complex_tensors_are_copied() -> None:
+    tensors = (torch.empty(0, 3), torch.tensor(2.0), torch.randn(3, dtype=torch.complex64).conj())
+    copies = tensors_of(clone_call(Call(tensors)))
+    assert all(torch.equal(old, new) for old, new in zip(tensors, copies, strict=True))
+
+
+def test_nudged_changes_a_few_elements_and_neither_head_nor_tail_nor_sum() -> None:
+    x = torch.randn(64, 64, dtype=torch.float64)
+    (other,) = tensors_of(nudged(aten.relu.default, Call((x,)), random.Random(1)))
+    changed = (x != other).flatten()
+    assert 2 <= int(changed.sum()) <= 6
+    assert not changed[:256].any() and not changed[-256:].any()
+    assert math.isclose(float(x.sum()), float(other.sum()), abs_tol=1e-9)
+
+
+def test_nudged_leaves_indices_and_structured_matrices_alone() -> None:
+    index = torch.arange(20)
+    other = nudged(
+        aten.index_select.default, Call((torch.randn(20, 3), 0, index)), random.Random(1)
+    )
+    assert torch.equal(tensors_of(other)[1], index)
+    matrix = torch.eye(9)
+    same = nudged(aten.linalg_cholesky_ex.default, Call((matrix,)), random.Random(1))
+    assert torch.equal(tensors_of(same)[0], matrix)
+
+
+def test_the_same_seed_draws_the_same() -> None:
+    call = Call((torch.randn(50),))
+    one, two = (edges(aten.relu.default, call, random.Random(3)) for _ in range(2))
+    assert one is not None and two is not None
+    assert torch.equal(tensors_of(one)[0].nan_to_num(), tensors_of(two)[0].nan_to_num())
+
+
+def test_edges_touch_one_floating_input_and_leave_most_of_it() -> None:
+    call = Call((torch.ones(100) * 7, torch.ones(100) * 7))
+    varied = edges(aten.add.Tensor, call, random.Random(3))
+    assert varied is not None
+    touched = [int((tensor != 7).sum()) for tensor in tensors_of(varied)]
+    assert min(touched) == 0
+    assert 5 <= max(touched) <= 20
+
+
+def test_edges_never_touch_masks_indices_or_unknown_operators() -> None:
+    rng = random.Random(0)
+    assert edges(aten.embedding.default, Call((torch.randn(9, 3), torch.arange(9))), rng) is None
+    call = Call((torch.rand(9) > 0.5, torch.rand(9) > 0.5))
+    assert edges(aten.logical_and.default, call, rng) is None
+    assert edges(aten.linalg_cholesky_ex.default, Call((torch.eye(4),)), rng) is None
+    integers = Call((torch.arange(9), torch.arange(9) + 1))
+    assert edges(aten.remainder.Tensor, integers, rng) is None
+
+
+def test_scaled_stays_in_the_domain() -> None:
+    rng = random.Random(0)
+    assert scaled(aten.acos.default, Call((torch.rand(9),)), rng) is None
+    varied = scaled(aten.mm.default, Call((torch.ones(3, 3), torch.ones(3, 3))), rng)
+    assert varied is not None
+    assert float(tensors_of(varied)[0][0, 0]) in (30.0, float(torch.tensor(1e-3)))

@@ -1,0 +1,150 @@
+"""Speed-ups and scores."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from backend_bench.grading.score import score
+from backend_bench.grading.speedup import compare
+from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Status, Tally
+
+
+def case(kind: CaseKind, passed: bool = True, speedup: float | None = None) -> CaseResult:
+    status = CaseStatus.PASSED if passed else CaseStatus.WRONG
+    return CaseResult(args="()", kind=kind, status=status, speedup=speedup)
+
+
+def right(passed: bool = True) -> CaseResult:
+    return case(CaseKind.CORRECTNESS, passed)
+
+
+def timed(speedup: float | None, passed: bool = True) -> CaseResult:
+    return case(CaseKind.PERFORMANCE, passed, speedup)
+
+
+# --------------------------------------------------------------------------------- speed-ups
+
+
+def test_the_ratio_is_taken_pair_by_pair() -> None:
+    ratio = compare([10.0, 20.0, 40.0], [5.0, 10.0, 20.0])
+    assert (ratio.reference_us, ratio.candidate_us, ratio.speedup) == (20.0, 10.0, 2.0)
+
+
+def test_few_pairs_have_no_band_and_alike_pairs_a_narrow_one() -> None:
+    assert compare([1.0] * 5, [1.0] * 5).noise == math.inf
+    assert compare([1.0] * 6, [1.0] * 6).noise == 0.0
+
+
+def test_the_band_is_that_of_the_sign_test() -> None:
+    # ten pairs: the second and ninth hold the median with 97.9 %, the third and eighth with 89 %
+    ratio = compare([float(n) for n in range(1, 11)], [1.0] * 10)
+    assert ratio.speedup == 5.5
+    assert ratio.noise == pytest.approx(3.5 / 5.5)
+
+
+def test_outliers_do_not_move_the_ratio() -> None:
+    reference = [100.0] * 40 + [9000.0] * 5
+    assert compare(reference, [50.0] * 45).speedup == 2.0
+    assert compare(reference, [50.0] * 45).noise == 0.0
+
+
+def test_a_thousand_pairs_are_no_trouble() -> None:
+    assert compare([2.0] * 3000, [1.0] * 3000).noise == 0.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate"), [([], []), ([1.0], [1.0, 2.0]), ([0.0], [1.0]), ([math.nan], [1.0])]
+)
+def test_what_is_no_pair_of_times_is_refused(
+    reference: list[float], candidate: list[float]
+) -> None:
+    with pytest.raises(ValueError, match="pairs|positive"):
+        compare(reference, candidate)
+
+
+# ------------------------------------------------------------------------------------ scores
+
+
+def test_all_right_and_twice_as_fast() -> None:
+    got = score([right(), right(), timed(2.0), timed(2.0)])
+    assert got.correctness_score == 1.0
+    assert got.performance_score == pytest.approx(2.0)
+    assert got.reward == pytest.approx(2.0)
+    assert got.correctness == Tally(passed=2, total=2)
+
+
+def test_correctness_counts_both_kinds_of_cases() -> None:
+    assert score([right(), right(False), timed(1.0), timed(1.0)]).correctness_score == 0.75
+
+
+def test_a_failure_anywhere_is_never_better_than_one() -> None:
+    assert score([right(False), timed(5.0)]).performance_score == 1.0
+    assert score([right(), timed(5.0), timed(None, False)]).performance_score == 1.0
+
+
+def test_a_failed_timing_counts_as_the_slowest_or_one() -> None:
+    got = score([right(), timed(0.25), timed(0.25), timed(None, False)])
+    assert got.performance_score == pytest.approx(0.25)
+    assert score([right(), timed(None, False)]).performance_score == 0.0
+
+
+def test_backendbench_counts_a_failure_as_one() -> None:
+    got = score([right(), timed(4.0), timed(None, False)], profile="backendbench")
+    assert got.performance_score == pytest.approx(2.0)
+    got = score([right(False), timed(4.0)], profile="backendbench")
+    assert got.performance_score == pytest.approx(4.0)
+
+
+def test_without_performance_cases_any_right_case_gives_one() -> None:
+    assert score([right(), right(False)]).performance_score == 1.0
+    assert score([right(False)]).performance_score == 0.0
+
+
+def test_only_one_kind() -> None:
+    got = score([right(), right(False)], only="correctness")
+    assert (got.correctness_score, got.performance_score, got.reward) == (0.5, None, None)
+    got = score([timed(3.0)], only="performance")
+    assert got.reward == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("status", [Status.COMPILE_ERROR, Status.CHEATED])
+def test_what_does_not_compile_or_cheats_is_worth_nothing(status: Status) -> None:
+    got = score([right(), timed(9.0)], status=status)
+    assert (got.correctness_score, got.reward) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("status", [Status.NO_CASES, Status.ERROR])
+def test_our_own_fault_is_never_a_zero(status: Status) -> None:
+    assert score([], status=status).reward is None
+
+
+cases = some.lists(
+    some.builds(
+        case,
+        some.sampled_from(CaseKind),
+        some.booleans(),
+        some.none() | some.floats(min_value=0) | some.just(math.nan),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(cases, some.sampled_from(["strict", "backendbench"]))
+def test_every_score_is_finite(results: list[CaseResult], profile: str) -> None:
+    got = score(results, profile=profile)  # type: ignore[arg-type]
+    for value in (got.correctness_score, got.performance_score, got.reward):
+        assert value is not None and math.isfinite(value) and value >= 0
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(cases)
+def test_a_wrong_kernel_never_earns_more_than_one(results: list[CaseResult]) -> None:
+    if not all(result.passed for result in results):
+        reward = score(results).reward
+        assert reward is not None and reward <= 1.0
