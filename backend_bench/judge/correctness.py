@@ -15,7 +15,6 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading import checker, inputs, oracle
-from backend_bench.grading.traits import Unjudgeable
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
 from backend_bench.judge.stage import Meta
@@ -174,7 +173,7 @@ def expectation_of(
     """What a right kernel gives on this draw; None where nobody can say, and then it is not called."""
     try:
         expectation = oracle.expect(overload, attempt.call, profile=profile)
-    except Unjudgeable:
+    except oracle.Unjudgeable:
         return None
     if attempt.purpose in ("edges", "scaled") and not oracle.admissible(expectation):
         return None

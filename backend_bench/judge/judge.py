@@ -22,9 +22,9 @@ from backend_bench.judge import audit, correctness, performance
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.devices import Lease, device_of
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
-from backend_bench.judge.nursery import Nursery
+from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.languages import language_of, mismatch
-from backend_bench.submission import Device, Language, Submission, SuiteSpec
+from backend_bench.submission import Device, Language, Limits, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite
 from backend_bench.verdict import CaseResult, CaseStatus, Evidence, Status, Verdict
 
@@ -56,6 +56,13 @@ class Judge:
             if spec not in self._suites:
                 self._suites[spec] = open_suite(spec)
             return self._suites[spec]
+
+    def walls(self) -> dict[str, tuple[str, ...]]:
+        """Which walls of the sandbox hold around a worker here, and which are missing and why."""
+        keeper = self._nursery.take(Wish("native", "best-effort", Limits().memory_bytes))
+        with keeper:
+            assert keeper.sandbox is not None
+            return {"holds": keeper.sandbox.holds, "missing": keeper.sandbox.missing}
 
     def judge(self, submission: Submission) -> Verdict:
         """The verdict. Raises `UsageError` for an operator or suite that does not exist."""

@@ -36,8 +36,10 @@ from backend_bench.verdict import CaseKind
 
 Form = Literal["function", "inplace"]
 
-MOST_BYTES = 8 << 20
-"""Bytes of all tensors of a case. OpInfo's few larger samples (20 MB for grid_sampler_3d) test nothing more."""
+MOST_BYTES = 1 << 20
+"""Bytes of all tensors of a case. OpInfo's larger samples (a million elements each) show what 200,000 show too."""
+_WILD = 1000.0
+"""OpInfo's ordinary values lie in [-9, 9]; beyond this, infinite or NaN, a value tries the edges of an operator."""
 _WITHOUT_FLOATS = ("int64", "bool")
 """Dtypes in which an operator is sampled that takes no floating ones, such as bitwise_and."""
 _INDEX_SEEDS = (0, 1)
@@ -70,6 +72,8 @@ class Found:
     """Its arguments."""
     harvested: bool
     """Whether its sample makes other ATen calls too."""
+    wild: bool
+    """Whether it holds infinities, NaN or huge values."""
 
 
 Sites = dict[str, list[Site]]
@@ -189,29 +193,39 @@ def _survey(spec: SuiteSpec) -> dict[Operator, list[Found]]:
     assert spec.dtype is not None
     for name, info in _infos().items():
         for dtype in _dtypes(info, spec.device, spec.dtype):
-            first, second = (
-                {site: (op, text, among) for site, op, text, among in _texts(name, dtype, spec, seed)}
-                for seed in _INDEX_SEEDS
-            )
-            for site, (op, text, harvested) in first.items():
+            first, second = (dict(_seen(name, dtype, spec.device, seed)) for seed in _INDEX_SEEDS)
+            for site, (op, case) in first.items():
                 cases = found[op]
-                other = second.get(site)
-                if text is None or other is None or (other[0], other[2]) != (op, harvested):
-                    continue
-                if other[1] == text or (other[1] and differ_in_numbers(other[1], text)):
-                    cases.append(Found(site, text, harvested))
+                if case is not None and _agree((op, case), second.get(site)):
+                    cases.append(case)
     return {op: cases for op, cases in found.items() if str(op) in operator_names()}
 
 
-def _texts(
-    name: str, dtype: str, spec: SuiteSpec, seed: int
-) -> Iterator[tuple[Site, Operator, str | None, bool]]:
-    for number, form, traced in _traces(name, dtype, spec.device, seed, lambda *site: True):
+def _agree(one: tuple[Operator, Found], other: tuple[Operator, Found | None] | None) -> bool:
+    """Whether two seeds give the same case, but for numbers that are drawn."""
+    if other is None or other[1] is None or one[0] != other[0]:
+        return False
+    case, again = one[1], other[1]
+    if case.harvested != again.harvested:
+        return False
+    return case.text == again.text or differ_in_numbers(case.text, again.text)
+
+
+def _seen(
+    name: str, dtype: str, device: str, seed: int
+) -> Iterator[tuple[Site, tuple[Operator, Found | None]]]:
+    """Every ATen call of an OpInfo's samples; None for a case where it cannot be one."""
+    for number, form, traced in _traces(name, dtype, device, seed, lambda *site: True):
         for position, item in enumerate(traced):
             site = Site(name, dtype, number, form, position)
-            small = item.call is not None and _bytes(item.call) <= MOST_BYTES
-            text = _text(item.call) if item.call is not None and small else None
-            yield site, item.op, text, len(traced) > 1
+            yield site, (item.op, _found(site, item.call, harvested=len(traced) > 1))
+
+
+def _found(site: Site, call: Call | None, *, harvested: bool) -> Found | None:
+    if call is None or _bytes(call) > MOST_BYTES:
+        return None
+    text = _text(call)
+    return None if text is None else Found(site, text, harvested, _is_wild(call))
 
 
 def _calls(
@@ -268,12 +282,14 @@ def _trace(
 
 
 def _samples(info: Any, device: str, dtype: torch.dtype) -> Iterator[Any]:
-    """The OpInfo's samples; some makers fail halfway on some devices, and what came before is good.
+    """The OpInfo's samples, with the larger set made for comparison with a reference where there is one.
 
-    Without `set_seed=False` torch would seed each sample alike, whatever our seed is.
+    Some makers fail halfway on some devices; what came before is good. Without `set_seed=False` torch would seed
+    each sample alike, whatever our seed is.
     """
+    make = info.sample_inputs if info.reference_inputs_func is None else info.reference_inputs
     try:
-        yield from info.sample_inputs(device, dtype, requires_grad=False, set_seed=False)
+        yield from make(device, dtype, requires_grad=False, set_seed=False)
     except (RuntimeError, NotImplementedError, ValueError, TypeError):
         return
 
@@ -299,6 +315,14 @@ def _text(call: Call) -> str | None:
         return describe(call)
     except Unspeakable:
         return None
+
+
+def _is_wild(call: Call) -> bool:
+    return any(
+        not bool((tensor.abs() <= _WILD).all())
+        for tensor in tensors_of(call)
+        if tensor.is_floating_point() and tensor.numel()
+    )
 
 
 def _bytes(call: Call) -> int:

@@ -25,6 +25,9 @@ class Candidate(Protocol):
     @property
     def harvested(self) -> bool: ...
 
+    @property
+    def wild(self) -> bool: ...
+
 
 C = TypeVar("C", bound=Candidate)
 
@@ -50,14 +53,18 @@ def select(candidates: Sequence[C]) -> list[C]:
 
 
 def _spread(numbers: Iterable[int], candidates: Sequence[C]) -> list[int]:
-    """The numbers reordered: the first of each kind of arguments, then the second of each, and so on."""
-    rounds: list[tuple[int, int]] = []
+    """The numbers reordered: the first of each kind of arguments, then the second of each, and so on.
+
+    In a round, those with wild values come first: they are few, and stand at the end.
+    """
+    rounds: list[tuple[int, bool, int]] = []
     count: Counter[Hashable] = Counter()
     for number in numbers:
-        kind = _kind(candidates[number].text)
-        rounds.append((count[kind], number))
+        candidate = candidates[number]
+        kind = _kind(candidate.text), candidate.wild
+        rounds.append((count[kind], not candidate.wild, number))
         count[kind] += 1
-    return [number for _, number in sorted(rounds)]
+    return [number for _, _, number in sorted(rounds)]
 
 
 def _kind(text: str) -> Hashable:

@@ -24,15 +24,15 @@ that nobody else is, a new one for each life: file modes protect what the view s
 processes is its own. An ordinary user gets a user namespace with itself as the only id; then the view,
 not the file mode, protects that user's files.
 
-Stage 1, `enter`: single-threaded, before CUDA, so that every thread of the driver inherits it
-    session, descriptors → pid namespace and fork → mount, ipc, net and uts namespaces → file system
-    view → capabilities and uid → limits → PDEATHSIG → no_new_privs → seccomp
-    The uid changes before PDEATHSIG, which a change of uid clears. The mounts come before the uid and
-    the capabilities, which they need. Seccomp comes last, as it forbids most of the above.
-CUDA context                  made by the caller, if at all: CUDA refuses to start (error 304) under
-    Landlock, without a socket of its own, and with a /proc that it cannot write to
-Stage 2, `close`: sockets forbidden on every thread, Landlock on those that the kernel can reach,
-    then a look at every thread of the process, then the report
+Stage 1, `enter`: while there is one thread, so that every later one, the CUDA driver's too, inherits
+    session, descriptors → pid namespace and fork → ipc, net, uts and mount namespaces → file system
+    view → capabilities and uid → limits → PDEATHSIG → no_new_privs → Landlock → seccomp
+    The mounts come before the uid and the capabilities, which they need. PDEATHSIG comes after the
+    uid, a change of which clears it. Seccomp comes last, as it forbids most of the above.
+The CUDA context, made by the caller, if at all. The driver needs two things that look like attacks: it
+    rewrites a file below /proc/self, and it opens a socket. Refused either, it reports error 304.
+Stage 2, `close`: no more sockets, on every thread at once (seccomp's TSYNC); then the kernel's own
+    account of every thread is read, and the report is made. Now the candidate may come.
 
 The view is a fresh tmpfs with `Plan.readable` mounted on it read-only, the device nodes one by one,
 a /proc of the new pid namespace, and one private tmpfs, `Plan.scratch`, to which /tmp, /var/tmp and

@@ -1,14 +1,14 @@
 """The second wall around files: rights by path, which the kernel keeps even where a mount would not.
 
-It binds the calling thread and what that thread starts; on ABI 8 and later, every thread.
+It binds the calling thread and what that thread starts, so it is applied while there is no other.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,6 @@ from . import kernel
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG: Final = 1
 _RULE_PATH_BENEATH: Final = 1
-_ALL_THREADS_FLAG: Final = 8
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK = 1 << 6, 1 << 11
@@ -27,6 +26,7 @@ _EVERYTHING: Final = (1 << 16) - 1
 
 LOOK: Final = READ_FILE | READ_DIR
 RUN: Final = LOOK | EXECUTE
+REWRITE: Final = WRITE_FILE | _TRUNCATE
 USE_DEVICE: Final = READ_FILE | WRITE_FILE | IOCTL_DEVICE
 OWN: Final = _EVERYTHING & ~(_MAKE_CHAR | _MAKE_BLOCK | IOCTL_DEVICE)
 
@@ -39,40 +39,27 @@ class Rule:
     rights: int
 
 
-def abi() -> int:
-    """Version of Landlock that the kernel speaks. OSError where it has none or has it switched off."""
-    return kernel.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
-
-
-def restrict(rules: list[Rule]) -> bool:
-    """Allows what the rules allow and nothing else; True if all threads are bound, present and future.
+def restrict(rules: Iterable[Rule]) -> int:
+    """Allows what the rules allow and nothing else; the version of Landlock that did it.
 
     TCP (ABI 4) and signals and abstract sockets to the outside (ABI 6) are refused altogether.
+    Needs no_new_privs or CAP_SYS_ADMIN.
     """
-    version = abi()
+    version = _abi()
     known = _rights_known(version)
     ruleset = kernel.syscall(_CREATE_RULESET, *_sized(_ruleset(version, known)), 0)
     try:
         for rule in rules:
             _add(ruleset, rule, known)
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        return _restrict_threads(ruleset, version)
+        kernel.syscall(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
+    return version
 
 
-def _restrict_threads(ruleset: int, version: int) -> bool:
-    alone = len(os.listdir("/proc/self/task")) == 1 if os.path.isdir("/proc/self") else False
-    if version >= 8 and not alone:
-        try:
-            kernel.syscall(_RESTRICT_SELF, ruleset, _ALL_THREADS_FLAG)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-        else:
-            return True
-    kernel.syscall(_RESTRICT_SELF, ruleset, 0)
-    return alone
+def _abi() -> int:
+    """OSError where the kernel has no Landlock or has it switched off."""
+    return kernel.syscall(_CREATE_RULESET, None, 0, _VERSION_FLAG)
 
 
 def _rights_known(version: int) -> int:

@@ -93,7 +93,6 @@ def close(plan: Plan, entered: Entered) -> Report:
     if plan.level != "off":
         with ledger.wall("no-sockets"):
             seccomp.forbid_sockets()
-        _apply_landlock(plan, ledger)
         _check_every_thread(ledger)
         _demand(_REQUIRED_AT_CLOSE, plan, ledger)
     return Report(plan.level, tuple(ledger.holds), tuple(ledger.missing))
@@ -146,6 +145,9 @@ def _build_walls(plan: Plan, ledger: _Ledger) -> None:
         lineage.die_with_relay(relay_died)
         os.close(relay_died)
     os.chdir(plan.scratch)
+    with ledger.wall("no-new-privs"):
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    _apply_landlock(plan, ledger)
     _filter_calls(ledger)
     _demand(_REQUIRED_AT_ENTRY, plan, ledger)
 
@@ -213,8 +215,6 @@ def _change_user(plan: Plan, who: rights.Identity, ledger: _Ledger) -> None:
 
 
 def _filter_calls(ledger: _Ledger) -> None:
-    with ledger.wall("no-new-privs"):
-        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     with ledger.wall("seccomp"):
         seccomp.forbid_calls(
             own_pids="pid-namespace" in ledger.holds, own_ipc="ipc-namespace" in ledger.holds
@@ -223,14 +223,11 @@ def _filter_calls(ledger: _Ledger) -> None:
 
 def _apply_landlock(plan: Plan, ledger: _Ledger) -> None:
     try:
-        version = landlock.abi()
+        version = landlock.restrict(_rules(plan, in_view="mount-view" in ledger.holds))
     except OSError as error:
-        ledger.lacks("landlock", f"the kernel has none ({_reason(error)})")
-        return
-    with ledger.wall("landlock"):
-        bound = landlock.restrict(list(_rules(plan, in_view="mount-view" in ledger.holds)))
-    if ledger.holds[-1] == "landlock":
-        ledger.holds[-1] = f"landlock:{version}" if bound else f"landlock:{version} (per-thread)"
+        ledger.lacks("landlock", _reason(error))
+    else:
+        ledger.holds.append(f"landlock:{version}")
 
 
 def _rules(plan: Plan, *, in_view: bool) -> Iterator[landlock.Rule]:
@@ -240,6 +237,8 @@ def _rules(plan: Plan, *, in_view: bool) -> Iterator[landlock.Rule]:
         yield from _around(os.path.realpath(path), () if in_view else hidden)
     for path in ("/proc", "/etc") if in_view else _HOST_PROC:
         yield landlock.Rule(path, landlock.LOOK)
+    if plan.cuda:
+        yield landlock.Rule("/proc/self", landlock.REWRITE)  # else error 304: see view._mount_proc
     for path in plan.devices:
         yield landlock.Rule(path, landlock.USE_DEVICE)
     yield landlock.Rule(plan.scratch, landlock.OWN)

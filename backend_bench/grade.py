@@ -1,0 +1,73 @@
+"""Many submissions → verdicts, some at a time, in the order asked for. What the commands share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from backend_bench.executors import Executor
+from backend_bench.kernels import KernelFile
+from backend_bench.submission import Submission
+from backend_bench.verdict import Status, Verdict
+
+IN_FLIGHT = 8
+"""Submissions at the judge at once; it has a queue of its own."""
+
+
+async def grade_all(
+    executor: Executor, submissions: Sequence[Submission], *, done: Callable[[int, Verdict], None]
+) -> None:
+    """Judge them all; `done` is told each verdict with its submission's number, as it comes."""
+    async for number, verdict in _verdicts(executor, submissions):
+        done(number, verdict)
+
+
+async def _verdicts(
+    executor: Executor, submissions: Sequence[Submission]
+) -> AsyncIterator[tuple[int, Verdict]]:
+    places = asyncio.Semaphore(IN_FLIGHT)
+
+    async def judge(number: int, submission: Submission) -> tuple[int, Verdict]:
+        async with places:
+            return number, await executor.submit(submission)
+
+    tasks = [asyncio.create_task(judge(*numbered)) for numbered in enumerate(submissions)]
+    try:
+        for task in asyncio.as_completed(tasks):
+            yield await task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def missing_kernel(kernel: KernelFile) -> Verdict:
+    """The verdict on an operator's folder that holds no kernel file."""
+    return Verdict(
+        op=str(kernel.op),
+        language="unknown",
+        status=Status.COMPILE_ERROR,
+        message=f"{kernel.path} holds no kernel file",
+        correctness_score=0.0,
+        performance_score=0.0,
+        reward=0.0,
+    )
+
+
+def unknown_operator(kernel: KernelFile, suite: str, near: Sequence[str]) -> Verdict:
+    """The verdict on a kernel for an operator that the suite does not know."""
+    hint = f"; near matches: {', '.join(near)}" if near else ""
+    return Verdict(
+        op=str(kernel.op),
+        language="unknown",
+        status=Status.NO_CASES,
+        message=f"suite {suite} has no operator {kernel.op}{hint}",
+    )
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """0 all right, 1 a kernel failed, 2 our own fault or nothing graded."""
+    statuses = {verdict.status for verdict in verdicts}
+    if Status.ERROR in statuses or not statuses - {Status.NO_CASES}:
+        return 2
+    return 1 if statuses - {Status.OK, Status.NO_CASES} else 0

@@ -1,0 +1,74 @@
+"""Progress, listings and facts on a terminal. Reads and formats; never judges."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from backend_bench.report.table import own_console
+from backend_bench.verdict import Verdict
+
+_FEW = 3
+"""So few kernels need no bar."""
+
+
+@contextlib.contextmanager
+def progress(total: int, what: str) -> Iterator[Callable[[Verdict], None]]:
+    """A bar on standard error that names each verdict as it comes; silent where nobody watches."""
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    hidden = not console.is_terminal or total < _FEW
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(verdict: Verdict) -> None:
+            bar.update(task, advance=1, description=f"{what} · {verdict.op}")
+
+        yield advance
+
+
+def print_operators(listing: Sequence[Mapping[str, Any]], *, title: str) -> None:
+    """A suite's operators with their numbers of cases."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for column, justify in (("operator", "left"), ("correctness", "right"), ("performance", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]  # literals
+    table.add_column("without cases because", style="dim")
+    for line in listing:
+        table.add_row(
+            line["op"], str(line["correctness_cases"]), str(line["performance_cases"]), line.get("reason", "")
+        )
+    tested = sum(1 for line in listing if line["correctness_cases"] or line["performance_cases"])
+    own_console().print(table)
+    own_console().print(f"{tested} operators with cases, {len(listing) - tested} without")
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """What `doctor` found: one line a fact, the walls of the sandbox one by one."""
+    console = own_console()
+    for name, value in facts.items():
+        if name in ("sandbox", "gpus"):
+            continue
+        shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        console.print(Text.assemble((f"{name:<12}", "bold"), shown))
+    for number, gpu in enumerate(facts.get("gpus", ())):
+        console.print(Text.assemble((f"gpu {number:<8}", "bold"), ", ".join(f"{k} {v}" for k, v in gpu.items())))
+    for device, walls in facts.get("sandbox", {}).items():
+        console.print(Text.assemble((f"sandbox of workers on {device}", "bold")))
+        for wall in walls["holds"]:
+            console.print(Text.assemble(("  holds    ", "green"), wall))
+        for wall in walls["missing"]:
+            console.print(Text.assemble(("  missing  ", "red"), wall))
+
+
