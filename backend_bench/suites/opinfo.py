@@ -43,7 +43,7 @@ _WILD = 1000.0
 _WITHOUT_FLOATS = ("int64", "bool")
 """Dtypes in which an operator is sampled that takes no floating ones, such as bitwise_and."""
 _INDEX_SEEDS = (0, 1)
-"""The index holds what both agree on, floating numbers aside: other cases could not be promised."""
+"""The index holds what both agree on, drawn numbers aside: other cases could not be promised."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -93,13 +93,13 @@ class OpInfoSuite:
 
     def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:
         texts, sites = self._cases(op, kind)
-        yield from self._drawn(texts, sites, seed)
+        yield from self._drawn(op, texts, sites, seed)
 
     def draw(self, op: Operator, kind: CaseKind, number: int, seed: int) -> Call:
         texts, sites = self._cases(op, kind)
         if not 0 <= number < len(texts):
             raise UsageError(f"opinfo has {len(texts)} {kind} cases for {op}, and none number {number}")
-        [call] = self._drawn(texts[number : number + 1], sites[number : number + 1], seed)
+        [call] = self._drawn(op, texts[number : number + 1], sites[number : number + 1], seed)
         if call is None:
             raise UsageError(
                 f"seed {seed} gives other shapes than {texts[number]} for case {number} of {op};"
@@ -117,7 +117,7 @@ class OpInfoSuite:
         return index.entries[name].correctness, sites.get(name, [])
 
     def _drawn(
-        self, texts: tuple[str, ...], sites: list[Site], seed: int
+        self, op: Operator, texts: tuple[str, ...], sites: list[Site], seed: int
     ) -> Iterator[Call | None]:
         """Calls of the sites in order; values of one OpInfo are alive at a time."""
         pairs = list(zip(texts, sites, strict=True))
@@ -136,7 +136,7 @@ class OpInfoSuite:
             calls = dict(_calls(first.info, first.dtype, self.spec.device, seed, wanted))
             for text, site in group:
                 call = calls.pop(site, None)
-                yield None if call is None else _fitting(call, text)
+                yield None if call is None else _fitting(op, call, text)
 
     def _load(self) -> tuple[SuiteIndex, Sites]:
         if self._made is None:
@@ -176,12 +176,14 @@ class OpInfoSuite:
         return index, sites
 
 
-def _fitting(call: Call, text: str) -> Call | None:
+def _fitting(op: Operator, call: Call, text: str) -> Call | None:
     """The call if it is what the text says; numbers that the sample drew at random are taken from the text."""
     drawn = _text(call)
     if drawn == text:
         return call
-    return with_numbers_of(call, text) if drawn and differ_in_numbers(drawn, text) else None
+    if drawn is None or not differ_in_numbers(op, drawn, text):
+        return None
+    return with_numbers_of(op, call, text)
 
 
 # ---- the survey: which case comes from where ------------------------------------------------------
@@ -208,7 +210,7 @@ def _agree(one: tuple[Operator, Found], other: tuple[Operator, Found | None] | N
     case, again = one[1], other[1]
     if case.harvested != again.harvested:
         return False
-    return case.text == again.text or differ_in_numbers(case.text, again.text)
+    return case.text == again.text or differ_in_numbers(one[0], case.text, again.text)
 
 
 def _seen(
@@ -273,25 +275,34 @@ def _traces(
 def _trace(
     function: Callable[..., Any], sample: Any, wanted: Callable[[int], bool]
 ) -> list[Traced]:
-    """The ATen calls of a sample; none where torch refuses it (an in-place form that would have to broadcast)."""
+    """The ATen calls of a sample.
+
+    None where torch refuses it (an in-place form that would have to broadcast), nor where it is so large that what
+    it calls is no case anyway.
+    """
+    call = Call((sample.input, *sample.args), dict(sample.kwargs))
+    if _bytes(call) > 2 * MOST_BYTES:
+        return []
     try:
-        call = snapshot(Call((sample.input, *sample.args), dict(sample.kwargs)))
-        return trace(function, call, wanted)
+        return trace(function, snapshot(call), wanted)
     except (Unspeakable, RuntimeError, TypeError, ValueError, IndexError, AssertionError):
         return []
 
 
 def _samples(info: Any, device: str, dtype: torch.dtype) -> Iterator[Any]:
-    """The OpInfo's samples, with the larger set made for comparison with a reference where there is one.
+    """The OpInfo's samples, then the larger set made for comparison with a reference where there is one.
 
     Some makers fail halfway on some devices; what came before is good. Without `set_seed=False` torch would seed
     each sample alike, whatever our seed is.
     """
-    make = info.sample_inputs if info.reference_inputs_func is None else info.reference_inputs
-    try:
-        yield from make(device, dtype, requires_grad=False, set_seed=False)
-    except (RuntimeError, NotImplementedError, ValueError, TypeError):
-        return
+    makers = [info.sample_inputs]
+    if info.reference_inputs_func is not None:
+        makers.append(info.reference_inputs)
+    for make in makers:
+        try:
+            yield from make(device, dtype, requires_grad=False, set_seed=False)
+        except (RuntimeError, ValueError, TypeError):
+            continue
 
 
 def _forms(info: Any) -> Iterator[tuple[Form, Callable[..., Any]]]:
@@ -326,7 +337,7 @@ def _is_wild(call: Call) -> bool:
 
 
 def _bytes(call: Call) -> int:
-    return sum(tensor.untyped_storage().nbytes() for tensor in tensors_of(call))
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(call))
 
 
 # ---- randomness and torch's test suite ------------------------------------------------------------
