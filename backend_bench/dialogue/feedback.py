@@ -32,6 +32,7 @@ _HEADLINE = {
 }
 _SEED = re.compile(r"\bseed\b\W{0,3}\d+", re.I)
 _NUMBER = re.compile(r"-?\b(?:0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?|nan|inf)\b", re.I)
+_LIST = re.compile(r"#(?:, ?#)+,?")
 _SHAPE = re.compile(r"\bT\(\[([\d, ]*)\]")
 _FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line \d+')
 _FOREIGN = re.compile(r"site-packages|dist-packages|/lib/python|backend_bench/|<frozen ")
@@ -211,7 +212,7 @@ def _request(verdict: Verdict) -> str:
 
 def _kind(message: str) -> str:
     """A message's kind: its first line without its numbers."""
-    return _NUMBER.sub("#", message.split("\n", 1)[0])[:120]
+    return _LIST.sub("#", _NUMBER.sub("#", message.split("\n", 1)[0]))[:120]
 
 
 def _elements(args: str) -> int:
