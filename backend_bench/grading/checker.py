@@ -145,7 +145,7 @@ def _leaf_form(expected: Expected, output: Output) -> str:
         return ""
     if not output.plain:
         return f"is a {output.type_name}, expected a plain torch.Tensor"
-    return _tensor_form(expected.reference, output)
+    return "" if expected.unshaped else _tensor_form(expected.reference, output)
 
 
 def _tensor_form(reference: Tensor, output: Output) -> str:

@@ -258,14 +258,19 @@ def _pointwise_specials(name: str, tensor: Tensor) -> list[float | int]:
 
 def _strew(tensor: Tensor, values: list[float | int], rng: random.Random) -> None:
     """Overwrite about a seventh of the elements, at least one; a lone NaN or infinity goes in once."""
+    count = 1 if len(values) == 1 else max(1, round(tensor.numel() * _SHARE))
+    order = _wildest_first(values, rng)
+    palette = torch.tensor(order, dtype=tensor.dtype, device=tensor.device)
     generator = torch.Generator().manual_seed(rng.getrandbits(62))
-    palette = torch.tensor(values, dtype=tensor.dtype)
-    single = len(values) == 1
-    count = 1 if single else max(1, round(tensor.numel() * _SHARE))
-    places = torch.randperm(tensor.numel(), generator=generator)[:count]
-    picks = palette[torch.randint(len(values), (count,), generator=generator)]
-    where = torch.unravel_index(places.to(tensor.device), tensor.shape)
-    tensor[where] = picks.to(tensor.device)
+    places = torch.randperm(tensor.numel(), generator=generator)[:count].to(tensor.device)
+    picks = palette[torch.arange(count, device=tensor.device) % len(order)]
+    tensor[torch.unravel_index(places, tensor.shape)] = picks
+
+
+def _wildest_first(values: list[float | int], rng: random.Random) -> list[float | int]:
+    """In random order, NaN and the infinities ahead, so that a small tensor meets them too."""
+    order = rng.sample(values, len(values))
+    return sorted(order, key=math.isfinite)
 
 
 # --------------------------------------------------------------------------------------- scaled

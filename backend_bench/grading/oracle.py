@@ -38,6 +38,7 @@ from backend_bench.grading.traits import (
     EXACT,
     JUMPS,
     UNDEFINED_OUTPUTS,
+    UNSHAPED_OUTPUTS,
     Op,
     base_name,
     is_pointwise,
@@ -81,6 +82,8 @@ class Expected:
     """A dimension along which any order is right."""
     undefined: str = ""
     """Why the values are nobody's business; shape and dtype still are."""
+    unshaped: bool = False
+    """Whether even the shape is ATen's own business."""
     contested: Tensor | None = None
     """Elements that several unordered writes meet in: any value."""
     must_be: int | None = None
@@ -411,6 +414,7 @@ class _Trial:
         return replace(
             expected,
             undefined=reason,
+            unshaped=bool(reason) and base_name(self.op) in UNSHAPED_OUTPUTS,
             choice=choice_of(self.op, self.call, number, value),
             unordered_dim=_unordered_dim(self.op, self.call, value),
             contested=self._contested(value),
@@ -475,7 +479,7 @@ class _Trial:
         if self.exact or not has_table(reference.dtype):
             return plain
         wide = reference.to(_raised(reference.dtype))
-        table = table_tolerance(wide, reference.dtype, pointwise=is_pointwise(self.op))
+        table = table_tolerance(self.op, wide, reference.dtype)
         return replace(plain, oracle=wide, allowance=table, table=table)
 
     def _discrete(self, plain: Expected, reference: Tensor, oracle: Tensor) -> Expected:
@@ -495,7 +499,7 @@ class _Trial:
         grown = self.grown.get(place)
         if grown is None:
             grown = torch.zeros(oracle.shape, dtype=torch.float64, device=oracle.device)
-        table = table_tolerance(oracle, reference.dtype, pointwise=is_pointwise(self.op))
+        table = table_tolerance(self.op, oracle, reference.dtype)
         error = (wide - oracle).abs().to(torch.float64)
         error = torch.where(same_values(wide, oracle), 0.0, error)
         allowance, doubtful = with_own_error(table, grown, error)
@@ -503,9 +507,16 @@ class _Trial:
             self._note_doubt(doubtful)
         if not same_places(wide, oracle):
             self.admissible = False
+            self._refuse_wreck(wide, oracle)
         return Expected(
             "tensor", reference, oracle=oracle, allowance=allowance, also=doubtful, table=table
         )
+
+    def _refuse_wreck(self, wide: Tensor, oracle: Tensor) -> None:
+        """ATen overflowed in the middle of its work: two answers for most elements judge nothing."""
+        parted = wide.isfinite() != oracle.isfinite()
+        if 2 * int(parted.sum()) > parted.numel():
+            raise Unjudgeable(f"{self.op}: ATen itself overflows on these arguments")
 
     def _note_doubt(self, doubtful: Tensor) -> None:
         where = "beside a jump" if base_name(self.op) in JUMPS else "that far apart"

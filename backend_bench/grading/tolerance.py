@@ -18,6 +18,7 @@ from backend_bench.grading.choices import arguments
 from backend_bench.grading.inputs import map_tensors, tensors_of
 from backend_bench.grading.traits import (
     ACCUMULATIONS,
+    ARITHMETIC,
     SCATTERED_SUMS,
     SUMS,
     Op,
@@ -52,11 +53,13 @@ def has_table(dtype: torch.dtype) -> bool:
     return dtype in _TABLE
 
 
-def table_tolerance(expected: Tensor, dtype: torch.dtype, *, pointwise: bool) -> Tensor:
+def table_tolerance(op: Op, expected: Tensor, dtype: torch.dtype) -> Tensor:
     """The dtype's table around `expected` (float64 or complex128), as absolute float64."""
     rtol, atol = _TABLE[dtype]
+    pointwise = is_pointwise(op)
     size = typical_size(expected, pointwise=pointwise)
-    floor = min(_INNER_FLOOR, _SMALLEST_SHARE * size)
+    formula = pointwise and base_name(op) not in ARITHMETIC
+    floor = min(_INNER_FLOOR, _SMALLEST_SHARE * size) if formula else 0.0
     scaled = min(atol, max(rtol * size, floor)) + _smallest(dtype)
     return _finite_abs(expected).mul_(rtol).add_(scaled)
 

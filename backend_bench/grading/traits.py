@@ -116,6 +116,11 @@ JUMPS = names(
 )
 """Operators with jumps: beside one, the value of either precision is right."""
 
+ARITHMETIC = names(
+    "add sub rsub mul div true_divide reciprocal square sqrt addcmul addcdiv lerp deg2rad rad2deg"
+)
+"""Pointwise operators without a transcendental function, so without a one inside a formula."""
+
 SUMS = names(
     "sum mean nansum nanmean trace mv dot vdot inner cumsum mm bmm addmm addbmm baddbmm addmv"
     " linear matmul einsum _trilinear convolution _convolution conv1d conv2d conv3d"
@@ -175,6 +180,9 @@ UNDEFINED_OUTPUTS: dict[str, dict[int, str]] = {
     "_batch_norm_with_update": {3: "a backend's reserve"},
 }
 """Outputs whose values nobody defines: only number, shape and dtype are compared."""
+
+UNSHAPED_OUTPUTS = names("_embedding_bag _embedding_bag_forward_only")
+"""Those among them whose shape ATen itself changes from path to path."""
 
 INDEX_ALONG_DIM: dict[str, int] = {
     "argmax": 0,

@@ -148,9 +148,15 @@ def test_what_cannot_be_judged_says_why() -> None:
 def test_an_edge_on_which_precisions_part_is_not_admitted() -> None:
     large = torch.full((2,), torch.finfo(torch.float32).max)
     assert admissible(expect(aten.add.Tensor, Call((large, -large))))
-    call = Call((large, [0]))
-    assert admissible(expect(aten.sum.dim_IntList, call))  # infinite in float32 either way
-    assert not admissible(expect(aten.mean.dim, call))  # infinite in float32, finite in float64
+    rows = Call((torch.stack([large, large * 0, large * 0]), [1]))
+    assert admissible(expect(aten.sum.dim_IntList, rows))  # infinite in float32 either way
+    assert not admissible(expect(aten.mean.dim, rows))  # infinite in float32, finite in float64
+
+
+def test_where_aten_is_wrecked_nothing_is_judged() -> None:
+    large = torch.full((3, 2), torch.finfo(torch.float32).max)
+    with pytest.raises(Unjudgeable, match="overflows"):
+        expect(aten.mean.dim, Call((large, [1])))
 
 
 def test_the_reference_never_touches_the_arguments() -> None:

@@ -62,7 +62,7 @@ def test_a_thousand_pairs_are_no_trouble() -> None:
 def test_what_is_no_pair_of_times_is_refused(
     reference: list[float], candidate: list[float]
 ) -> None:
-    with pytest.raises(ValueError, match="pairs|positive"):
+    with pytest.raises(ValueError, match=r"pairs|positive"):
         compare(reference, candidate)
 
 
@@ -139,7 +139,9 @@ cases = some.lists(
 def test_every_score_is_finite(results: list[CaseResult], profile: str) -> None:
     got = score(results, profile=profile)  # type: ignore[arg-type]
     for value in (got.correctness_score, got.performance_score, got.reward):
-        assert value is not None and math.isfinite(value) and value >= 0
+        assert value is not None
+        assert math.isfinite(value)
+        assert value >= 0
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -147,4 +149,5 @@ def test_every_score_is_finite(results: list[CaseResult], profile: str) -> None:
 def test_a_wrong_kernel_never_earns_more_than_one(results: list[CaseResult]) -> None:
     if not all(result.passed for result in results):
         reward = score(results).reward
-        assert reward is not None and reward <= 1.0
+        assert reward is not None
+        assert reward <= 1.0
