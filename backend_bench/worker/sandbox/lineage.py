@@ -17,7 +17,8 @@ _OUR_FAULT: Final = 70  # EX_SOFTWARE
 def close_others(keep: Collection[int]) -> None:
     """Closes every descriptor that is not in `keep`."""
     kept = sorted({fd for fd in keep if fd >= 0})
-    for first, after in zip([0, *(fd + 1 for fd in kept)], [*kept, _end_of_descriptors()]):
+    ends = [*kept, _end_of_descriptors()]
+    for first, after in zip([0, *(fd + 1 for fd in kept)], ends, strict=True):
         if first < after:
             os.closerange(first, after)
 

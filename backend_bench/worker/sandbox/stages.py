@@ -18,10 +18,8 @@ from .plan import Plan, Report, is_below
 
 # Without one of these a candidate can reach somebody. Landlock is not among them: it is a second
 # lock on doors that the view and seccomp have locked.
-_REQUIRED_AT_ENTRY: Final = (
-    "pid-namespace", "mount-view", "ipc-namespace", "net-namespace", "capabilities", "rlimits",
-    "no-new-privs", "seccomp",
-)  # fmt: skip
+_REQUIRED_SPACES: Final = ("pid-namespace", "ipc-namespace", "net-namespace", "mount-view")
+_REQUIRED_AT_ENTRY: Final = (*_REQUIRED_SPACES, "rlimits", "capabilities", "no-new-privs", "seccomp")
 _REQUIRED_AT_CLOSE: Final = (*_REQUIRED_AT_ENTRY, "no-sockets")
 _ADVICE: Final = {
     "pid-namespace": "run as root with CAP_SYS_ADMIN or allow user namespaces "
@@ -79,6 +77,7 @@ def enter(plan: Plan, *, keep_fds: Collection[int] = ()) -> Entered:
     ledger.holds.append("session")
     if plan.level == "off":
         ledger.lacks("sandbox", "switched off (--sandbox off): limits and a session only")
+        _find_scratch(plan)
         with ledger.wall("rlimits"):
             rights.limit(plan)
     else:
@@ -182,12 +181,20 @@ def _build_view(plan: Plan, who: rights.Identity, ledger: _Ledger) -> None:
         if not view.build(plan, uid=who.uid, gid=who.gid):
             ledger.lacks("proc", "the kernel refuses a /proc of our own, so there is none at all")
         return
+    _demand(_REQUIRED_SPACES, plan, ledger)
+    _find_scratch(plan)
+
+
+def _find_scratch(plan: Plan) -> None:
+    """Without a view there is no tmpfs, and a folder of the host takes its place."""
     try:
         os.makedirs(plan.scratch, mode=0o700, exist_ok=True)
+        if not os.access(plan.scratch, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), plan.scratch)
     except OSError as error:
         raise SandboxUnavailable(
-            f"no file system view ({ledger.missing[-1]}), and the scratch folder {plan.scratch} "
-            f"cannot be made ({_reason(error)}): choose one that can"
+            f"there is no file system view here, and the scratch folder cannot be used on the host "
+            f"({_reason(error)}): choose one that can"
         ) from error
 
 

@@ -178,9 +178,7 @@ def _mount_proc(target: str, *, writable: bool) -> bool:
     os.makedirs(target, exist_ok=True)
     flags = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     try:
-        kernel.mount(
-            "proc", target, "proc", flags | (0 if writable else kernel.MS_RDONLY), "hidepid=2"
-        )
+        kernel.mount("proc", target, "proc", flags | (0 if writable else kernel.MS_RDONLY), "hidepid=2")
     except OSError:
         return False
     return True
