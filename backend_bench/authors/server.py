@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -23,6 +23,9 @@ from starlette.routing import Route
 from backend_bench.authors.author import NAMES, Author, text_of
 from backend_bench.errors import UsageError
 
+Speaker = Callable[[Sequence[Mapping[str, Any]]], str]
+"""From the messages of a request to the reply."""
+
 _BACKLOG = 512
 """Connections that may wait; a run opens a hundred at once."""
 _PIECE = 400
@@ -30,17 +33,20 @@ _PIECE = 400
 
 
 def serve(name: str, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve all built-in models in the foreground; `name` answers where a request names another."""
+    """Serve all built-in models in the foreground; `name` answers where a request names none."""
     Author.named(name)
-    uvicorn.Server(_config(name, host=host, port=port, log_level="info")).run()
+    uvicorn.Server(_config(_built_in(name), host=host, port=port, log_level="info")).run()
 
 
 @contextlib.contextmanager
-def serving(name: str) -> Iterator[str]:
-    """Serve on loopback, at a free port, in a thread; yields the base URL."""
-    Author.named(name)
+def serving(name: str, *, speaker: Speaker | None = None) -> Iterator[str]:
+    """Serve on loopback, at a free port, in a thread; yields the base URL.
+
+    `speaker` answers whatever model a request names, instead of the built-in ones.
+    """
+    find = _built_in(name) if speaker is None else lambda model: speaker
     with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listener:
-        server = uvicorn.Server(_config(name, log_level="warning"))
+        server = uvicorn.Server(_config(find, log_level="warning"))
         thread = threading.Thread(target=server.run, args=([listener],), name=f"author {name}", daemon=True)
         thread.start()
         try:
@@ -50,8 +56,8 @@ def serving(name: str) -> Iterator[str]:
             thread.join()
 
 
-def application(name: str) -> Starlette:
-    """The web application; `name` is the model where a request names none of ours."""
+def application(find: Callable[[str], Speaker]) -> Starlette:
+    """The web application; `find` gives the speaker for the model that a request names."""
     ids = itertools.count(1)
 
     async def models(request: Request) -> Response:
@@ -62,27 +68,20 @@ def application(name: str) -> Starlette:
         try:
             body = await request.json()
             messages = [dict(message) for message in body["messages"]]
-        except (ValueError, KeyError, TypeError):
+            model = str(body.get("model") or "")
+        except (ValueError, KeyError, TypeError, AttributeError):
             return _refusal("the request needs `messages`, a list of objects")
         try:
-            author = Author.named(str(body.get("model") or name))
+            reply = find(model)(messages)
         except UsageError as error:
             return _refusal(str(error))
-        head = {
-            "id": f"chatcmpl-{next(ids)}",
-            "created": int(time.time()),
-            "model": body.get("model") or name,
-        }
-        reply = author.reply(messages)
+        head = {"id": f"chatcmpl-{next(ids)}", "created": int(time.time()), "model": model}
         usage = _usage(messages, reply)
         if body.get("stream"):
             return StreamingResponse(_stream(head, reply, usage), media_type="text/event-stream")
-        choice = {
-            "index": 0,
-            "finish_reason": "stop",
-            "message": {"role": "assistant", "content": reply},
-        }
-        return JSONResponse({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
+        message = {"role": "assistant", "content": reply}
+        choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+        return JSONResponse({**head, "object": "chat.completion", "choices": choices, "usage": usage})
 
     return Starlette(
         routes=[
@@ -90,6 +89,12 @@ def application(name: str) -> Starlette:
             Route("/v1/chat/completions", completions, methods=["POST"]),
         ]
     )
+
+
+def _built_in(default: str) -> Callable[[str], Speaker]:
+    """The built-in author of a name; `default` where the request names none."""
+    Author.named(default)
+    return lambda model: Author.named(model or default).reply
 
 
 async def _stream(head: dict[str, Any], reply: str, usage: dict[str, int]) -> AsyncIterator[str]:
@@ -120,5 +125,5 @@ def _refusal(message: str) -> JSONResponse:
     return JSONResponse({"error": error}, status_code=400)
 
 
-def _config(name: str, **options: Any) -> uvicorn.Config:
-    return uvicorn.Config(application(name), backlog=_BACKLOG, access_log=False, lifespan="off", **options)
+def _config(find: Callable[[str], Speaker], **options: Any) -> uvicorn.Config:
+    return uvicorn.Config(application(find), backlog=_BACKLOG, access_log=False, lifespan="off", **options)

@@ -76,8 +76,7 @@ def run_eval(argv: Sequence[str]) -> int:
     2 for wrong usage or a judge that cannot be had."""
     try:
         with _model(list(argv)) as words:
-            command = translate(words)
-            return _run(command)
+            return _run(translate(words))
     except BackendBenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -101,6 +100,10 @@ def _run(command: list[str]) -> int:
     before = sys.argv
     try:
         main(command)
+    except SystemExit as refused:  # the host's way to say that a command line makes no sense
+        if isinstance(refused.code, str):
+            print(f"error: {refused.code}", file=sys.stderr)
+        return refused.code if isinstance(refused.code, int) and refused.code != 1 else 2
     finally:
         sys.argv = before
     return _conclude(command)
