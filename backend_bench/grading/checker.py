@@ -88,13 +88,9 @@ def check(expectation: Expectation, observed: Observed) -> Finding:
         return Finding(False, fault)
     compared = [
         _compare(f"output {number}", expected, output.value)
-        for number, (expected, output) in enumerate(
-            zip(expectation.outputs, observed.outputs, strict=False)
-        )
+        for number, (expected, output) in enumerate(zip(expectation.outputs, observed.outputs, strict=False))
     ]
-    compared += [
-        _argument(expectation, number, after) for number, after in enumerate(observed.inputs)
-    ]
+    compared += [_argument(expectation, number, after) for number, after in enumerate(observed.inputs)]
     return _gather(compared)
 
 
@@ -124,9 +120,7 @@ def _form(expectation: Expectation, observed: Observed) -> str:
     if len(outputs) != len(expectation.outputs):
         return f"{len(outputs)} outputs came back, expected {len(expectation.outputs)}"
     if observed.single != expectation.single:
-        came, wanted = (
-            ("a bare value", "a tuple") if observed.single else ("a tuple", "a bare value")
-        )
+        came, wanted = ("a bare value", "a tuple") if observed.single else ("a tuple", "a bare value")
         return f"{came} came back, expected {wanted}"
     if len(observed.inputs) != len(expectation.inputs):
         return f"{len(observed.inputs)} inputs came back, expected {len(expectation.inputs)}"
@@ -174,9 +168,7 @@ def _noun(expected: Expected) -> str:
 
 def _memory(expectation: Expectation, observed: Observed) -> str:
     """Outputs that share memory with inputs where they must not, or do not where they must."""
-    for number, (expected, output) in enumerate(
-        zip(expectation.outputs, observed.outputs, strict=False)
-    ):
+    for number, (expected, output) in enumerate(zip(expectation.outputs, observed.outputs, strict=False)):
         if not isinstance(expected.reference, Tensor) or expected.reference.numel() == 0:
             continue
         if fault := _sharing(expectation, expected, output):
@@ -352,9 +344,7 @@ def _lenient(expectation: Expectation, observed: Observed) -> Finding:
     )
 
 
-def _lenient_leaf(
-    number: int, expected: Expected, output: Output, inputs: tuple[Tensor, ...]
-) -> Finding:
+def _lenient_leaf(number: int, expected: Expected, output: Output, inputs: tuple[Tensor, ...]) -> Finding:
     # there, an in-place reference *is* the argument that the candidate changes afterwards
     reference = expected.reference if expected.must_be is None else inputs[expected.must_be]
     value = output.value

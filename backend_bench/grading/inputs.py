@@ -78,9 +78,7 @@ def storage_of(tensor: Tensor) -> int:
 def span_of(tensor: Tensor) -> tuple[int, int]:
     """First byte and byte after the last that a tensor touches in its storage."""
     first = int(tensor.storage_offset())
-    reach: int = sum(
-        (size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True)
-    )
+    reach: int = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
     width = tensor.element_size()
     return first * width, (first + reach + 1) * width
 
@@ -190,11 +188,13 @@ _TAKES_TIES = names(
     " upsample_nearest2d upsample_bilinear2d"
 )
 """Operators that are given zeros and repeated values, and nothing wilder."""
-_NOT_A_VALUE_RANGE = names(  # naive but honest formulas go other ways at infinity, and ATen's own choice is no one's law
-    "fmod remainder floor_divide hypot ldexp atan2 logaddexp logaddexp2 xlogy special_xlog1py pow"
-    " float_power lerp addcdiv addcmul sinc mish logit igamma igammac polygamma mvlgamma lgamma"
-    " digamma i0 special_zeta angle gelu silu hardswish softplus elu celu selu hardsigmoid"
-    " logit_backward gelu_backward silu_backward sigmoid_backward tanh_backward"
+_NOT_A_VALUE_RANGE = (
+    names(  # naive but honest formulas go other ways at infinity, and ATen's own choice is no one's law
+        "fmod remainder floor_divide hypot ldexp atan2 logaddexp logaddexp2 xlogy special_xlog1py pow"
+        " float_power lerp addcdiv addcmul sinc mish logit igamma igammac polygamma mvlgamma lgamma"
+        " digamma i0 special_zeta angle gelu silu hardswish softplus elu celu selu hardsigmoid"
+        " logit_backward gelu_backward silu_backward sigmoid_backward tanh_backward"
+    )
 )
 """Pointwise operators that are given NaN but no infinity."""
 _ARITHMETIC = names("add sub mul rsub")
@@ -249,8 +249,11 @@ def _pointwise_specials(name: str, tensor: Tensor) -> list[float | int]:
     values = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.5, -2.5, 4.0, math.nan]
     if name not in _NOT_A_VALUE_RANGE:
         values += [math.inf, -math.inf, limits.tiny]
-    if name in EXACT or name in _ARITHMETIC:
+    if name in EXACT:
         values += [limits.max, limits.min]
+    if name in _ARITHMETIC:
+        # an eighth: alpha * b must not overflow in one formula and survive in a fused one
+        values += [limits.max / 8, limits.min / 8]
     if name in EXACT and tensor.device.type == "cpu":
         values.append(limits.smallest_normal / 4)
     return list(values)

@@ -222,17 +222,21 @@ def _upcast(op: Op, call: Call, *, whole: bool) -> Call | None:
         return known[key]
 
     raised = map_tensors(call, raise_tensor)
-    args = tuple(_raise_setting(value) for value in raised.args)
-    kwargs = {name: _raise_setting(value) for name, value in raised.kwargs.items()}
+    names = [argument.name for argument in op._schema.arguments]
+    pairs = zip(names, raised.args, strict=False)
+    args = tuple(_raise_setting(name, value) for name, value in pairs)
+    kwargs = {name: _raise_setting(name, value) for name, value in raised.kwargs.items()}
     before, after = tensors_of(call), tensors_of(raised)
     changed = any(old.dtype != new.dtype for old, new in zip(before, after, strict=True))
     changed |= any(isinstance(v, torch.dtype) for v in (*call.args, *call.kwargs.values()))
-    return Call(args, kwargs | _unfused(op, call)) if changed else None
+    return Call(args, kwargs) if changed else None
 
 
-def _unfused(op: Op, call: Call) -> dict[str, Any]:
-    """`half_to_float` fuses a cast that float64 inputs do not need, and refuses them."""
-    return {"half_to_float": False} if "half_to_float" in call.kwargs else {}
+def _raise_setting(name: str, value: Any) -> Any:
+    """Arguments that name a dtype; `half_to_float` fuses a cast that float64 neither needs nor takes."""
+    if name == "half_to_float":
+        return False
+    return _raised(value) if isinstance(value, torch.dtype) else value
 
 
 def _raised(dtype: torch.dtype, *, whole: bool = False) -> torch.dtype:
@@ -241,10 +245,6 @@ def _raised(dtype: torch.dtype, *, whole: bool = False) -> torch.dtype:
     if dtype.is_floating_point or (whole and dtype is not torch.bool):
         return torch.float64
     return dtype
-
-
-def _raise_setting(value: Any) -> Any:
-    return _raised(value) if isinstance(value, torch.dtype) else value
 
 
 def _floating(dtype: torch.dtype) -> bool:
@@ -291,9 +291,7 @@ def _view_key(tensor: Tensor) -> tuple[Any, ...]:
 
 def _same_as(tensors: list[Tensor]) -> tuple[int, ...]:
     first: dict[tuple[Any, ...], int] = {}
-    return tuple(
-        first.setdefault((*_view_key(t), t.dtype, t.device), n) for n, t in enumerate(tensors)
-    )
+    return tuple(first.setdefault((*_view_key(t), t.dtype, t.device), n) for n, t in enumerate(tensors))
 
 
 def _overlap(one: Tensor, other: Tensor) -> bool:
@@ -326,7 +324,7 @@ class _Trial:
         self.before = tensors_of(call)
         self.reference = _reference(op, clone_call(call))
         self._refuse_random()
-        self.exact = base_name(op) in EXACT
+        self.exact = base_name(op) in EXACT or _overwrites(op, call)
         self.oracle = _oracle(op, call, self.reference)
         self.written = self._written()
         self.grown = self._growth()
@@ -448,17 +446,14 @@ class _Trial:
             return frozenset(seen)
         numbers = _leaf_numbers(self.op, self.call)
         for argument in self.op._schema.arguments:
-            if argument.alias_info is not None and (
-                argument.alias_info.before_set & mark.before_set
-            ):
+            if argument.alias_info is not None and (argument.alias_info.before_set & mark.before_set):
                 seen.update(numbers.get(argument.name, []))
         return frozenset(seen)
 
     def _contested(self, value: Tensor) -> Tensor | None:
-        name, given = base_name(self.op), arguments(self.op, self.call)
-        if name not in CONTESTED_WRITES or given.get("accumulate") or given.get("reduce"):
+        if not _overwrites(self.op, self.call):
             return None
-        counts = _write_counts(name, given)
+        counts = _write_counts(base_name(self.op), arguments(self.op, self.call))
         return counts > 1 if counts is not None and bool((counts > 1).any()) else None
 
     # ---- one tensor
@@ -508,9 +503,7 @@ class _Trial:
         if not same_places(wide, oracle):
             self.admissible = False
             self._refuse_wreck(wide, oracle)
-        return Expected(
-            "tensor", reference, oracle=oracle, allowance=allowance, also=doubtful, table=table
-        )
+        return Expected("tensor", reference, oracle=oracle, allowance=allowance, also=doubtful, table=table)
 
     def _refuse_wreck(self, wide: Tensor, oracle: Tensor) -> None:
         """ATen overflowed in the middle of its work: two answers for most elements judge nothing."""
@@ -536,6 +529,13 @@ def _unordered_dim(op: Op, call: Call, value: Tensor) -> int | None:
     if base_name(op) != "topk" or given.get("sorted") is not False or value.dim() == 0:
         return None
     return int(given["dim"]) % value.dim()
+
+
+def _overwrites(op: Op, call: Call) -> bool:
+    """Whether the operator puts values in place of others, with no sum and in no order."""
+    given = arguments(op, call)
+    accumulates = given.get("accumulate") or given.get("reduce") is not None
+    return base_name(op) in CONTESTED_WRITES and not accumulates
 
 
 def _write_counts(name: str, given: dict[str, Any]) -> Tensor | None:

@@ -19,6 +19,7 @@ from backend_bench.grading.inputs import map_tensors, tensors_of
 from backend_bench.grading.traits import (
     ACCUMULATIONS,
     ARITHMETIC,
+    CHAINS,
     SCATTERED_SUMS,
     SUMS,
     Op,
@@ -123,9 +124,7 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
     none = tuple(torch.zeros_like(size) for size in sizes)
     if is_pointwise(op):
         slopes = _sensitivity(call, exact, run)
-        return tuple(
-            slope * _input_step(dtype) for slope, dtype in zip(slopes, dtypes, strict=True)
-        )
+        return tuple(slope * _input_step(dtype) for slope, dtype in zip(slopes, dtypes, strict=True))
     if name in SUMS or name in SCATTERED_SUMS:
         terms = run(_absolute(call))
         scattered = name in SCATTERED_SUMS
@@ -133,10 +132,13 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
             _sum_error(_finite_abs(term), size, _length(op, call, size), _step(dtype, scattered))
             for term, size, dtype in zip(terms, sizes, dtypes, strict=True)
         )
-    if name in ACCUMULATIONS:
+    if name in ACCUMULATIONS or name in CHAINS:
         return tuple(
             (size + typical_size(size, pointwise=False))
-            * (_step(dtype, False) * math.sqrt(_length(op, call, size)))
+            * max(
+                _step(dtype, False) * math.sqrt(_length(op, call, size)),
+                torch.finfo(dtype).eps if name in CHAINS else 0.0,
+            )
             for size, dtype in zip(sizes, dtypes, strict=True)
         )
     return none
@@ -213,9 +215,7 @@ def _answers(call: Call, leaf: Tensor, step: float, exact: Results, run: Run) ->
 
 _INNER = {"mm": 0, "bmm": 0, "mv": 0, "dot": 0, "vdot": 0, "inner": 0, "matmul": 0, "linear": 0}
 _INNER |= {"addmm": 1, "baddbmm": 1, "addbmm": 1, "addmv": 1}
-_ALONG_DIM = names(
-    "_softmax _log_softmax softmax log_softmax _safe_softmax cumsum cumprod logcumsumexp"
-)
+_ALONG_DIM = names("_softmax _log_softmax softmax log_softmax _safe_softmax cumsum cumprod logcumsumexp")
 
 
 def _length(op: Op, call: Call, size: Tensor) -> int:

@@ -161,6 +161,14 @@ ACCUMULATIONS = names(
 )
 """Long accumulations that are not plain sums: rounding grows with the root of their length."""
 
+CHAINS = names(
+    "_scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention"
+    " _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention"
+    " scaled_dot_product_attention _scaled_dot_product_attention_math linalg_multi_dot"
+    " chain_matmul _trilinear bilinear"
+)
+"""One product after another: what lies between is rounded to the short dtype, by ATen too."""
+
 UNDEFINED_OUTPUTS: dict[str, dict[int, str]] = {
     "_embedding_bag": dict.fromkeys((1, 2, 3), "bookkeeping of ATen's own backward"),
     "_embedding_bag_forward_only": dict.fromkeys((1, 2, 3), "bookkeeping of ATen's backward"),

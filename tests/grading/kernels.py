@@ -346,9 +346,7 @@ TABLE = [
         },
         {"bf16 inside": bf16_inside(torch.relu)},
     ),
-    Labelled(
-        aten.abs.default, unary, {"max": lambda x: torch.maximum(x, -x)}, trivial(aten.abs.default)
-    ),
+    Labelled(aten.abs.default, unary, {"max": lambda x: torch.maximum(x, -x)}, trivial(aten.abs.default)),
     Labelled(
         aten.exp.default,
         unary,
@@ -573,14 +571,10 @@ TABLE = [
         lambda dtype: [Call((values(dtype, *SHAPE), [1]), {"correction": 1})],
         {
             "two pass": f32(
-                lambda x, d, correction: (
-                    ((x - x.mean(d, keepdim=True)) ** 2).sum(d) / (x.shape[1] - 1)
-                )
+                lambda x, d, correction: ((x - x.mean(d, keepdim=True)) ** 2).sum(d) / (x.shape[1] - 1)
             ),
             "one pass": f32(
-                lambda x, d, correction: (
-                    ((x * x).sum(d) - x.sum(d) ** 2 / x.shape[1]) / (x.shape[1] - 1)
-                )
+                lambda x, d, correction: ((x * x).sum(d) - x.sum(d) ** 2 / x.shape[1]) / (x.shape[1] - 1)
             ),
         },
         {
@@ -594,13 +588,11 @@ TABLE = [
         rows([1]),
         {"sorted": lambda x, d: x.sort(1).values[:, -1]},
         {
-            "NaN swallowed": lambda x, d: x.nan_to_num(
-                nan=-math.inf, posinf=math.inf, neginf=-math.inf
-            ).amax(d),
-            "amin": torch.amin,
-            "a column dropped": lambda x, d: (
-                x[:, :-1].amax(d) * 0 + x[:, :-1].sort(1).values[:, -2]
+            "NaN swallowed": lambda x, d: x.nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf).amax(
+                d
             ),
+            "amin": torch.amin,
+            "a column dropped": lambda x, d: x[:, :-1].amax(d) * 0 + x[:, :-1].sort(1).values[:, -2],
             "of absolutes": lambda x, d: x.abs().amax(d),
         },
     ),
@@ -708,11 +700,7 @@ TABLE = [
     Labelled(
         aten.bmm.default,
         matrices((3, 9, 33), (3, 33, 8)),
-        {
-            "looped": lambda a, b: torch.stack(
-                [sequential_mm(x, y) for x, y in zip(a, b, strict=True)]
-            )
-        },
+        {"looped": lambda a, b: torch.stack([sequential_mm(x, y) for x, y in zip(a, b, strict=True)])},
         {
             **trivial(aten.bmm.default),
             "first batch": lambda a, b: (a[:1] @ b[:1]).expand(3, -1, -1).clone(),
@@ -755,10 +743,7 @@ TABLE = [
         {
             "unfold": f32(
                 lambda x, k, s, p: (
-                    torch.nn.functional.pad(x, [1] * 4)
-                    .unfold(2, 3, 2)
-                    .unfold(3, 3, 2)
-                    .mean((-1, -2))
+                    torch.nn.functional.pad(x, [1] * 4).unfold(2, 3, 2).unfold(3, 3, 2).mean((-1, -2))
                 )
             )
         },
@@ -825,9 +810,7 @@ TABLE = [
     ),
     Labelled(
         aten.index_put.default,
-        lambda dtype: [
-            Call((values(dtype, *SHAPE), [torch.tensor([1, 1, 3])], values(dtype, 3, 40)))
-        ],
+        lambda dtype: [Call((values(dtype, *SHAPE), [torch.tensor([1, 1, 3])], values(dtype, 3, 40)))],
         {
             "looped": lambda x, i, v: _put(x, i[0], v, (0, 1, 2)),
             "another order": lambda x, i, v: _put(x, i[0], v, (2, 1, 0)),

@@ -130,9 +130,7 @@ def test_an_unsorted_topk_may_come_in_any_order() -> None:
         return tuple(tensor.flip(1) for tensor in aten.topk(*args))
 
     assert judge(aten.topk.default, call, turned).passed
-    assert not judge(
-        aten.topk.default, call, lambda x, k, *_: torch.topk(x, k, largest=False)
-    ).passed
+    assert not judge(aten.topk.default, call, lambda x, k, *_: torch.topk(x, k, largest=False)).passed
 
 
 def test_what_cannot_be_judged_says_why() -> None:

@@ -69,9 +69,7 @@ def test_nudged_changes_a_few_elements_and_neither_head_nor_tail_nor_sum() -> No
 
 def test_nudged_leaves_indices_and_structured_matrices_alone() -> None:
     index = torch.arange(20)
-    other = nudged(
-        aten.index_select.default, Call((torch.randn(20, 3), 0, index)), random.Random(1)
-    )
+    other = nudged(aten.index_select.default, Call((torch.randn(20, 3), 0, index)), random.Random(1))
     assert torch.equal(tensors_of(other)[1], index)
     matrix = torch.eye(9)
     same = nudged(aten.linalg_cholesky_ex.default, Call((matrix,)), random.Random(1))

@@ -59,9 +59,7 @@ def test_a_thousand_pairs_are_no_trouble() -> None:
 @pytest.mark.parametrize(
     ("reference", "candidate"), [([], []), ([1.0], [1.0, 2.0]), ([0.0], [1.0]), ([math.nan], [1.0])]
 )
-def test_what_is_no_pair_of_times_is_refused(
-    reference: list[float], candidate: list[float]
-) -> None:
+def test_what_is_no_pair_of_times_is_refused(reference: list[float], candidate: list[float]) -> None:
     with pytest.raises(ValueError, match=r"pairs|positive"):
         compare(reference, candidate)
 

@@ -60,8 +60,4 @@ def _claim(value: Any, given: list[Tensor]) -> Output:
 
 
 def _is(one: Tensor, other: Tensor) -> bool:
-    return (
-        one.data_ptr() == other.data_ptr()
-        and one.shape == other.shape
-        and one.stride() == other.stride()
-    )
+    return one.data_ptr() == other.data_ptr() and one.shape == other.shape and one.stride() == other.stride()

@@ -1,0 +1,135 @@
+"""How wide is wide enough, and not wider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from backend_bench.cases import Call
+from backend_bench.grading.oracle import expect
+from backend_bench.grading.tolerance import typical_size
+from tests.grading.kernels import tf32
+from tests.grading.wall import judge
+
+aten = torch.ops.aten
+
+
+def allowance(op: Any, call: Call) -> Tensor:
+    found = expect(op, call).outputs[0].allowance
+    assert found is not None
+    return found
+
+
+def test_a_small_output_is_not_swallowed_by_an_absolute_tolerance() -> None:
+    x = torch.full((4,), 1e-6)
+    assert float(allowance(aten.mul.Tensor, Call((x, x))).max()) < 1e-16
+
+
+def test_a_cancelled_sum_is_judged_by_its_terms() -> None:
+    torch.manual_seed(0)
+    a = torch.randn(1000).bfloat16()
+    near = a * (1 + 2**-7)
+    call = Call((a, near), {"alpha": -1.03})
+    assert judge(aten.add.Tensor, call, lambda a, b, alpha: a + (alpha * b)).passed
+    assert not judge(aten.add.Tensor, call, lambda a, b, alpha: torch.zeros_like(a)).passed
+
+
+@pytest.mark.parametrize("length", [64, 1024, 8192])
+def test_long_products_tell_float32_from_tf32(length: int) -> None:
+    torch.manual_seed(0)
+    call = Call((torch.randn(4, length), torch.randn(length, 4)))
+    assert judge(aten.mm.default, call, lambda a, b: a.flip(1) @ b.flip(0)).passed
+    assert not judge(aten.mm.default, call, lambda a, b: tf32(a) @ tf32(b)).passed
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5])
+def test_a_sum_one_by_one_in_float32_is_right_for_ten_thousand_terms(offset: float) -> None:
+    torch.manual_seed(0)
+    call = Call((torch.randn(3, 10_000) + offset, [1]))
+
+    def one_by_one(x: Tensor, dims: Any) -> Tensor:
+        return x.cumsum(1, dtype=torch.float32)[:, -1].clone()
+
+    assert judge(aten.sum.dim_IntList, call, one_by_one).passed
+
+
+def test_short_accumulators_show_in_long_sums() -> None:
+    torch.manual_seed(0)
+    call = Call((torch.randn(3, 4096).bfloat16() + 0.5, [1]))
+
+    def short(x: Tensor, dims: Any) -> Tensor:
+        total = torch.zeros(3, dtype=torch.bfloat16)
+        for column in x.unbind(1):
+            total = total + column
+        return total
+
+    assert not judge(aten.sum.dim_IntList, call, short).passed
+
+
+def test_a_jump_admits_both_sides_and_nothing_between() -> None:
+    a, b = torch.tensor([0.3]), torch.tensor([0.1])  # 3.0000000119 in float64 stays above 2 or 3
+    call = Call((a, b), {"rounding_mode": "floor"})
+    values = [judge(aten.div.Tensor_mode, call, lambda *_, v=v, **k: torch.full((1,), v)) for v in (2.5, 4.0)]
+    assert not any(finding.passed for finding in values)
+    assert judge(aten.div.Tensor_mode, call, aten.div.Tensor_mode).passed
+
+
+def test_a_whole_number_beside_a_jump_is_no_excuse() -> None:
+    call = Call((torch.arange(-3.0, 4.0),))
+    assert not judge(aten.floor.default, call, lambda x: x - 1).passed
+
+
+def test_dtype_bound_operators_never_ask_float64() -> None:
+    x = torch.tensor([float("inf"), 1.0], dtype=torch.bfloat16)
+    assert expect(aten.nan_to_num.default, Call((x,))).outputs[0].oracle is None
+    expectation = expect(aten._to_copy.default, Call((torch.randn(5),), {"dtype": torch.bfloat16}))
+    assert expectation.outputs[0].oracle is None
+
+
+def test_a_dtype_argument_is_raised_with_the_inputs() -> None:
+    call = Call((torch.arange(9), [0]), {"dtype": torch.float32})
+    oracle = expect(aten.mean.dim, call).outputs[0].oracle
+    assert oracle is not None
+    assert oracle.dtype is torch.float64
+    assert expect(aten._softmax.default, Call((torch.randn(2, 3), 1, False))).outputs[0].oracle is not None
+
+
+def test_integers_into_fractions_are_judged_as_fractions() -> None:
+    a, b = torch.arange(1, 50), torch.arange(50, 99)
+    assert judge(aten.div.Tensor, Call((a, b)), lambda a, b: a.float() * (1 / b.float())).passed
+    assert not judge(aten.div.Tensor, Call((a, b)), lambda a, b: (a.half() / b.half()).float()).passed
+
+
+def test_attention_may_round_its_weights_to_the_short_dtype() -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 2, 64, 32).bfloat16() for _ in range(3))
+
+    def flash(q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> Any:
+        scores = (q.float() @ k.float().mT) / 32**0.5
+        weights = torch.exp(scores - scores.amax(-1, keepdim=True))
+        total = weights.sum(-1, keepdim=True)
+        out = ((weights.bfloat16().float() @ v.float()) / total).bfloat16()
+        return out, (scores.logsumexp(-1) * 0)
+
+    op = aten._scaled_dot_product_flash_attention_for_cpu.default
+    call = Call((q, k, v))
+    assert judge(op, call, flash).passed
+    assert not judge(op, call, lambda q, k, v: flash(q, k * 1.1, v)).passed
+    assert not judge(op, call, lambda q, k, v: flash(q * 0, k, v)).passed
+
+
+def test_scatter_of_values_is_exact_and_of_sums_is_not() -> None:
+    index, source = torch.tensor([[0, 1, 2]]), torch.randn(1, 3)
+    x = torch.zeros(3, 3)
+    assert expect(aten.scatter.src, Call((x, 0, index, source))).outputs[0].allowance is None
+    call = Call((x, 0, index, source), {"reduce": "add"})
+    assert expect(aten.scatter.reduce, call).outputs[0].allowance is not None
+
+
+def test_the_typical_size_ignores_zeros_and_what_is_not_finite() -> None:
+    values = torch.tensor([0.0, 0.0, 3.0, -3.0, float("inf"), float("nan")], dtype=torch.float64)
+    assert typical_size(values, pointwise=True) == 3.0
+    assert typical_size(values, pointwise=False) == 3.0
