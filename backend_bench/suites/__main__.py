@@ -22,9 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--source", help="where the suite takes its data from")
     parser.add_argument("--out", default="-", help="file to write; - is standard output")
     given = parser.parse_args(arguments)
-    spec = SuiteSpec(
-        name=given.suite, device=given.device, dtype=given.dtype, source=given.source
-    )
+    spec = SuiteSpec(name=given.suite, device=given.device, dtype=given.dtype, source=given.source)
     try:
         data = encode_index(open_suite(spec).index())
         if given.out == "-":

@@ -101,8 +101,8 @@ class DeviceName:
 
 
 Value: TypeAlias = (
-    "TensorSpec | Dtype | Constant | DeviceName | None | bool | int | float | complex | str"
-    " | tuple[Value, ...] | list[Value] | dict[str, Value]"
+    "TensorSpec | Dtype | Constant | DeviceName | bool | int | float | complex | str"
+    " | tuple[Value, ...] | list[Value] | dict[str, Value] | None"
 )
 
 
@@ -232,7 +232,7 @@ class _Parser:
             return self.string()
         if self.kind == "name":
             return self.name()
-        brackets = {"(": self.tuple, "[": self.list, "{": self.dict}
+        brackets = {"(": self.read_tuple, "[": self.read_list, "{": self.read_dict}
         if self.kind != "mark" or self.token not in brackets:
             self.fail("expected a value")
         if self.depth == _DEEPEST:
@@ -242,7 +242,7 @@ class _Parser:
         self.depth -= 1
         return value
 
-    def tuple(self) -> Value:
+    def read_tuple(self) -> Value:
         self.expect("(")
         items: list[Value] = []
         comma = True
@@ -256,7 +256,7 @@ class _Parser:
             return items[0]
         return tuple(items)
 
-    def list(self) -> Value:
+    def read_list(self) -> Value:
         self.expect("[")
         items: list[Value] = []
         comma = True
@@ -268,7 +268,7 @@ class _Parser:
         self.advance()
         return items
 
-    def dict(self) -> Value:
+    def read_dict(self) -> Value:
         self.expect("{")
         items: dict[str, Value] = {}
         comma = True
@@ -328,7 +328,7 @@ class _Parser:
         if self.token in ("device", "torch.device"):
             return self.device()
         if self.token == "complex":
-            return self.complex()
+            return self.read_complex()
         self.fail(f"unknown name {self.token!r}")
 
     def tensor(self) -> TensorSpec:
@@ -375,7 +375,7 @@ class _Parser:
         self.expect(")")
         return DeviceName(name)
 
-    def complex(self) -> complex:
+    def read_complex(self) -> complex:
         self.advance()
         self.expect("(")
         real = self.part()

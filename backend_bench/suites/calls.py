@@ -143,16 +143,12 @@ def snapshot(call: Call) -> Call:
     )
 
 
-def _copied_tensor(
-    tensor: torch.Tensor, storages: dict[int, torch.UntypedStorage]
-) -> torch.Tensor:
+def _copied_tensor(tensor: torch.Tensor, storages: dict[int, torch.UntypedStorage]) -> torch.Tensor:
     if tensor.layout is not torch.strided or tensor.is_quantized:
         raise Unspeakable(f"a tensor of layout {tensor.layout} and dtype {tensor.dtype}")
     plain = tensor.detach().resolve_conj().resolve_neg()
     storage = plain.untyped_storage()
     if storage._cdata not in storages:
-        storages[storage._cdata] = storage.clone()
+        storages[storage._cdata] = storage.clone()  # type: ignore[no-untyped-call]
     copy = torch.empty(0, dtype=plain.dtype, device=plain.device)
-    return copy.set_(
-        storages[storage._cdata], plain.storage_offset(), plain.shape, plain.stride()
-    )
+    return copy.set_(storages[storage._cdata], plain.storage_offset(), plain.shape, plain.stride())

@@ -26,9 +26,7 @@ def filled(spec: SuiteSpec) -> SuiteSpec:
             f" the suites are {', '.join(known)}"
         )
     if spec.name not in BUILT_IN:
-        raise UsageError(
-            f"suite {spec.name} is not built in yet; use {' or '.join(BUILT_IN)}"
-        )
+        raise UsageError(f"suite {spec.name} is not built in yet; use {' or '.join(BUILT_IN)}")
     if spec.device not in typing.get_args(Device):
         raise UsageError(f"no device is called {spec.device!r}; use cpu or cuda")
     if spec.source is not None:

@@ -5,6 +5,7 @@ Imports no torch. A cache is only speed: a file that is missing, damaged or from
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -17,8 +18,8 @@ import msgspec
 
 import backend_bench
 from backend_bench.cases import SuiteIndex
-from backend_bench.suites.defaults import filled
 from backend_bench.submission import SuiteSpec
+from backend_bench.suites.defaults import filled
 
 T = TypeVar("T")
 
@@ -52,13 +53,13 @@ def write(spec: SuiteSpec, part: str, value: object) -> None:
     path = _path(spec, part)
     if path is None:
         return
-    try:
+    data = msgspec.json.encode(value)
+    with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(msgspec.json.encode(value))
-        os.replace(file.name, path)
-    except OSError:
-        return
+        with tempfile.TemporaryDirectory(dir=path.parent) as private:
+            whole = Path(private) / path.name
+            whole.write_bytes(data)
+            os.replace(whole, path)
 
 
 def folder() -> Path:

@@ -27,8 +27,7 @@ def differ_in_numbers(op: Operator, text: str, other: str) -> bool:
         *((name, one.kwargs[name], two.kwargs[name]) for name in one.kwargs),
     ]
     return all(
-        (key in free and _are_numbers(value, twin)) or _alike(value, twin)
-        for key, value, twin in pairs
+        (key in free and _are_numbers(value, twin)) or _alike(value, twin) for key, value, twin in pairs
     )
 
 

@@ -9,8 +9,10 @@ case came, so that fresh values for one operator cost only the samples of that o
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import sys
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,8 +29,8 @@ from backend_bench.suites import index_cache
 from backend_bench.suites.calls import Unspeakable, describe, snapshot, tensors_of
 from backend_bench.suites.catalog import entry, operator_names, resolve
 from backend_bench.suites.exclusions import UNSTABLE, reason
-from backend_bench.suites.numbers import differ_in_numbers, with_numbers_of
 from backend_bench.suites.near_matches import did_you_mean
+from backend_bench.suites.numbers import differ_in_numbers, with_numbers_of
 from backend_bench.suites.selection import select
 from backend_bench.suites.tracing import Traced, trace
 from backend_bench.suites.values import seed_of
@@ -149,8 +151,7 @@ class OpInfoSuite:
         if index is None or sites is None:
             return None
         fits = all(
-            len(entry.correctness) == len(sites.get(name, ()))
-            for name, entry in index.entries.items()
+            len(entry.correctness) == len(sites.get(name, ())) for name, entry in index.entries.items()
         )
         return (index, sites) if fits else None
 
@@ -168,9 +169,7 @@ class OpInfoSuite:
             if kept:
                 sites[str(op)] = [case.site for case in kept]
         version = str(torch.__version__)
-        index = SuiteIndex(
-            spec=self.spec, source=f"torch {version} op_db", torch=version, entries=entries
-        )
+        index = SuiteIndex(spec=self.spec, source=f"torch {version} op_db", torch=version, entries=entries)
         index_cache.write(self.spec, "sites", sites)
         index_cache.write(self.spec, "index", index)
         return index, sites
@@ -230,9 +229,7 @@ def _found(site: Site, call: Call | None, *, harvested: bool) -> Found | None:
     return None if text is None else Found(site, text, harvested, _is_wild(call))
 
 
-def _calls(
-    name: str, dtype: str, device: str, seed: int, wanted: set[Site]
-) -> Iterator[tuple[Site, Call]]:
+def _calls(name: str, dtype: str, device: str, seed: int, wanted: set[Site]) -> Iterator[tuple[Site, Call]]:
     """The calls of some sites of one OpInfo."""
     forms = {(site.sample, site.form) for site in wanted}
 
@@ -262,19 +259,16 @@ def _traces(
     info = _infos().get(name)
     if info is None:
         return
-    with _generators(device), _seeded(seed_of(seed, name, dtype)):
+    with _quiet(), _generators(device), _seeded(seed_of(seed, name, dtype)):
         for number, sample in enumerate(_samples(info, device, getattr(torch, dtype))):
             for form, function in _forms(info):
-                if not wanted(number, form, None):
-                    continue
-                with _generators(device):
-                    traced = _trace(function, sample, lambda call: wanted(number, form, call))
-                yield number, form, traced
+                if wanted(number, form, None):
+                    with _generators(device):
+                        traced = _trace(function, sample, functools.partial(wanted, number, form))
+                    yield number, form, traced
 
 
-def _trace(
-    function: Callable[..., Any], sample: Any, wanted: Callable[[int], bool]
-) -> list[Traced]:
+def _trace(function: Callable[..., Any], sample: Any, wanted: Callable[[int], bool]) -> list[Traced]:
     """The ATen calls of a sample.
 
     None where torch refuses it (an in-place form that would have to broadcast), nor where it is so large that what
@@ -371,7 +365,7 @@ _INFOS: dict[str, Any] = {}
 def _infos() -> Mapping[str, Any]:
     """Every OpInfo of the installed torch, as `name/variant`."""
     if not _INFOS:
-        with _unchanged_switches():
+        with _unchanged_switches(), _quiet():
             try:
                 from torch.testing._internal.common_methods_invocations import op_db
             except ImportError as problem:
@@ -384,6 +378,14 @@ def _infos() -> Mapping[str, Any]:
             }
         )
     return _INFOS
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Samples provoke warnings on purpose; none of them is the reader's business."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextlib.contextmanager

@@ -368,11 +368,10 @@ def _no_limits(arguments: Arguments) -> dict[int, int]:
 def _index_select_limits(arguments: Arguments) -> dict[int, int]:
     """The second tensor indexes dimension `dim` of the first, whose 0-d form has one element there."""
     source, dim = arguments.args[0], arguments.args[1]
-    assert isinstance(source, TensorSpec) and isinstance(dim, int)
+    assert isinstance(source, TensorSpec)
+    assert isinstance(dim, int)
     return {1: source.shape[dim] if source.shape else 1}
 
 
-_LIMITS: Mapping[str, Callable[[Arguments], dict[int, int]]] = {
-    "index_select.default": _index_select_limits
-}
+_LIMITS: Mapping[str, Callable[[Arguments], dict[int, int]]] = {"index_select.default": _index_select_limits}
 """For each tensor argument of an operator, by position, the bound below which its values lie."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -129,17 +130,34 @@ _OURS = {
 
 def summary(op: Operator) -> str:
     """A few sentences on the operator; empty where nobody wrote any."""
-    base = op.base
+    return _fitted(_of(op.base))
+
+
+def _of(base: str) -> str:
     if base in _OURS:
         return _OURS[base]
-    if base.endswith("_") and (functional := summary(Operator(base.rstrip("_"), op.overload))):
-        return _fitted(f"Works in place on self. {functional}")
-    return _docstring(base)
+    text = _docstring(base)
+    if base.endswith("_") and (not text or text.startswith("In-place version of")):
+        functional = _of(base.rstrip("_"))
+        return _in_place(functional) if functional else text
+    if text.startswith("Out-of-place version of") or _SEE_IN_PLACE.match(text):
+        in_place = _plain(inspect.getdoc(getattr(torch.Tensor, f"{base}_", None)) or "")
+        return f"Returns a new tensor and leaves self alone. {in_place}" if in_place else text
+    return text
+
+
+def _in_place(functional: str) -> str:
+    return f"Works in place on self. {functional.replace('Returns a new tensor with', 'Gives')}"
 
 
 def _docstring(base: str) -> str:
     for function in _public_functions(base):
         text = _plain(inspect.getdoc(function) or "")
+        if reference := _SEE_MODULE.search(text):
+            text = _plain(inspect.getdoc(getattr(torch.nn, reference[1], None)) or "") or text
+        if reference := _ALIAS.match(text):
+            room = getattr(torch, reference[1])
+            text = _plain(inspect.getdoc(getattr(room, reference[2], None)) or "") or text
         if text:
             return text
     return ""
@@ -147,12 +165,13 @@ def _docstring(base: str) -> str:
 
 def _public_functions(base: str) -> Iterator[object]:
     """Public functions that may describe the operator, the most telling first."""
-    rooms: list[tuple[object, str]] = [(torch, base), (torch.nn.functional, base), (torch.Tensor, base)]
-    for prefix, room in (
+    rooms: list[tuple[Any, str]] = [(torch, base), (torch.nn.functional, base), (torch.Tensor, base)]
+    prefixes: tuple[tuple[str, Any], ...] = (
         ("linalg_", torch.linalg),
         ("special_", torch.special),
         ("fft_", torch.fft),
-    ):
+    )
+    for prefix, room in prefixes:
         if base.startswith(prefix):
             rooms.insert(0, (room, base.removeprefix(prefix)))
     for room, name in rooms:
@@ -165,44 +184,78 @@ def _public_functions(base: str) -> Iterator[object]:
 _SIGNATURE = re.compile(r"^[\w.]+\(.*?\)\s*(?:->.*)?$")
 _SECTION = re.compile(r"^(?:Args?|Arguments|Keyword args|Keyword Arguments|Returns?|Shape|Examples?)\b.*:")
 _ROLE = re.compile(r":(?:\w+:)?\w+:`~?\.?([^`<]*?)(?:\s*<[^`]*>)?`")
+_SEE_MODULE = re.compile(r"[Ss]ee (?:the documentation of )?(?:torch\.nn\.)?([A-Z]\w+) for")
+_SEE_IN_PLACE = re.compile(r"See (?:torch\.)?Tensor\.\w+_ for")
+_ALIAS = re.compile(r"Alias (?:for|of) torch\.(special|linalg)\.(\w+)")
+_BACKSLASHES = 24
+"""TeX commands in a formula that a reader still takes in at a glance."""
+_TEX = (
+    (re.compile(r"\\(?:text|mathrm|operatorname|mathbb)\{([^}]*)\}"), r"\1"),
+    (re.compile(r"([_^])\{(\w+)\}"), r"\1\2"),
+    (re.compile(r"([_^])\{([^{}]*)\}"), r"\1(\2)"),
+    (re.compile(r"\\begin\{\w+\}|\\left\\?[{]?"), ""),
+    (re.compile(r"\\end\{\w+\}|\\right\b"), ""),
+    (re.compile(r"\\\\"), ";"),
+    (re.compile(r"\\[dt]?frac\{([^{}]*)\}\{([^{}]*)\}"), r"(\1)/(\2)"),
+    (re.compile(r"\\sqrt\{([^{}]*)\}"), r"sqrt(\1)"),
+    (re.compile(r"\\times"), "x"),
+    (re.compile(r"\\cdot\b"), "*"),
+    (re.compile(r"\\neq?\b"), "!="),
+    (re.compile(r"\\geq?\b"), ">="),
+    (re.compile(r"\\leq?\b"), "<="),
+    (re.compile(r"\\[,;!]|\\q?quad|&"), " "),
+    (re.compile(r"\\ "), ""),
+    (re.compile(r"[\\{}]|(?<=\w)_(?=[. ]|$)|~"), ""),
+)
+"""TeX to what a person would type, in this order."""
 _LINK = re.compile(r"`([^`<]+?)\s*<[^`]*>`_+")
 
 
 def _plain(doc: str) -> str:
-    """The first paragraphs of a docstring without signature, directives and markup."""
+    """The first paragraphs of a docstring without signature, directives and markup; short formulas stay."""
     sentences: list[str] = []
     for paragraph in _paragraphs(doc):
         text = _unmarked(" ".join(paragraph))
-        if _SECTION.match(text):
+        if _SECTION.match(text) or sum(map(len, sentences)) > _LONGEST:
             break
-        if text:
-            sentences.append(text)
-        if sum(map(len, sentences)) > _LONGEST:
-            break
-    return _fitted(" ".join(sentences))
+        sentences.append(text)
+    text = " ".join(filter(None, sentences))
+    return re.sub(r"(?:^|(?<=[.:] ))[^.]*:$", "", text).strip()
 
 
 def _paragraphs(doc: str) -> Iterator[list[str]]:
-    """Runs of unindented lines; signatures, directives and indented blocks are left out."""
+    """Unindented paragraphs and short formulas; signatures, other directives and what they hold are left out."""
+    lines = iter([*doc.splitlines(), "", "end"])
     paragraph: list[str] = []
-    for line in [*doc.splitlines(), ""]:
-        directive = line.startswith((".. ", ">>>"))
-        if line.strip() and not line[0].isspace() and not directive:
+    formula = False
+    for line in lines:
+        indented = line[:1].isspace()
+        if formula and (indented or not line.strip()):
+            paragraph += [line.strip()] if line.strip() else []
+            continue
+        if formula and "".join(paragraph).count("\\") <= _BACKSLASHES:
+            yield [*paragraph, "."] if paragraph else []
+        if formula:
+            formula, paragraph = False, []
+        if line.strip() and not indented and not line.startswith((".. ", ">>>")):
             if not (_SIGNATURE.match(line) or re.fullmatch(r"[-=~]+", line)):
                 paragraph.append(line.strip())
             continue
         if paragraph:
             yield paragraph
-        paragraph = []
+        formula = line.startswith(".. math::")
+        rest = line.removeprefix(".. math::").strip() if formula else ""
+        paragraph = [rest] if rest else []
 
 
 def _unmarked(text: str) -> str:
     text = _ROLE.sub(r"\1", text)
     text = _LINK.sub(r"\1", text)
-    text = text.replace("``", "").replace("**", "").replace("`", "").replace("::", ":")
-    text = text.replace(r"\times", "x").replace("\\ ", "")
-    text = re.sub(r"\\(?:text|mathrm|operatorname|mathbb)\{([^}]*)\}", r"\1", text)
-    return re.sub(r"\s+", " ", text).strip()
+    text = text.replace(":math:", "").replace("``", "").replace("**", "").replace("`", "").replace("::", ":")
+    if "\\" in text:
+        for tex, typed in _TEX:
+            text = tex.sub(typed, text)
+    return re.sub(r"\s+([.,])(?=\s|$)", r"\1", re.sub(r"\s+", " ", text)).strip()
 
 
 def _fitted(text: str) -> str:

@@ -39,9 +39,9 @@ def trace(
     return recorder.traced
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, wanted: Callable[[int], bool]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.wanted = wanted
         self.traced: list[Traced] = []
         self.unwritten: list[torch.UntypedStorage] = []

@@ -27,9 +27,7 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def draw_call(
-    arguments: Arguments, device: str, seed: int, limits: Mapping[int, int] | None = None
-) -> Call:
+def draw_call(arguments: Arguments, device: str, seed: int, limits: Mapping[int, int] | None = None) -> Call:
     """A call with fresh values; `limits` holds, for the n-th tensor, the bound below which its indices lie."""
     generator = torch.Generator(device=device).manual_seed(seed)
     bounds = dict(limits or {})
@@ -44,9 +42,7 @@ def draw_call(
     return build(arguments, tensor)
 
 
-def draw_tensor(
-    spec: TensorSpec, generator: torch.Generator, bound: int | None = None
-) -> torch.Tensor:
+def draw_tensor(spec: TensorSpec, generator: torch.Generator, bound: int | None = None) -> torch.Tensor:
     """One tensor on the generator's device; with `bound`, indices in [0, bound)."""
     dtype = dtype_of(spec.dtype)
     if spec.stride is None:
@@ -62,9 +58,7 @@ def _extent(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
     return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
 
 
-def _flat(
-    count: int, dtype: torch.dtype, generator: torch.Generator, bound: int | None
-) -> torch.Tensor:
+def _flat(count: int, dtype: torch.dtype, generator: torch.Generator, bound: int | None) -> torch.Tensor:
     device = generator.device
     if bound is not None:
         return torch.randint(0, max(bound, 1), (count,), generator=generator, device=device).to(dtype)

@@ -1,0 +1,63 @@
+"""Drawn tensors have the layout asked for, and values on which kernels can go wrong."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from backend_bench.suites.arguments import TensorSpec, parse
+from backend_bench.suites.calls import dtype_of, snapshot, spec_of
+from backend_bench.suites.values import draw_call, draw_tensor, seed_of
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("code", ["f32", "f16", "bf16", "f64", "c64", "i8", "u8", "i32", "i64", "b8"])
+@pytest.mark.parametrize("stride", [None, (1, 4), (0, 1), (20, 2)])
+def test_a_tensor_is_as_its_spec_says(code, stride):
+    spec = TensorSpec((4, 7), code, stride)
+    assert spec_of(draw_tensor(spec, generator())) == spec
+
+
+def test_floating_values_are_signed_and_of_several_scales():
+    values = draw_tensor(TensorSpec((1000,), "f32"), generator())
+    assert (values < 0).sum() > 300
+    assert (values.abs() < 0.01).any()
+    assert (values.abs() > 8).any()
+    assert values.isfinite().all()
+
+
+def test_whole_numbers_are_signed_where_they_can_be():
+    assert (draw_tensor(TensorSpec((100,), "i32"), generator()) < 0).any()
+    assert (draw_tensor(TensorSpec((100,), "u8"), generator()) >= 0).all()
+
+
+def test_indices_stay_below_their_limit():
+    call = draw_call(parse("((T([5, 3], f32), 0, T([1000], i64)), {})"), "cpu", 1, {1: 5})
+    assert call.args[2].unique().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_seed_may_be_anything_and_fits_torch():
+    assert 0 <= seed_of("secret", 3, "add.Tensor") < 2**63
+    assert seed_of(1, 23) != seed_of(12, 3)
+
+
+def test_a_copy_keeps_strides_and_sharing_and_nothing_else():
+    base = torch.arange(12.0)
+    call = draw_call(parse("((), {})"), "cpu", 0)
+    call = type(call)((base[1:9:2], [base.reshape(3, 4).T]), {"out": base})
+    copy = snapshot(call)
+    first, [second], third = copy.args[0], copy.args[1], copy.kwargs["out"]
+    assert first.stride() == (2,)
+    assert second.stride() == (1, 4)
+    third.fill_(7)
+    assert first.eq(7).all()
+    assert second.eq(7).all()
+    assert base.eq(torch.arange(12.0)).all()
+
+
+def test_every_code_is_a_dtype_of_torch():
+    assert dtype_of("bf16") is torch.bfloat16
+    assert dtype_of("f8e4m3fn") is torch.float8_e4m3fn
