@@ -132,15 +132,15 @@ class _Service:
             if importlib.util.find_spec(module) is None:
                 raise MissingExtra("judge", f"judging on this host needs {module}")
         folder = tempfile.TemporaryDirectory(prefix="backend-bench-")  # mode 0700
-        return cls(folder, open(Path(folder.name) / "log", "w+b"))
+        return cls(folder, open(Path(folder.name) / "log", "wb"))
 
     @property
     def runs(self) -> bool:
         return self._process.poll() is None
 
     def last_words(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")[-_LOG_TAIL:].strip()
+        # By its name: the child writes through the same descriptor, whose position is its own.
+        return Path(self._log.name).read_text(errors="replace")[-_LOG_TAIL:].strip()
 
     def close(self) -> None:
         assert self._process.stdin is not None

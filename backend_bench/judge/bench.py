@@ -56,6 +56,7 @@ class Bench:
         self._load = _load_frame(submission, language)
         self._reference = wire.Load("", "", "", reference=str(submission.op))
         self._deadline = time.monotonic() + submission.limits.total_s
+        self._clean: Keeper | None = None
         self._candidate: Keeper | None = None
         self._twin: Keeper | None = None
         self._relaunches = RELAUNCHES
@@ -66,7 +67,7 @@ class Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for keeper in (self._candidate, self._twin):
+        for keeper in (self._clean, self._candidate, self._twin):
             if keeper is not None:
                 keeper.close()
 
@@ -79,14 +80,23 @@ class Bench:
             if self._relaunches == 0:
                 raise Crashed("not run: the worker had died too often")
             self._relaunches -= 1
-        keeper = self._candidate = self._nursery.take(self._wish)
-        assert keeper.sandbox is not None
-        self.sandbox = (*keeper.sandbox.holds, *(f"missing: {what}" for what in keeper.sandbox.missing))
+            self._candidate = None
+        keeper = self.clean()
+        self._candidate, self._clean = keeper, None
         with self.lease.shared():
             error = keeper.load(self._load, limit_s=self._left(self.limits.load_s))
         if error:
             raise CompileFailed(error)
         return keeper
+
+    def clean(self) -> Keeper:
+        """The worker that will become the candidate's; until then it holds ATen's own operator."""
+        if self._clean is None:
+            keeper = self._clean = self._nursery.take(self._wish)
+            assert keeper.sandbox is not None
+            self.sandbox = (*keeper.sandbox.holds, *(f"missing: {what}" for what in keeper.sandbox.missing))
+            keeper.load(self._reference, limit_s=self.limits.load_s)
+        return self._clean
 
     def twin(self) -> Keeper:
         """A worker that holds ATen's own operator and no candidate code."""

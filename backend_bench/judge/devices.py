@@ -71,7 +71,7 @@ def device_of(name: Device) -> torch.device:
 def machine_facts() -> dict[str, Any]:
     """What a reader needs to know about the place where times were taken; plain JSON."""
     facts: dict[str, Any] = {
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "triton": _triton_version(),
         "python": platform.python_version(),
         "os": f"{platform.system()} {platform.release()}",

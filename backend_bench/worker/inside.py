@@ -6,7 +6,7 @@ expected value, no seed and no other kernel.
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 from backend_bench import wire
 from backend_bench.buffers import SharedBuffer, open_shared
 from backend_bench.worker.loader import LoadFailed, describe, load
-from backend_bench.worker.recorder import Recorder, is_same, tensors_in
+from backend_bench.worker.recorder import Recorder, is_same
 from backend_bench.worker.stopwatch import stopwatch
 
 
@@ -87,13 +87,14 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
     args = wire.unpack(request.args, tensors.__getitem__, _named)
     kwargs = wire.unpack(request.kwargs, tensors.__getitem__, _named)
     recorder = Recorder(tensors) if request.record else None
+
+    def call() -> Any:
+        with recorder or contextlib.nullcontext():
+            return kernel(*args, **kwargs)
+
     try:
         with torch.no_grad():
-            if recorder is None:
-                result, elapsed_us = desk.stopwatch.time(lambda: kernel(*args, **kwargs))
-            else:
-                with recorder:
-                    result, elapsed_us = desk.stopwatch.time(lambda: kernel(*args, **kwargs))
+            result, elapsed_us = desk.stopwatch.time(call)
             single = not isinstance(result, (tuple, list))
             leaves = (result,) if single else tuple(result)
             claims = tuple(
@@ -170,8 +171,3 @@ def _end(tensor: torch.Tensor) -> int:
 
 def _first(inputs: list[torch.Tensor], test: Callable[[torch.Tensor], bool]) -> int | None:
     return next((number for number, given in enumerate(inputs) if test(given)), None)
-
-
-__all__ = ["live", "tensors_in"]
-
-os.environ.setdefault("TORCH_SHOW_CPP_STACKTRACES", "0")

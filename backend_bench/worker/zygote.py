@@ -180,6 +180,7 @@ def _furnish(scratch: Path) -> Path:
     ):
         (scratch / name).mkdir(parents=True, exist_ok=True)
         os.environ[variable] = str(scratch / name)
+    tempfile.tempdir = None  # it remembers the host's
     folder = scratch / "kernel"
     folder.mkdir(exist_ok=True)
     os.chdir(folder)
