@@ -156,9 +156,7 @@ def _failure(group: Sequence[CaseResult]) -> str:
     ]
     detail = f" ({', '.join(errors)})" if errors else ""
     message = _shorten(trim_trace(case.message), 600).replace("\n", "\n    ") or "no message"
-    return (
-        f"- {len(group)} × {status}, for example `{_shorten(case.args, 300)}`{detail}:\n    {message}"
-    )
+    return f"- {len(group)} × {status}, for example `{_shorten(case.args, 300)}`{detail}:\n    {message}"
 
 
 def _standing(verdict: Verdict, best: Best | None) -> str:
@@ -186,7 +184,9 @@ def _speeds(verdict: Verdict) -> Iterable[str]:
     lines = [_speed(case) for _, _, case in timed[:_SPEEDS]]
     if len(timed) > _SPEEDS:
         lines.append(f"- and {len(timed) - _SPEEDS} faster ones")
-    score = "" if verdict.performance_score is None else f" (performance score {verdict.performance_score:.3g})"
+    score = (
+        "" if verdict.performance_score is None else f" (performance score {verdict.performance_score:.3g})"
+    )
     yield f"Speed against PyTorch, slowest first{score}:\n" + "\n".join(lines)
 
 

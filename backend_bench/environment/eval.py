@@ -60,15 +60,20 @@ def translate(argv: Sequence[str]) -> list[str]:
             raise UsageError(f"eval: {named!r} is not an environment of this package; it runs {ENV_ID}")
     known, rest = _parser().parse_known_args(words)
     if "--resume" in rest or any(word.startswith("@") for word in rest):
-        return [*_flags(known), *rest, *_unless_given("--push", "--no-push", rest)]
-    flags = _flags(known)
-    kernels = value_of(FLAGS["kernels_dir"], flags + rest) or str(records.KERNELS_DIR)
-    run = value_of(FLAGS["run"], flags + rest) or records.new_run_name()
-    environment = _environment(known.env_args, Path(kernels) / run)
-    new = [ENV_ID, *flags, *environment, *rest]
-    new += [] if value_of(FLAGS["run"], new) else [FLAGS["run"], run]
-    new += [] if value_of("--run.name", new) else ["--run.name", f"{ENV_ID}-{run}"]
-    return [*new, *_unless_given("--push", "--no-push", rest)]
+        return [
+            *_flags(known),
+            *_environment(known.env_args),
+            *rest,
+            *_unless_given("--push", "--no-push", rest),
+        ]
+    words = [*_flags(known), *_environment(known.env_args), *rest]
+    run = value_of(FLAGS["run"], words) or records.new_run_name()
+    kernels = Path(value_of(FLAGS["kernels_dir"], words) or records.KERNELS_DIR)
+    if (text := known.env_args.get("system_prompt")) is not None:
+        words += [FLAGS["system_prompt"], str(_system_prompt(str(text), kernels / run))]
+    words += [] if value_of(FLAGS["run"], words) else [FLAGS["run"], run]
+    words += [] if value_of("--run.name", words) else ["--run.name", f"{ENV_ID}-{run}"]
+    return [ENV_ID, *words, *_unless_given("--push", "--no-push", rest)]
 
 
 def run_eval(argv: Sequence[str]) -> int:
@@ -203,19 +208,16 @@ def _flags(known: argparse.Namespace) -> list[str]:
     return [*words, *(["--no-rich"] if known.debug else [])]
 
 
-def _environment(arguments: dict[str, Any], folder: Path) -> list[str]:
-    """The host's flags for `-a`; the text of a system prompt goes into the run's folder."""
+def _environment(arguments: dict[str, Any]) -> list[str]:
+    """The host's flags for `-a`; a system prompt's text is for `translate` to write."""
     words: list[str] = []
     for name, value in arguments.items():
         if name not in FLAGS:
             near = difflib.get_close_matches(name, FLAGS, n=2)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(FLAGS))}"
             raise UsageError(f"eval: -a has an unknown argument {name!r}; {hint}")
-        if value is None:
-            continue
-        if name == "system_prompt":
-            value = _system_prompt(str(value), folder)
-        words += [FLAGS[name], _text(value)]
+        if value is not None and name != "system_prompt":
+            words += [FLAGS[name], _text(value)]
     return words
 
 
@@ -231,7 +233,7 @@ def _system_prompt(text: str, folder: Path) -> Path:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else str(value) if isinstance(value, Path) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _unless_given(flag: str, default: str, words: Sequence[str]) -> list[str]:

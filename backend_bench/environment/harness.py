@@ -20,7 +20,7 @@ class ChatHarness(vf.Harness[vf.HarnessConfig]):
     async def launch(
         self,
         ctx: vf.ModelContext,
-        trace: vf.Trace,
+        trace: vf.Trace[Any, Any, Any],
         runtime: vf.Runtime,
         endpoint: str,
         secret: str,

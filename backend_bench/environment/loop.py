@@ -17,6 +17,7 @@ import verifiers.v1 as vf
 from pydantic import Field, field_validator
 
 from backend_bench.environment.taskset import BackendBenchTask, BackendBenchTaskset, known
+from backend_bench.errors import UsageError
 from backend_bench.executors import choose
 from backend_bench.records import Run
 
@@ -41,7 +42,7 @@ class BackendBenchEnvConfig(vf.SingleAgentEnvConfig):
         return known(value, get_args(FeedbackLoop), "feedback_loop")
 
 
-class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):  # type: ignore[misc]  # as the host's own
+class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):
     """One model, one operator, a few turns."""
 
     async def start(self) -> None:
@@ -59,8 +60,10 @@ class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):  # type
         """Let go of the place that judges."""
         await choose.release()
 
-    async def run(self, task: BackendBenchTask, agents: vf.Agents) -> None:
+    async def run(self, task: vf.Task[Any, Any, Any], agents: vf.Agents[Any]) -> None:
         """Play one rollout. A judge that fails raises, and the rollout is an error, not a zero."""
+        if not isinstance(task, BackendBenchTask):
+            raise UsageError(f"--env.id backend-bench plays its own tasks, not a {type(task).__name__}")
         async with agents.agent.interaction(task) as chat:
             segment = await chat.turn()
             for turn in range(1, self.config.num_turns + 1):

@@ -98,7 +98,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         """The run's folder."""
         return records.Run(self.config.kernels_dir / self.config.run)
 
-    async def attempt(self, trace: vf.Trace, text: str) -> dict[str, Any]:
+    async def attempt(self, trace: vf.Trace[Any, Any, Any], text: str) -> dict[str, Any]:
         """Judge one reply; put the turn on the trace and on disk, and return it.
 
         Raises `JudgeError` or `ServiceError` when the judge failed: the rollout fails with it,
@@ -135,19 +135,19 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         )
         return await choose.choose(self.config.gpu).submit(submission)
 
-    async def finalize(self, trace: vf.Trace, runtime: vf.Runtime) -> None:
+    async def finalize(self, trace: vf.Trace[Any, Any, Any], runtime: vf.Runtime) -> None:
         """Judge the last reply where no loop has (`--env.id single-agent`, `best-of-n`)."""
         trace.info.setdefault("kernels", str(self.folder.path / trace.id))
         if not trace.info.get("turns") and trace.num_turns:
             await self.attempt(trace, trace.last_reply)
 
     @vf.reward
-    async def reward(self, trace: vf.Trace) -> float:
+    async def reward(self, trace: vf.Trace[Any, Any, Any]) -> float:
         """The best turn's reward."""
         return scores.metrics(trace.info.get("turns", []))["best_reward"]
 
     @vf.metric
-    async def metrics(self, trace: vf.Trace) -> dict[str, float]:
+    async def metrics(self, trace: vf.Trace[Any, Any, Any]) -> dict[str, float]:
         """Everything else that is worth a number; see `scores.metrics`."""
         return scores.metrics(trace.info.get("turns", []))
 
@@ -236,16 +236,18 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
             profile=config.profile,
             examples=config.examples,
         )
-        data = BackendBenchData(
-            name=entry.op,
-            prompt=prompt.prompt(brief, template=template),
-            op=entry.op,
-            language=config.language,
-            suite=config.suite,
-            device=device,
-            dtype=config.dtype,
-            source=config.source,
-            profile=config.profile,
+        data = BackendBenchData.model_validate(
+            {
+                "name": entry.op,
+                "prompt": prompt.prompt(brief, template=template),
+                "op": entry.op,
+                "language": config.language,
+                "suite": config.suite,
+                "device": device,
+                "dtype": config.dtype,
+                "source": config.source,
+                "profile": config.profile,
+            }
         )
         return data.model_copy(update={"id": data.key})
 
@@ -269,10 +271,7 @@ def split_ops(value: Any) -> Any:
     """`ops` as a list: from a list, a JSON list, or names with commas between."""
     if isinstance(value, str):
         text = value.strip()
-        if text.startswith("["):
-            value = json.loads(text)
-        else:
-            value = text.split(",")
+        value = json.loads(text) if text.startswith("[") else text.split(",")
     if isinstance(value, list):
         parts = [part for item in value for part in (item.split(",") if isinstance(item, str) else [item])]
         return [part.strip() if isinstance(part, str) else part for part in parts if part != ""]

@@ -1,9 +1,9 @@
 """Which place judges: the one reading of `gpu`, and the seam through which another place is put.
 
-    gpu               place
-    local             this host's GPUs; with none, its CPU
-    cpu               this host's CPU
-    H100 …, a URL, ray://…   not built in yet: refused, and the message says what to use
+gpu               place
+local             this host's GPUs; with none, its CPU
+cpu               this host's CPU
+H100 …, a URL, ray://…   not built in yet: refused, and the message says what to use
 """
 
 from __future__ import annotations
@@ -61,8 +61,7 @@ def check(gpu: str) -> None:
         )
     if gpu.startswith(("http://", "https://")):
         raise UsageError(
-            f"gpu={gpu!r}: judging at another host's service is not built in yet; "
-            f"run there, with gpu='local'"
+            f"gpu={gpu!r}: judging at another host's service is not built in yet; run there, with gpu='local'"
         )
     if gpu.startswith("ray://"):
         raise UsageError(

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -63,12 +70,12 @@ def print_facts(facts: Mapping[str, Any]) -> None:
         shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
         console.print(Text.assemble((f"{name:<12}", "bold"), shown))
     for number, gpu in enumerate(facts.get("gpus", ())):
-        console.print(Text.assemble((f"gpu {number:<8}", "bold"), ", ".join(f"{k} {v}" for k, v in gpu.items())))
+        console.print(
+            Text.assemble((f"gpu {number:<8}", "bold"), ", ".join(f"{k} {v}" for k, v in gpu.items()))
+        )
     for device, walls in facts.get("sandbox", {}).items():
         console.print(Text.assemble((f"sandbox of workers on {device}", "bold")))
         for wall in walls["holds"]:
             console.print(Text.assemble(("  holds    ", "green"), wall))
         for wall in walls["missing"]:
             console.print(Text.assemble(("  missing  ", "red"), wall))
-
-

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from backend_bench.cases import Entry
-from backend_bench.dialogue.prompt import Brief, examples, fill, own_template, prompt, read_template, returns, spread
+from backend_bench.dialogue.prompt import (
+    Brief,
+    examples,
+    fill,
+    own_template,
+    prompt,
+    read_template,
+    returns,
+    spread,
+)
 from backend_bench.errors import UsageError
 from backend_bench.submission import Language
 
@@ -27,7 +36,15 @@ def brief(**more: object) -> Brief:
 @pytest.mark.parametrize("language", ["triton", "pytorch"])
 def test_it_holds_what_a_model_needs(language: Language) -> None:
     text = prompt(brief(language=language))
-    for part in ("add.Tensor", "add__Tensor_kernel_impl", ADD.schema, ADD.doc, "T([0, 3], f32)", "```python", "score"):
+    for part in (
+        "add.Tensor",
+        "add__Tensor_kernel_impl",
+        ADD.schema,
+        ADD.doc,
+        "T([0, 3], f32)",
+        "```python",
+        "score",
+    ):
         assert part.lower() in text.lower(), part
     assert "$" not in text
 
@@ -50,7 +67,10 @@ def test_the_profile_is_told() -> None:
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
-        ("add_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)", "into `self` and return that same tensor"),
+        (
+            "add_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)",
+            "into `self` and return that same tensor",
+        ),
         ("view(Tensor(a) self, SymInt[] size) -> Tensor(a)", "view"),
         ("relu(Tensor self) -> Tensor", "freshly allocated"),
         ("native_layer_norm(Tensor input) -> (Tensor, Tensor, Tensor)", "(Tensor, Tensor, Tensor)"),
@@ -63,9 +83,12 @@ def test_what_to_return_is_read_off_the_schema(schema: str, said: str) -> None:
 
 def test_examples_are_spread_over_both_kinds() -> None:
     shown = examples(ADD, 8)
-    assert "Correctness, 5 of 40" in shown and "Performance, 3 of 3" in shown
-    assert "T([0, 3]" in shown and "T([39, 3]" in shown
-    assert "f32 float32" in shown and "bf16 bfloat16" in shown
+    assert "Correctness, 5 of 40" in shown
+    assert "Performance, 3 of 3" in shown
+    assert "T([0, 3]" in shown
+    assert "T([39, 3]" in shown
+    assert "f32 float32" in shown
+    assert "bf16 bfloat16" in shown
 
 
 def test_spread_takes_first_last_and_between() -> None:
@@ -76,19 +99,28 @@ def test_spread_takes_first_last_and_between() -> None:
 
 
 def test_examples_give_way_then_the_description_never_the_rules() -> None:
-    long = Entry(op="relu.default", doc="word " * 4000, correctness=tuple("((T([1], f32),), {})" + "x" * n for n in range(50)))
+    long = Entry(
+        op="relu.default",
+        doc="word " * 4000,
+        correctness=tuple("((T([1], f32),), {})" + "x" * n for n in range(50)),
+    )
     text = prompt(brief(entry=long), budget=5000)
     assert len(text) <= 5000
-    assert "## Rules" in text and "## Your reply" in text
+    assert "## Rules" in text
+    assert "## Your reply" in text
 
 
 def test_a_template_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.md"
     file.write_text("Do $op as ${function} for $$5.")
-    assert prompt(brief(), template=read_template(file)) == "Do add.Tensor as add__Tensor_kernel_impl for $5.\n"
+    assert (
+        prompt(brief(), template=read_template(file)) == "Do add.Tensor as add__Tensor_kernel_impl for $5.\n"
+    )
 
 
-@pytest.mark.parametrize(("text", "said"), [("$functoin", r"\$function\?"), ("costs $ 5", r"\$\$"), ("$zzz", "known names")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("$functoin", r"\$function\?"), ("costs $ 5", r"\$\$"), ("$zzz", "known names")]
+)
 def test_a_wrong_template_is_told(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         prompt(brief(), template=text)

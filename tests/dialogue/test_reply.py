@@ -51,7 +51,9 @@ def test_the_kernel_is_found(text: str) -> None:
 
 
 def test_indentation_in_a_list_is_taken_off() -> None:
-    nested = "1. The kernel:\n\n" + "".join(f"   {line}\n" if line else "\n" for line in fenced(GOOD).split("\n"))
+    nested = "1. The kernel:\n\n" + "".join(
+        f"   {line}\n" if line else "\n" for line in fenced(GOOD).split("\n")
+    )
     assert read_reply(nested, F).code == GOOD
 
 
@@ -65,7 +67,10 @@ def test_a_quotes_marks_are_taken_off() -> None:
     [
         (fenced(OTHER) + fenced(GOOD), GOOD),
         (fenced(GOOD) + fenced(OTHER), GOOD),
-        (fenced(GOOD) + fenced(GOOD.replace("return x", "return x + 1")), GOOD.replace("return x", "return x + 1")),
+        (
+            fenced(GOOD) + fenced(GOOD.replace("return x", "return x + 1")),
+            GOOD.replace("return x", "return x + 1"),
+        ),
         (fenced(GOOD, "") + fenced(OTHER), GOOD),
         (fenced("pip install torch", "bash") + fenced(OTHER), OTHER),
         (fenced("a", "bash") + fenced("b", "bash"), "b\n"),
@@ -130,7 +135,9 @@ def test_inline_backticks_open_no_block() -> None:
     assert list(fenced_blocks("```not a fence``` here\n")) == []
 
 
-@pytest.mark.parametrize("text", ["(" * 50_000, "```python\n" + "(" * 50_000, "```\n" * 20_000, "<think>" * 20_000])
+@pytest.mark.parametrize(
+    "text", ["(" * 50_000, "```python\n" + "(" * 50_000, "```\n" * 20_000, "<think>" * 20_000]
+)
 def test_hostile_text_is_read_in_a_moment(text: str) -> None:
     start = time.perf_counter()
     read_reply(text, F)

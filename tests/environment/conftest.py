@@ -132,8 +132,23 @@ def play(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Play]:
         **arguments: Any,
     ) -> Played:
         executor = ScriptedExecutor(script, index)
-        given = {"suite": "smoke", "gpu": "cpu", "language": "pytorch", "kernels_dir": str(tmp_path / "kernels"), "run": "run"}
-        words = ["-a", json.dumps(given | arguments), "-d", "-o", str(tmp_path / "out"), "--run.name", "run", *flags]
+        given = {
+            "suite": "smoke",
+            "gpu": "cpu",
+            "language": "pytorch",
+            "kernels_dir": str(tmp_path / "kernels"),
+            "run": "run",
+        }
+        words = [
+            "-a",
+            json.dumps(given | arguments),
+            "-d",
+            "-o",
+            str(tmp_path / "out"),
+            "--run.name",
+            "run",
+            *flags,
+        ]
         with choose.using(executor):
             if isinstance(model, str):
                 code = run_eval(["-m", model, *words])
@@ -143,7 +158,9 @@ def play(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Play]:
         traces = tmp_path / "out" / "run" / "traces.jsonl"
         lines = traces.read_text().splitlines() if traces.exists() else []
         out, err = capfd.readouterr()
-        return Played(code, [json.loads(line) for line in lines], executor, tmp_path / "kernels" / "run", out, err)
+        return Played(
+            code, [json.loads(line) for line in lines], executor, tmp_path / "kernels" / "run", out, err
+        )
 
     yield run
     for number, handler in handlers.items():

@@ -22,12 +22,18 @@ def test_a_rollout_from_prompt_to_score(play: Play) -> None:
     assert [turn["reward"] for turn in played.turns] == [0.5, 1.5, 0.25]
     assert played.reward == 1.5
     metrics = played.trace["metrics"]
-    assert metrics["last_reward"] == 0.25 and metrics["best_reward"] == 1.5
-    assert metrics["test_accuracy"] == 1.0 and metrics["perf_accuracy"] == 1.0
-    assert metrics["best_run_correctness_score"] == 1.0 and metrics["best_run_performance_score"] == 1.5
-    assert metrics["turns"] == 3 and metrics["best_turn"] == 2 and metrics["no_code_turns"] == 0
+    assert metrics["last_reward"] == 0.25
+    assert metrics["best_reward"] == 1.5
+    assert metrics["test_accuracy"] == 1.0
+    assert metrics["perf_accuracy"] == 1.0
+    assert metrics["best_run_correctness_score"] == 1.0
+    assert metrics["best_run_performance_score"] == 1.5
+    assert metrics["turns"] == 3
+    assert metrics["best_turn"] == 2
+    assert metrics["no_code_turns"] == 0
     assert metrics["judge_s"] == pytest.approx(0.75)
-    assert played.turns[0]["verdict"]["status"] == "wrong" and "def relu__default" in played.turns[0]["code"]
+    assert played.turns[0]["verdict"]["status"] == "wrong"
+    assert "def relu__default" in played.turns[0]["code"]
 
 
 def test_the_feedback_is_what_the_model_reads(play: Play) -> None:
@@ -44,17 +50,30 @@ def test_kernels_and_verdicts_are_on_disk(play: Play) -> None:
     rollout = played.kernels / played.trace["id"] / "relu__default"
     assert "reward 0.5" in (rollout / "relu__default_implementation_v1.py").read_text()
     assert json.loads((rollout / "relu__default_implementation_v2.verdict.json").read_text())["reward"] == 1.5
-    assert "reward 1.5" in (played.kernels / "best/relu__default/relu__default_implementation_v1.py").read_text()
+    assert (
+        "reward 1.5" in (played.kernels / "best/relu__default/relu__default_implementation_v1.py").read_text()
+    )
     assert json.loads((played.kernels / "run.json").read_text())["arguments"]["num_turns"] == 2
-    assert str(played.kernels) in played.out and "relu.default" in played.out
+    assert str(played.kernels) in played.out
+    assert "relu.default" in played.out
 
 
 def test_what_is_submitted(play: Play) -> None:
     played = play(model=rewards(1.0), ops="relu", profile="backendbench", dtype="float32", sandbox="off")
     (submission,) = played.executor.submissions
-    assert (str(submission.op), submission.language, submission.profile) == ("relu.default", "pytorch", "backendbench")
-    assert (submission.suite.name, submission.suite.device, submission.suite.dtype) == ("smoke", "cpu", "float32")
-    assert submission.sandbox == "off" and submission.kind == "candidate" and submission.seed is None
+    assert (str(submission.op), submission.language, submission.profile) == (
+        "relu.default",
+        "pytorch",
+        "backendbench",
+    )
+    assert (submission.suite.name, submission.suite.device, submission.suite.dtype) == (
+        "smoke",
+        "cpu",
+        "float32",
+    )
+    assert submission.sandbox == "off"
+    assert submission.kind == "candidate"
+    assert submission.seed is None
 
 
 def test_until_correct_stops_at_the_first_right_kernel(play: Play) -> None:
@@ -71,9 +90,13 @@ def test_none_gives_no_feedback(play: Play) -> None:
 
 @pytest.mark.parametrize("feedback_loop", ["until_max_turns", "none"])
 def test_a_turn_without_code_costs_a_turn(play: Play, feedback_loop: str) -> None:
-    played = play(model=rewards("I would rather not.", 1.5), ops="relu", num_turns=2, feedback_loop=feedback_loop)
+    played = play(
+        model=rewards("I would rather not.", 1.5), ops="relu", num_turns=2, feedback_loop=feedback_loop
+    )
     first, second = played.turns
-    assert first["verdict"] is None and first["code"] is None and first["reward"] == 0.0
+    assert first["verdict"] is None
+    assert first["code"] is None
+    assert first["reward"] == 0.0
     assert "no code block" in first["feedback"]
     said = [node["message"]["content"] for node in played.trace["nodes"] if node["message"]["role"] == "user"]
     assert said[1] == first["feedback"]
@@ -84,7 +107,9 @@ def test_a_turn_without_code_costs_a_turn(play: Play, feedback_loop: str) -> Non
 
 def test_a_model_that_never_writes_code_earns_nothing(play: Play) -> None:
     played = play(model=rewards("no"), ops="relu", num_turns=2)
-    assert played.code == 0 and played.reward == 0.0 and played.episodes[0]["ok"]
+    assert played.code == 0
+    assert played.reward == 0.0
+    assert played.episodes[0]["ok"]
     assert "no code" in played.out
 
 
@@ -92,7 +117,8 @@ def test_a_model_that_never_writes_code_earns_nothing(play: Play) -> None:
 def test_our_own_fault_is_an_error_and_never_a_zero(play: Play, answer: Verdict | Exception) -> None:
     played = play(model=rewards(1.0), ops="relu", script={"relu.default": answer})
     (episode,) = played.episodes
-    assert not episode["ok"] and episode["traces"][0]["rewards"] == {}
+    assert not episode["ok"]
+    assert episode["traces"][0]["rewards"] == {}
     assert played.code == 1
     assert ("the judge tripped" in played.err) or ("the socket is gone" in played.err)
 
@@ -101,14 +127,17 @@ def test_an_error_can_be_tried_again(play: Play) -> None:
     """With the host's retries a passing fault costs nothing."""
     answers = [ServiceError("busy"), verdict(1.5)]
     played = play("--max-retries", "2", model=rewards(1.0), ops="relu", script=lambda _: answers.pop(0))
-    assert played.code == 0 and played.episodes[0]["ok"] and played.reward == 1.5
+    assert played.code == 0
+    assert played.episodes[0]["ok"]
+    assert played.reward == 1.5
 
 
 def test_some_failures_do_not_fail_the_run(play: Play) -> None:
     script = {"relu.default": verdict(1.0), "add.Tensor": ServiceError("gone")}
     played = play(script=script)
     assert sorted(episode["ok"] for episode in played.episodes) == [False, True]
-    assert played.code == 0 and "gone" in played.err
+    assert played.code == 0
+    assert "gone" in played.err
 
 
 @pytest.mark.parametrize(
@@ -136,7 +165,9 @@ def test_the_hosts_own_environments_grade_too(play: Play, env: tuple[str, ...]) 
     flags = ("--env.id", *env, "--env.agent.runtime.type", "subprocess")
     played = play(*flags, model=rewards(0.75), ops="relu")
     (episode,) = played.episodes
-    assert [trace["rewards"]["reward"]["score"] for trace in episode["traces"]] == [0.75] * len(episode["traces"])
+    assert [trace["rewards"]["reward"]["score"] for trace in episode["traces"]] == [0.75] * len(
+        episode["traces"]
+    )
 
 
 def test_the_built_in_author_fails_and_then_mends(play: Play) -> None:
@@ -166,7 +197,8 @@ def test_64_rollouts_at_once_never_mix(play: Play) -> None:
         return kernel(f"reward {1 + float(mine):.3f}")
 
     played = play("-r", "64", "-c", "64", model=speak, script=script, ops="relu", num_turns=2)
-    assert played.code == 0 and len(played.episodes) == 64
+    assert played.code == 0
+    assert len(played.episodes) == 64
     starts = set()
     for episode in played.episodes:
         (trace,) = episode["traces"]
@@ -178,4 +210,7 @@ def test_64_rollouts_at_once_never_mix(play: Play) -> None:
         assert f"reward {second['reward']:.3f}" in (folder / "relu__default_implementation_v2.py").read_text()
     assert len(starts) == 64
     assert len((played.kernels / "verdicts.jsonl").read_text().splitlines()) == 128
-    assert "reward 1.063" in (played.kernels / "best/relu__default/relu__default_implementation_v1.py").read_text()
+    assert (
+        "reward 1.063"
+        in (played.kernels / "best/relu__default/relu__default_implementation_v1.py").read_text()
+    )

@@ -39,9 +39,18 @@ def verdict(reward: float | None = 1.0, status: Status = Status.OK) -> Verdict:
     )
 
 
-def turn(reward: float | None = 1.0, *, number: int = 1, rollout: str = "r1", code: str | None = "x = 1\n", status: Status = Status.OK) -> Turn:
+def turn(
+    reward: float | None = 1.0,
+    *,
+    number: int = 1,
+    rollout: str = "r1",
+    code: str | None = "x = 1\n",
+    status: Status = Status.OK,
+) -> Turn:
     judged = None if code is None else verdict(reward, status)
-    return Turn(op=ADD, rollout=rollout, turn=number, code=code, verdict=judged, reward=reward, feedback="faster\n")
+    return Turn(
+        op=ADD, rollout=rollout, turn=number, code=code, verdict=judged, reward=reward, feedback="faster\n"
+    )
 
 
 def best(run: Run) -> Path:
@@ -57,14 +66,23 @@ def test_the_contracts_names_are_there() -> None:
     data = verdict_json(verdict())
     names = "op language status correctness_score performance_score reward correctness performance cases evidence wall_s"
     assert set(names.split()) <= set(data)
-    assert data["status"] == "ok" and data["correctness"] == {"passed": 1, "total": 1}
+    assert data["status"] == "ok"
+    assert data["correctness"] == {"passed": 1, "total": 1}
     case = "args kind status message max_abs_error max_rel_error reference_us candidate_us speedup noise"
     assert set(case.split()) <= set(data["cases"][0])
 
 
 def test_a_number_that_json_cannot_hold_is_null_with_a_message() -> None:
-    case = CaseResult(args="()", kind=CaseKind.CORRECTNESS, status=CaseStatus.WRONG, message="differs", max_abs_error=math.inf)
-    data = verdict_json(Verdict(op="relu.default", language="triton", status=Status.WRONG, cases=(case,), reward=math.nan))
+    case = CaseResult(
+        args="()",
+        kind=CaseKind.CORRECTNESS,
+        status=CaseStatus.WRONG,
+        message="differs",
+        max_abs_error=math.inf,
+    )
+    data = verdict_json(
+        Verdict(op="relu.default", language="triton", status=Status.WRONG, cases=(case,), reward=math.nan)
+    )
     assert data["cases"][0]["max_abs_error"] is None
     assert data["cases"][0]["message"] == "differs (not finite: max_abs_error)"
     assert data["reward"] is None
@@ -93,7 +111,12 @@ def test_each_turn_has_files_of_its_own(tmp_path: Path) -> None:
     assert folder == tmp_path / "run" / "r1" / "add__Tensor"
     stem = "add__Tensor_implementation_v1"
     names = {file.name for file in folder.iterdir()}
-    assert {f"{stem}.py", f"{stem}.verdict.json", f"{stem}.feedback.md", "add__Tensor_implementation_v2.py"} <= names
+    assert {
+        f"{stem}.py",
+        f"{stem}.verdict.json",
+        f"{stem}.feedback.md",
+        "add__Tensor_implementation_v2.py",
+    } <= names
     assert (folder / f"{stem}.py").read_text() == "x = 1\n"
     assert [line["rollout"] for line in run.read()] == ["r1", "r1", "r2"]
 
@@ -127,7 +150,9 @@ def test_what_earned_nothing_is_no_best(tmp_path: Path, bad: Turn) -> None:
 def _write_many(path: str, name: int) -> None:
     for number in range(10):
         reward = float(name * 10 + number)
-        Run(Path(path)).write(turn(reward, code=f"r = {reward}\n" * 2000, number=number + 1, rollout=f"p{name}"))
+        Run(Path(path)).write(
+            turn(reward, code=f"r = {reward}\n" * 2000, number=number + 1, rollout=f"p{name}")
+        )
 
 
 def test_processes_share_a_run(tmp_path: Path) -> None:
@@ -156,7 +181,8 @@ def test_the_run_is_described_once(tmp_path: Path) -> None:
     run.describe({"suite": "smoke"})
     run.describe({"suite": "other"})
     data = json.loads((run.path / "run.json").read_text())
-    assert data["arguments"] == {"suite": "smoke"} and data["versions"]["backend_bench"]
+    assert data["arguments"] == {"suite": "smoke"}
+    assert data["versions"]["backend_bench"]
 
 
 def test_odd_text_is_kept(tmp_path: Path) -> None:
