@@ -15,13 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from backend_bench.grading.oracle import (
-    Expectation,
-    Expected,
-    Scalar,
-    same_bits,
-    same_values,
-)
+from backend_bench.grading.oracle import Expectation, Expected, Scalar
+from backend_bench.grading.sameness import same_bits, same_values
 
 LENIENT = 1e-2
 """BackendBench's one tolerance, absolute and relative."""
@@ -114,6 +109,8 @@ def _largest(errors: list[float | None]) -> float | None:
 def _form(expectation: Expectation, observed: Observed) -> str:
     """What is wrong before any value is looked at."""
     outputs = observed.outputs
+    if len(observed.inputs) != len(expectation.inputs):
+        return f"{len(observed.inputs)} inputs came back, expected {len(expectation.inputs)}"
     if not expectation.outputs:
         nothing = all(output.kind == "none" for output in outputs)
         return "" if nothing else "a value came back, expected none"
@@ -122,8 +119,6 @@ def _form(expectation: Expectation, observed: Observed) -> str:
     if observed.single != expectation.single:
         came, wanted = ("a bare value", "a tuple") if observed.single else ("a tuple", "a bare value")
         return f"{came} came back, expected {wanted}"
-    if len(observed.inputs) != len(expectation.inputs):
-        return f"{len(observed.inputs)} inputs came back, expected {len(expectation.inputs)}"
     for number, (expected, output) in enumerate(zip(expectation.outputs, outputs, strict=True)):
         if fault := _leaf_form(expected, output):
             return f"output {number} {fault}"
@@ -178,6 +173,9 @@ def _memory(expectation: Expectation, observed: Observed) -> str:
 
 def _sharing(expectation: Expectation, expected: Expected, output: Output) -> str:
     twins = expectation.same_as
+    for claim in (output.same, output.alias):
+        if claim is not None and not 0 <= claim < len(twins):
+            return f"is said to share memory with input {claim}, which there is not"
     if expected.must_be is not None:
         given = None if output.same is None else twins[output.same]
         right = given == twins[expected.must_be]

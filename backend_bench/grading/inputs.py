@@ -9,27 +9,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.grading.traits import EXACT, Op, base_name, is_pointwise, names
-
-Purpose = Literal["base", "nudged", "edges", "scaled"]
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """One set of inputs of a case."""
-
-    call: Call
-    """The arguments."""
-    purpose: Purpose
-    """Why they were drawn."""
-
 
 # ---------------------------------------------------------------------------------------- trees
 
@@ -73,6 +59,11 @@ _ALIGNMENT = 16  # bytes; the widest element, complex128, so that offsets stay w
 def storage_of(tensor: Tensor) -> int:
     """A key that is equal for tensors of one storage, valid while they live."""
     return int(tensor.untyped_storage()._cdata)
+
+
+def view_key(tensor: Tensor) -> tuple[Any, ...]:
+    """A key that is equal for one and the same view of memory, valid while its tensor lives."""
+    return (storage_of(tensor), tensor.storage_offset(), tensor.shape, tensor.stride())
 
 
 def span_of(tensor: Tensor) -> tuple[int, int]:

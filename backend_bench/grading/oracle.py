@@ -6,8 +6,6 @@ Runs reference code only. Never runs, loads or times a candidate.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,16 +13,23 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
-from backend_bench.errors import JudgeError
 from backend_bench.grading.choices import Choice, arguments, choice_of
 from backend_bench.grading.inputs import (
     clone_call,
     leaves,
-    map_tensors,
-    span_of,
     storage_of,
     tensors_of,
+    view_key,
 )
+from backend_bench.grading.running import (
+    REFUSALS,
+    raised_dtype,
+    run_once,
+    run_raised,
+    run_reference,
+)
+from backend_bench.grading.running import Unjudgeable as Unjudgeable
+from backend_bench.grading.sameness import is_floating, same_bits, same_places, same_values
 from backend_bench.grading.tolerance import (
     Results,
     growth,
@@ -34,28 +39,17 @@ from backend_bench.grading.tolerance import (
 )
 from backend_bench.grading.traits import (
     CONTESTED_WRITES,
-    DTYPE_BOUND,
     EXACT,
     JUMPS,
     UNDEFINED_OUTPUTS,
     UNSHAPED_OUTPUTS,
     Op,
     base_name,
-    is_pointwise,
     unjudgeable,
 )
 from backend_bench.submission import Profile
 
-
-class Unjudgeable(JudgeError):
-    """No valid judgement exists for this operator or these arguments; the text says why."""
-
-
 Scalar = bool | int | float | complex
-_REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, AssertionError)
-"""What ATen raises when it will not run on such arguments, out of memory included."""
-
-
 _FEW = 1000  # elements below which two random results may agree by chance
 _RERUNS = 8
 
@@ -134,171 +128,12 @@ def expect(op: Op, call: Call, *, profile: Profile = "strict") -> Expectation:
     return _lenient(op, call) if profile == "backendbench" else _Trial(op, call).expectation()
 
 
-# -------------------------------------------------------------------------------- running ATen
-
-
-@contextlib.contextmanager
-def full_precision() -> Iterator[None]:
-    """No TF32 and no short accumulators while the reference runs; restored afterwards."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    switches = [
-        "allow_tf32",
-        "allow_bf16_reduced_precision_reduction",
-        "allow_fp16_reduced_precision_reduction",
-    ]
-    before = [getattr(matmul, name) for name in switches]
-    # cudnn's own attributes cannot be set once torch's test tools were imported; its context can
-    quiet = cudnn.flags(
-        enabled=cudnn.enabled,
-        benchmark=cudnn.benchmark,
-        deterministic=cudnn.deterministic,
-        allow_tf32=False,
-    )
-    with quiet:
-        try:
-            for name in switches:
-                setattr(matmul, name, False)
-            yield
-        finally:
-            for name, value in zip(switches, before, strict=True):
-                setattr(matmul, name, value)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Run:
-    """One run of the operator: the arguments as it left them, and what it returned."""
-
-    call: Call
-    result: Any
-
-    @property
-    def outputs(self) -> list[Any]:
-        return flatten(self.result)
-
-    @property
-    def tensors(self) -> Results:
-        found = [value for value in self.outputs if isinstance(value, Tensor)]
-        return tuple(found + tensors_of(self.call))
-
-
-def flatten(result: Any) -> list[Any]:
-    """The leaves of what an operator returned, in order."""
-    if isinstance(result, (list, tuple)):
-        return [leaf for item in result for leaf in flatten(item)]
-    return [result]
-
-
-def _run(op: Op, call: Call) -> _Run:
-    with torch.no_grad(), full_precision():
-        return _Run(call, op(*call.args, **call.kwargs))
-
-
-def _reference(op: Op, call: Call) -> _Run:
-    try:
-        run = _run(op, call)
-    except _REFUSALS as refusal:
-        raise Unjudgeable(f"{op}: the reference refuses these arguments: {refusal}") from refusal
-    if any(isinstance(v, Tensor) and v.layout is not torch.strided for v in run.outputs):
-        raise Unjudgeable(f"{op}: only strided tensors are compared")
-    return run
-
-
-# ------------------------------------------------------------------------------------ upcasting
-
-
-def _upcast(op: Op, call: Call, *, whole: bool) -> Call | None:
-    """The call in float64 and complex128, or None where that would be no other or no answer.
-
-    `whole` raises integers as well.
-    """
-    if base_name(op) in DTYPE_BOUND:
-        return None
-    known: dict[tuple[Any, ...], Tensor] = {}
-
-    def raise_tensor(tensor: Tensor) -> Tensor:
-        key = (*_view_key(tensor), tensor.dtype)
-        if key not in known:
-            known[key] = tensor.to(_raised(tensor.dtype, whole=whole), copy=True)
-        return known[key]
-
-    raised = map_tensors(call, raise_tensor)
-    names = [argument.name for argument in op._schema.arguments]
-    pairs = zip(names, raised.args, strict=False)
-    args = tuple(_raise_setting(name, value) for name, value in pairs)
-    kwargs = {name: _raise_setting(name, value) for name, value in raised.kwargs.items()}
-    before, after = tensors_of(call), tensors_of(raised)
-    changed = any(old.dtype != new.dtype for old, new in zip(before, after, strict=True))
-    changed |= any(isinstance(v, torch.dtype) for v in (*call.args, *call.kwargs.values()))
-    return Call(args, kwargs) if changed else None
-
-
-def _raise_setting(name: str, value: Any) -> Any:
-    """Arguments that name a dtype; `half_to_float` fuses a cast that float64 neither needs nor takes."""
-    if name == "half_to_float":
-        return False
-    return _raised(value) if isinstance(value, torch.dtype) else value
-
-
-def _raised(dtype: torch.dtype, *, whole: bool = False) -> torch.dtype:
-    if dtype.is_complex:
-        return torch.complex128
-    if dtype.is_floating_point or (whole and dtype is not torch.bool):
-        return torch.float64
-    return dtype
-
-
-def _floating(dtype: torch.dtype) -> bool:
-    return dtype.is_floating_point or dtype.is_complex
-
-
-def _makes_fractions(op: Op, call: Call, reference: _Run) -> bool:
-    """Whether floating results come from integers alone, element by element."""
-    results = [value for value in reference.outputs if isinstance(value, Tensor)]
-    return (
-        is_pointwise(op)
-        and not any(_floating(tensor.dtype) for tensor in tensors_of(call))
-        and all(_floating(tensor.dtype) for tensor in results)
-    )
-
-
-def _oracle(op: Op, call: Call, reference: _Run) -> tuple[_Run, Call] | None:
-    """The float64 run and the call it was made with, where there is one of the same form."""
-    whole = _makes_fractions(op, call, reference)
-    try:
-        raised = _upcast(op, call, whole=whole)
-        if raised is None:
-            return None
-        run = _run(op, clone_call(raised))
-    except _REFUSALS:
-        return None  # no kernel for float64, or no memory: ATen alone is the reference
-    pairs = zip(reference.tensors, run.tensors, strict=False)
-    alike = len(reference.tensors) == len(run.tensors) and all(
-        ours.shape == theirs.shape and _same_sort(ours, theirs) for ours, theirs in pairs
-    )
-    return (run, raised) if alike else None
-
-
-def _same_sort(reference: Tensor, oracle: Tensor) -> bool:
-    return _raised(reference.dtype) == _raised(oracle.dtype)
-
-
 # ------------------------------------------------------------------------------ memory identity
-
-
-def _view_key(tensor: Tensor) -> tuple[Any, ...]:
-    return (storage_of(tensor), tensor.storage_offset(), tensor.shape, tensor.stride())
 
 
 def _same_as(tensors: list[Tensor]) -> tuple[int, ...]:
     first: dict[tuple[Any, ...], int] = {}
-    return tuple(first.setdefault((*_view_key(t), t.dtype, t.device), n) for n, t in enumerate(tensors))
-
-
-def _overlap(one: Tensor, other: Tensor) -> bool:
-    if one.numel() == 0 or other.numel() == 0 or storage_of(one) != storage_of(other):
-        return False
-    (low, high), (start, end) = span_of(one), span_of(other)
-    return low < end and start < high
+    return tuple(first.setdefault((*view_key(t), t.dtype, t.device), n) for n, t in enumerate(tensors))
 
 
 def _leaf_numbers(op: Op, call: Call) -> dict[str, list[int]]:
@@ -322,10 +157,10 @@ class _Trial:
     def __init__(self, op: Op, call: Call) -> None:
         self.op, self.call = op, call
         self.before = tensors_of(call)
-        self.reference = _reference(op, clone_call(call))
+        self.reference = run_reference(op, clone_call(call))
         self._refuse_random()
         self.exact = base_name(op) in EXACT or _overwrites(op, call)
-        self.oracle = _oracle(op, call, self.reference)
+        self.oracle = run_raised(op, call, self.reference)
         self.written = self._written()
         self.grown = self._growth()
         self.notes: list[str] = []
@@ -337,7 +172,7 @@ class _Trial:
             return
         small = sum(tensor.numel() for tensor in self.reference.tensors) < _FEW
         for _ in range(_RERUNS if small else 1):
-            again = _reference(self.op, clone_call(self.call))
+            again = run_reference(self.op, clone_call(self.call))
             pairs = zip(self.reference.tensors, again.tensors, strict=True)
             if not all(bool(same_values(one, two).all()) for one, two in pairs):
                 raise Unjudgeable(f"{self.op}: its results are random")
@@ -354,13 +189,13 @@ class _Trial:
 
         def again(call: Call) -> Results:
             private = clone_call(call) if self.op._schema.is_mutable else call
-            results = _run(self.op, private).tensors
+            results = run_once(self.op, private).tensors
             return tuple(results[place] for place in places)
 
         exact = tuple(run.tensors[place] for place in places)
         try:
             grown = growth(self.op, raised, exact, dtypes, again)
-        except _REFUSALS:
+        except REFUSALS:
             return {}
         return dict(zip(places, grown, strict=True))
 
@@ -432,7 +267,7 @@ class _Trial:
     def _must_be(self, value: Tensor) -> int | None:
         after = tensors_of(self.reference.call)
         for number in sorted(self.written):
-            if value is after[number] or _view_key(value) == _view_key(after[number]):
+            if value is after[number] or view_key(value) == view_key(after[number]):
                 return number
         return None
 
@@ -463,7 +298,7 @@ class _Trial:
         if self.oracle is None:
             return self._alone(plain, reference)
         oracle = self.oracle[0].tensors[place]
-        if not _floating(reference.dtype):
+        if not is_floating(reference.dtype):
             return self._discrete(plain, reference, oracle)
         if self.exact or not has_table(reference.dtype):
             return self._discrete(plain, reference, oracle.to(reference.dtype))
@@ -473,7 +308,9 @@ class _Trial:
         """ATen is the only witness."""
         if self.exact or not has_table(reference.dtype):
             return plain
-        wide = reference.to(_raised(reference.dtype))
+        if reference.dtype != raised_dtype(reference.dtype):
+            self.notes.append("there is no float64 run: ATen alone is the reference")
+        wide = reference.to(raised_dtype(reference.dtype))
         table = table_tolerance(self.op, wide, reference.dtype)
         return replace(plain, oracle=wide, allowance=table, table=table)
 
@@ -563,48 +400,12 @@ def _shortened(oracle: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.where(oracle.to(dtype).isinf(), oracle.to(dtype).to(oracle.dtype), oracle)
 
 
-# ------------------------------------------------------------------------------------ sameness
-
-
-def same_values(one: Tensor, other: Tensor) -> Tensor:
-    """Element by element: equal, or both NaN."""
-    return (one == other) | (one.isnan() & other.isnan())
-
-
-def same_places(one: Tensor, other: Tensor) -> bool:
-    """Whether NaN and infinity, by sign, stand at the same places."""
-    if not _floating(one.dtype):
-        return True
-    if one.dtype.is_complex:
-        return torch.equal(one.isfinite(), other.isfinite())
-    return bool((one.isfinite() | other.isfinite() | same_values(one, other)).all()) and (
-        torch.equal(one.isfinite(), other.isfinite())
-    )
-
-
-def same_bits(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors hold the same bytes, in row-major order."""
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    return torch.equal(_bits(one), _bits(other))
-
-
-_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
-
-def _bits(tensor: Tensor) -> Tensor:
-    plain = tensor.detach().resolve_conj().resolve_neg()
-    if plain.dtype.is_complex:
-        plain = torch.view_as_real(plain)
-    return plain.view(_WORDS[plain.element_size()])
-
-
 # ----------------------------------------------------------------------------------- lenient
 
 
 def _lenient(op: Op, call: Call) -> Expectation:
     """BackendBench's rules: the reference runs on the very arguments that the candidate will get."""
-    run = _reference(op, call)
+    run = run_reference(op, call)
     after = tensors_of(call)
     outputs = tuple(_lenient_output(value, after) for value in run.outputs)
     return Expectation(

@@ -69,6 +69,19 @@ def test_claims_and_copies_must_agree() -> None:
     assert finding == Finding(False, "output 0 was copied in another form than claimed")
 
 
+def test_a_forged_claim_is_a_finding_and_no_crash() -> None:
+    expectation = expect(aten.relu.default, Call((torch.ones(3),)))
+    claim = Output("tensor", dtype="float32", shape=(3,), device="cpu", alias=-7, value=torch.ones(3))
+    finding = check(expectation, Observed((claim,), True, (torch.ones(3),)))
+    assert not finding.passed
+    assert "which there is not" in finding.message
+
+
+def test_without_a_float64_run_the_expectation_says_so() -> None:
+    expectation = expect(aten.linspace.default, Call((0.0, 1.0, 7)))
+    assert expectation.notes == ("there is no float64 run: ATen alone is the reference",)
+
+
 def test_nan_and_infinity_have_to_stand_in_their_places() -> None:
     x = torch.tensor([float("nan"), float("inf"), -float("inf"), 1.0])
     assert judge(aten.neg.default, Call((x,)), torch.neg).passed

@@ -11,7 +11,8 @@ from torch import Tensor
 from backend_bench.cases import Call
 from backend_bench.grading.checker import Finding, Observed, Output, check
 from backend_bench.grading.inputs import clone_call, storage_of, tensors_of
-from backend_bench.grading.oracle import Expectation, expect, flatten
+from backend_bench.grading.oracle import Expectation, expect
+from backend_bench.grading.running import flatten
 
 
 def observe(function: Callable[..., Any], call: Call, *, clone: bool = True) -> Observed:

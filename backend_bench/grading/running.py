@@ -1,0 +1,179 @@
+"""Running ATen: once as it is, and once more in float64 where that means the same.
+
+The only place where an operator is called. Nothing is compared here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
+from backend_bench.grading.inputs import clone_call, map_tensors, tensors_of, view_key
+from backend_bench.grading.sameness import is_floating
+from backend_bench.grading.tolerance import Results
+from backend_bench.grading.traits import DTYPE_BOUND, Op, base_name, is_pointwise
+
+
+class Unjudgeable(JudgeError):
+    """No valid judgement exists for this operator or these arguments; the text says why."""
+
+
+REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, AssertionError)
+"""What ATen raises when it will not run on such arguments, out of memory included."""
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """No TF32 and no short accumulators while the reference runs; restored afterwards."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    switches = [
+        "allow_tf32",
+        "allow_bf16_reduced_precision_reduction",
+        "allow_fp16_reduced_precision_reduction",
+    ]
+    before = [getattr(matmul, name) for name in switches]
+    # cudnn's own attributes cannot be set once torch's test tools were imported; its context can
+    quiet = cudnn.flags(
+        enabled=cudnn.enabled,
+        benchmark=cudnn.benchmark,
+        deterministic=cudnn.deterministic,
+        allow_tf32=False,
+    )
+    with quiet:
+        try:
+            for name in switches:
+                setattr(matmul, name, False)
+            yield
+        finally:
+            for name, value in zip(switches, before, strict=True):
+                setattr(matmul, name, value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One run of the operator: the arguments as it left them, and what it returned."""
+
+    call: Call
+    result: Any
+
+    @property
+    def outputs(self) -> list[Any]:
+        return flatten(self.result)
+
+    @property
+    def tensors(self) -> Results:
+        found = [value for value in self.outputs if isinstance(value, Tensor)]
+        return tuple(found + tensors_of(self.call))
+
+
+def flatten(result: Any) -> list[Any]:
+    """The leaves of what an operator returned, in order."""
+    if isinstance(result, (list, tuple)):
+        return [leaf for item in result for leaf in flatten(item)]
+    return [result]
+
+
+def run_once(op: Op, call: Call) -> Run:
+    with torch.no_grad(), full_precision():
+        return Run(call, op(*call.args, **call.kwargs))
+
+
+def _own_fault(refusal: Exception) -> bool:
+    """Out of memory, or a broken device: that says nothing about the arguments."""
+    return isinstance(refusal, torch.OutOfMemoryError) or "CUDA error" in str(refusal)
+
+
+def run_reference(op: Op, call: Call) -> Run:
+    try:
+        run = run_once(op, call)
+    except REFUSALS as refusal:
+        if _own_fault(refusal):
+            raise JudgeError(f"{op}: the reference could not run: {refusal}") from refusal
+        raise Unjudgeable(f"{op}: the reference refuses these arguments: {refusal}") from refusal
+    if any(isinstance(v, Tensor) and v.layout is not torch.strided for v in run.outputs):
+        raise Unjudgeable(f"{op}: only strided tensors are compared")
+    return run
+
+
+# ------------------------------------------------------------------------------------ upcasting
+
+
+def _upcast(op: Op, call: Call, *, whole: bool) -> Call | None:
+    """The call in float64 and complex128, or None where that would be no other or no answer.
+
+    `whole` raises integers as well.
+    """
+    if base_name(op) in DTYPE_BOUND:
+        return None
+    known: dict[tuple[Any, ...], Tensor] = {}
+
+    def raise_tensor(tensor: Tensor) -> Tensor:
+        key = (*view_key(tensor), tensor.dtype)
+        if key not in known:
+            known[key] = tensor.to(raised_dtype(tensor.dtype, whole=whole), copy=True)
+        return known[key]
+
+    raised = map_tensors(call, raise_tensor)
+    names = [argument.name for argument in op._schema.arguments]
+    pairs = zip(names, raised.args, strict=False)
+    args = tuple(_raise_setting(name, value) for name, value in pairs)
+    kwargs = {name: _raise_setting(name, value) for name, value in raised.kwargs.items()}
+    before, after = tensors_of(call), tensors_of(raised)
+    changed = any(old.dtype != new.dtype for old, new in zip(before, after, strict=True))
+    changed |= any(isinstance(v, torch.dtype) for v in (*call.args, *call.kwargs.values()))
+    return Call(args, kwargs) if changed else None
+
+
+def _raise_setting(name: str, value: Any) -> Any:
+    """Arguments that name a dtype; `half_to_float` fuses a cast that float64 neither needs nor takes."""
+    if name == "half_to_float":
+        return False
+    return raised_dtype(value) if isinstance(value, torch.dtype) else value
+
+
+def raised_dtype(dtype: torch.dtype, *, whole: bool = False) -> torch.dtype:
+    if dtype.is_complex:
+        return torch.complex128
+    if dtype.is_floating_point or (whole and dtype is not torch.bool):
+        return torch.float64
+    return dtype
+
+
+def _makes_fractions(op: Op, call: Call, reference: Run) -> bool:
+    """Whether floating results come from integers alone, element by element."""
+    results = [value for value in reference.outputs if isinstance(value, Tensor)]
+    return (
+        is_pointwise(op)
+        and not any(is_floating(tensor.dtype) for tensor in tensors_of(call))
+        and all(is_floating(tensor.dtype) for tensor in results)
+    )
+
+
+def run_raised(op: Op, call: Call, reference: Run) -> tuple[Run, Call] | None:
+    """The float64 run and the call it was made with, where there is one of the same form."""
+    whole = _makes_fractions(op, call, reference)
+    try:
+        raised = _upcast(op, call, whole=whole)
+        if raised is None:
+            return None
+        run = run_once(op, clone_call(raised))
+    except REFUSALS as refusal:
+        if "CUDA error" in str(refusal):
+            raise JudgeError(f"{op}: the float64 run broke the device: {refusal}") from refusal
+        return None  # no kernel for float64, or no memory: ATen alone is the reference
+    pairs = zip(reference.tensors, run.tensors, strict=False)
+    alike = len(reference.tensors) == len(run.tensors) and all(
+        ours.shape == theirs.shape and _same_sort(ours, theirs) for ours, theirs in pairs
+    )
+    return (run, raised) if alike else None
+
+
+def _same_sort(reference: Tensor, oracle: Tensor) -> bool:
+    return raised_dtype(reference.dtype) == raised_dtype(oracle.dtype)
