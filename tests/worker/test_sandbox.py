@@ -1,7 +1,8 @@
 """What the sandbox promises, each promise by an attempt to break it from inside.
 
 Every test runs as each kind of user that can be had here, and where it may matter from the main
-thread and from one that was started before the last stage. A wall that this machine refuses skips
+thread, from one that was started before the last stage, and without Landlock, which would hide a
+hole in the other walls. A wall that this machine refuses skips
 its tests and says why.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -30,6 +32,7 @@ REPOSITORY = HERE.parents[1]
 NOBODY = 65_534
 SECRET = "the-expected-values"
 MIB = 1 << 20
+SURVIVORS_LIMIT_S = 20
 REFUSED = {"EACCES", "EPERM", "EROFS", "ENOENT"}
 
 Try = Callable[..., dict[str, Any]]
@@ -53,13 +56,24 @@ class Zygote:
         )
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        self.say(request)
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         assert "broken" not in answer, answer
         return answer
+
+    def say(self, request: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"plan": {}, **request}) + "\n")
+        self._process.stdin.flush()
+
+    def output(self) -> int:
+        """The descriptor of its standard output, which all its descendants share."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def end(self) -> None:
         assert self._process.stdin is not None
@@ -95,7 +109,7 @@ def zygote(request: pytest.FixtureRequest) -> Iterator[Zygote]:
 @pytest.fixture(scope="module")
 def walls(zygote: Zygote) -> dict[str, str]:
     """Walls that do not stand here, with the reason."""
-    report = zygote.ask({"attack": "own_pid", "args": [], "plan": {}})
+    report = zygote.ask({"attack": "own_pid", "args": []})
     return dict(line.split(": ", 1) for line in report["missing"])
 
 
@@ -114,17 +128,24 @@ def attempt(zygote: Zygote) -> Try:
     """Runs an attack in a fresh sandbox, from its main thread."""
 
     def run(attack: str, *args: object, **request: Any) -> dict[str, Any]:
-        return zygote.ask({"plan": {}, **request, "attack": attack, "args": args})
+        return zygote.ask({**request, "attack": attack, "args": args})
 
     return run
 
 
-@pytest.fixture(params=["main-thread", "earlier-thread"])
+WHERE: dict[str, dict[str, Any]] = {
+    "main-thread": {},
+    "earlier-thread": {"early": True},
+    "without-landlock": {"refused": ["landlock.restrict"]},
+}
+
+
+@pytest.fixture(params=WHERE)
 def anywhere(request: pytest.FixtureRequest, attempt: Try) -> Try:
-    """As `attempt`, from either kind of thread."""
+    """As `attempt`, from either kind of thread, and with the first wall around files alone."""
 
     def run(attack: str, *args: object, **more: Any) -> dict[str, Any]:
-        return attempt(attack, *args, early=request.param == "earlier-thread", **more)
+        return attempt(attack, *args, **WHERE[request.param], **more)
 
     return run
 
@@ -369,6 +390,25 @@ def test_descendants_die_when_the_relay_is_killed(attempt: Try, needs: Callable[
     assert outcome == {"ready": True, "death": -signal.SIGKILL}
 
 
+def test_everything_dies_with_the_zygote(needs: Callable[..., None]) -> None:
+    """The end of a pipe that all of them hold comes when the last of them is gone."""
+    needs("pid-namespace")
+    zygote = Zygote(sys.executable, None)
+    zygote.say({"attack": "outlive", "args": [True]})
+    output = zygote.output()
+    assert os.read(output, 100) == b"ready\n"
+    zygote.kill()
+    assert select.select([output], [], [], SURVIVORS_LIMIT_S)[0]
+    assert os.read(output, 100) == b""
+    zygote.end()
+
+
+def test_a_signal_to_the_own_group_stays_inside(attempt: Try, needs: Callable[..., None]) -> None:
+    needs("pid-namespace")
+    outcome = attempt("signal_own_group")
+    assert (outcome["result"], outcome["death"]) == ("alive", 0)
+
+
 @pytest.mark.parametrize("code", [0, 3, 255])
 def test_an_exit_code_is_relayed(attempt: Try, needs: Callable[..., None], code: int) -> None:
     """And the child that was left behind is gone, else the answer would name survivors."""
@@ -404,7 +444,7 @@ def test_torch_works_inside(zygote: Zygote, attempt: Try) -> None:
 
 # ── what the machine refuses ─────────────────────────────────────────────────────────────────
 
-NO_NAMESPACES = {"refused": ["unshare"]}
+NO_NAMESPACES = {"refused": ["kernel.unshare"]}
 
 
 def test_required_says_what_is_missing_and_what_to_do(attempt: Try) -> None:
@@ -427,7 +467,7 @@ def test_a_failure_while_the_view_is_built_leaves_the_old_one(
 ) -> None:
     needs("mount-view", "landlock")
     plan = {"scratch": str(open_folder / "scratch"), "readable": [str(HERE)]}
-    outcome = attempt("names_in", str(HERE), plan=plan, refused=["pivot_root_here"])
+    outcome = attempt("names_in", str(HERE), plan=plan, refused=["kernel.pivot_root_here"])
     assert "attacks.py" in outcome["result"]
     assert any(line.startswith("mount-view: EPERM") for line in outcome["missing"])
 

@@ -51,6 +51,7 @@ def fork_into_pid_namespace() -> int:
         _sleep_as_init(relay_died)
     worker = os.fork()
     if worker == 0:
+        os.setsid()  # else kill(0, …) from inside would reach the relay, which is of the same group
         os.close(relay_lives)
         return relay_died
     _relay(worker, init, relay_lives)

@@ -110,6 +110,7 @@ def default_plan(
 ) -> Plan:
     """A plan in which this interpreter, torch and triton run. Imports neither; make it once, early."""
     packages = tuple(_package_files())
+    devices = tuple(_device_nodes((*_DEVICES, *(_CUDA_DEVICES if cuda else ()))))
     readable = (
         *_SYSTEM,
         *_interpreter(),
@@ -122,8 +123,9 @@ def default_plan(
         cuda=cuda,
         readable=_distinct((*readable, *(_cuda_paths() if cuda else ()), *extra_readable)),
         hidden=(str(Path(__file__).resolve().parents[2]),),
-        needed=(sys.executable, os.__file__, *packages),
-        devices=tuple(_device_nodes((*_DEVICES, *(_CUDA_DEVICES if cuda else ())))),
+        # /dev/nvidia-caps is for administrators, and closed to users on every machine.
+        needed=(sys.executable, os.__file__, *packages, *(d for d in devices if _is_common(d))),
+        devices=devices,
         scratch=scratch,
         scratch_bytes=scratch_bytes,
         memory_bytes=None if cuda else memory_bytes,
@@ -190,6 +192,10 @@ def _cuda_paths() -> Iterator[str]:
 def _device_nodes(patterns: Iterable[str]) -> Iterator[str]:
     for pattern in patterns:
         yield from (p for p in sorted(glob.glob(pattern)) if stat.S_ISCHR(os.stat(p).st_mode))
+
+
+def _is_common(device: str) -> bool:
+    return os.path.dirname(device) == "/dev"
 
 
 def _distinct(paths: Iterable[str]) -> tuple[str, ...]:

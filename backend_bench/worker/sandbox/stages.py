@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NoReturn
@@ -119,13 +119,18 @@ def probe(plan: Plan) -> Report:
 
 
 def _probe_and_exit(plan: Plan, sender: int) -> NoReturn:
+    """Never returns, not even by an exception: the caller's code must not go on twice."""
     try:
         report = close(plan, enter(plan, keep_fds=(sender,)))
-        answer = json.dumps({"holds": report.holds, "missing": report.missing})
+        _say(sender, {"holds": report.holds, "missing": report.missing})
     except (SandboxUnavailable, OSError) as error:
-        answer = json.dumps({"refused": str(error)})
-    os.write(sender, answer.encode())
-    os._exit(0)
+        _say(sender, {"refused": str(error)})
+    finally:
+        os._exit(0)
+
+
+def _say(sender: int, answer: Mapping[str, object]) -> None:
+    os.write(sender, json.dumps(answer).encode())
 
 
 def _build_walls(plan: Plan, ledger: _Ledger) -> None:
