@@ -44,6 +44,10 @@ def _same_output(ours: Output, theirs: Output) -> bool:
 
 
 def _close(ours: Tensor, theirs: Tensor) -> bool:
-    if ours.dtype not in _RELATIVE:
-        return torch.equal(ours, theirs)
-    return torch.allclose(ours, theirs, rtol=_RELATIVE[ours.dtype], atol=0.0, equal_nan=True)
+    if torch.equal(ours, theirs):
+        return True
+    if ours.dtype not in _RELATIVE or ours.shape != theirs.shape or ours.dtype != theirs.dtype:
+        return False
+    # NaN or infinity on either side makes this False, which only means a closer look.
+    allowance = theirs.abs().mul_(_RELATIVE[ours.dtype])
+    return bool((ours - theirs).abs_().sub_(allowance).amax() <= 0) if ours.numel() else True

@@ -138,8 +138,9 @@ class Stage:
     def _poison(self, slots: tuple[wire.TensorSpec | None, ...]) -> None:
         for slot in slots:
             if slot is not None and slot.nbytes:
-                # Fresh each time: what an earlier call left, or a guess, must not pass for a result.
-                self._slot_bytes(slot).random_(0, 256)
+                # A fresh pattern each time: what an earlier call left must not pass for a result.
+                room = Place(slot.buffer, slot.offset, self._room(Place(slot.buffer, slot.offset, slot.nbytes)))
+                self._bytes(room).view(torch.int64).fill_(secrets.randbits(63))
 
     def _slot_bytes(self, slot: wire.TensorSpec) -> torch.Tensor:
         return self._bytes(Place(slot.buffer, slot.offset, slot.nbytes))
@@ -158,8 +159,9 @@ class Stage:
         return -(-max(place.nbytes, 1) // ALIGNMENT) * ALIGNMENT
 
     def _reserve(self, nbytes: int) -> Place:
-        if not self._buffers or self._used + nbytes > self._buffers[-1].nbytes:
-            self._buffers.append(create(max(CHUNK_BYTES, nbytes), self.device))
+        place = Place(0, 0, nbytes)
+        if not self._buffers or self._used + self._room(place) > self._buffers[-1].nbytes:
+            self._buffers.append(create(max(CHUNK_BYTES, self._room(place)), self.device))
             self._used = 0
         place = Place(len(self._buffers) - 1, self._used, nbytes)
         self._used += self._room(place)
