@@ -50,4 +50,4 @@ def _close(ours: Tensor, theirs: Tensor) -> bool:
         return False
     # NaN or infinity on either side makes this False, which only means a closer look.
     allowance = theirs.abs().mul_(_RELATIVE[ours.dtype])
-    return bool((ours - theirs).abs_().sub_(allowance).amax() <= 0) if ours.numel() else True
+    return bool((ours - theirs).abs().sub_(allowance).amax() <= 0) if ours.numel() else True
