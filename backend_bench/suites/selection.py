@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Protocol, TypeVar
@@ -67,6 +68,7 @@ def _spread(numbers: Iterable[int], candidates: Sequence[C]) -> list[int]:
     return [number for _, _, number in sorted(rounds)]
 
 
+@functools.lru_cache(maxsize=100_000)
 def _kind(text: str) -> Hashable:
     """What the arguments are like, sizes left out."""
     arguments = parse(text)

@@ -1,4 +1,4 @@
-"""Numbers that a sample draws at random, such as a threshold: held to what the index says.
+"""Does a call keep the promise that the index made? Numbers that a sample draws at random are held to the text.
 
 A case is known by its text, and a text that changed with the seed could not be listed beforehand. Free are floating
 numbers everywhere, and whole ones where the schema asks for a `Scalar`: sizes and dimensions are not.
@@ -13,10 +13,22 @@ from typing import Any
 from backend_bench.cases import Call
 from backend_bench.operator import Operator
 from backend_bench.suites.arguments import Value, parse
+from backend_bench.suites.calls import Unspeakable, describe
 from backend_bench.suites.catalog import resolve
 
 
-def differ_in_numbers(op: Operator, text: str, other: str) -> bool:
+def fitting(op: Operator, call: Call, text: str) -> Call | None:
+    """The call if it is what the text says, with the text's numbers where it drew others; else None."""
+    try:
+        drawn = describe(call)
+    except Unspeakable:
+        return None
+    if drawn == text:
+        return call
+    return _with_numbers_of(op, call, text) if _differ_in_numbers(op, drawn, text) else None
+
+
+def _differ_in_numbers(op: Operator, text: str, other: str) -> bool:
     """Whether two texts are the same call but for numbers that a sample may draw."""
     one, two = parse(text), parse(other)
     if len(one.args) != len(two.args) or one.kwargs.keys() != two.kwargs.keys():
@@ -31,7 +43,7 @@ def differ_in_numbers(op: Operator, text: str, other: str) -> bool:
     )
 
 
-def with_numbers_of(op: Operator, call: Call, text: str) -> Call:
+def _with_numbers_of(op: Operator, call: Call, text: str) -> Call:
     """The call with the numbers of the text, which must differ in nothing else."""
     said, free = parse(text), _scalars(op)
 
