@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NoReturn
 
 from . import kernel
 from .plan import Plan
@@ -54,17 +55,43 @@ def _is_mapped(number: int) -> bool:
 
 
 def enter_user_namespace(further: int) -> None:
-    """Makes one with only ourselves in it, and in the same step the namespaces in `further`."""
+    """Makes one with only ourselves in it, and in the same step the namespaces in `further`.
+
+    A child goes first: some systems (Ubuntu's AppArmor rules) let one be made and then refuse the
+    map, and there is no way back from there.
+    """
+    scout = os.fork()
+    if scout == 0:
+        _scout_user_namespace(further)
+    refusal = os.waitstatus_to_exitcode(os.waitpid(scout, 0)[1])
+    if refusal:
+        raise OSError(refusal, os.strerror(refusal))
+    _make_user_namespace(further)
+
+
+def _scout_user_namespace(further: int) -> NoReturn:
+    refusal = errno.EIO
+    try:
+        _make_user_namespace(further)
+        refusal = 0
+    except OSError as error:
+        refusal = error.errno or errno.EIO
+    finally:
+        os._exit(refusal)
+
+
+def _make_user_namespace(further: int) -> None:
     uid, gid = os.geteuid(), os.getegid()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else the files below belong to root
     kernel.unshare(kernel.CLONE_NEWUSER | further)
-    for name, line in (
-        ("setgroups", "deny"),
-        ("uid_map", f"{uid} {uid} 1"),
-        ("gid_map", f"{gid} {gid} 1"),
-    ):
-        with open(f"/proc/self/{name}", "w") as file:
-            file.write(line)
+    _write_map("setgroups", "deny")
+    _write_map("uid_map", f"{uid} {uid} 1")
+    _write_map("gid_map", f"{gid} {gid} 1")
+
+
+def _write_map(name: str, line: str) -> None:
+    with open(f"/proc/self/{name}", "w") as file:
+        file.write(line)
 
 
 def out_of_reach(identity: Identity, needed: tuple[str, ...]) -> list[str]:
