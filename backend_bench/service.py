@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import fastapi
 import msgspec
+import torch
 import uvicorn
 
 import backend_bench
@@ -141,6 +142,8 @@ def _json(body: Any, status: int = 200) -> fastapi.Response:
 def main(path: str) -> None:
     """Serve on a Unix socket until standard input closes."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    # Several submissions at once fill the cores; threads of one tensor would wait for each other.
+    torch.set_num_threads(1)
     config = uvicorn.Config(
         application(Judges()), uds=path, log_level="warning", lifespan="on", ws="none"
     )

@@ -30,7 +30,7 @@ def alike(observed: Observed, trusted: Observed) -> bool:
     outputs = zip(observed.outputs, trusted.outputs, strict=True)
     inputs = zip(observed.inputs, trusted.inputs, strict=True)
     return all(_same_output(ours, theirs) for ours, theirs in outputs) and all(
-        _close(ours, theirs) for ours, theirs in inputs
+        torch.equal(ours, theirs) for ours, theirs in inputs
     )
 
 

@@ -26,7 +26,7 @@ from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.languages import language_of, mismatch
 from backend_bench.submission import Device, Language, Limits, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite
-from backend_bench.verdict import CaseResult, CaseStatus, Evidence, Status, Verdict
+from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Status, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -84,21 +84,29 @@ class Judge:
 
     def _proceed(self, protocol: _Protocol, suite: Suite, entry: Entry) -> None:
         submission = protocol.submission
-        wants_correctness = submission.only != "performance" and entry.correctness
-        wants_performance = submission.only != "correctness" and entry.performance
+        wants_correctness = entry.correctness if submission.only != "performance" else ()
+        wants_performance = entry.performance if submission.only != "correctness" else ()
         if not wants_correctness and not wants_performance:
             protocol.no_cases = entry.reason or "the suite has no cases of this kind for it"
             return
         protocol.compile_error = "" if submission.kind == "reference" else mismatch(submission)
-        if protocol.compile_error:
-            return
+        if not protocol.compile_error:
+            self._call_it(protocol, suite, entry, wants_correctness, wants_performance)
+        if not protocol.fault and not protocol.cases:
+            protocol.note_not_run(wants_correctness, wants_performance)
+
+    def _call_it(
+        self, protocol: _Protocol, suite: Suite, entry: Entry, wants_correctness: tuple[str, ...],
+        wants_performance: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        submission = protocol.submission
         seed = submission.seed if submission.seed is not None else secrets.randbits(48)
         with Bench(submission, protocol.language, self._nursery, self.lease) as bench:
             if bench.interpreted and wants_performance:
                 protocol.notes.append("interpreted on a CPU: performance is not measured")
                 wants_performance = ()
             timing = performance.Timing(
-                bench, suite, submission.op, entry.performance or (), seed=seed ^ 1,
+                bench, suite, submission.op, wants_performance, seed=seed ^ 1,
                 profile=submission.profile,
             )  # fmt: skip
             if wants_performance:
@@ -157,6 +165,13 @@ class _Protocol:
             yield
         finally:
             self.stages_s[name] = round(time.monotonic() - started, 6)
+
+    def note_not_run(self, correctness: tuple[str, ...], performance: tuple[str, ...]) -> None:
+        """The kernel never got as far as a case: all of them count as failed."""
+        for kind, texts in ((CaseKind.CORRECTNESS, correctness), (CaseKind.PERFORMANCE, performance)):
+            self.cases += [
+                CaseResult(args=text, kind=kind, status=CaseStatus.NOT_RUN, message="not run") for text in texts
+            ]
 
     def note_end(self, error: Ended) -> None:
         self.ended = self.ended or error

@@ -63,6 +63,9 @@ class _Child:
 
 def _warm_up(mode: str) -> None:
     torch.set_num_threads(1)
+    # Both sides compute in the precision that is asked for: cuDNN takes TF32 for float32 otherwise.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     if mode == "interpreted":
         from backend_bench.worker import interpreter
 

@@ -1,0 +1,60 @@
+"""Every folder of the corpus gets the verdict that it expects, through the real judge and the real wall.
+
+A cheat or a crash that is found becomes a folder here before it is fixed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend_bench.operator import Operator
+from backend_bench.submission import Limits, Submission, SuiteSpec
+from backend_bench.verdict import Status, Verdict
+
+from .conftest import Judge
+
+CORPUS = sorted(path.parent for path in (Path(__file__).parent / "corpus").glob("*/expect.toml"))
+IMPATIENT = Limits(load_s=3, call_s=3, first_call_s=3, total_s=30, memory_bytes=512 << 20)
+
+
+@pytest.mark.parametrize("folder", CORPUS, ids=lambda folder: folder.name)
+def test_a_kernel_of_the_corpus_gets_its_verdict(folder: Path, judge: Judge) -> None:
+    expect = tomllib.loads((folder / "expect.toml").read_text())
+    verdict = judge(_submission(folder, expect))
+    needs = expect.get("needs")
+    if needs and needs not in verdict.sandbox:
+        pytest.skip(f"this machine's sandbox has no {needs}")
+    _compare(verdict, expect)
+
+
+def test_after_all_of_them_an_honest_kernel_is_still_judged_right(judge: Judge) -> None:
+    folder = Path(__file__).parent / "corpus" / "honest_where"
+    assert judge(_submission(folder, {"op": "relu.default"})).status is Status.OK
+
+
+def _submission(folder: Path, expect: dict[str, Any]) -> Submission:
+    return Submission(
+        op=Operator.parse(expect["op"]),
+        source=(folder / "kernel.py").read_text(),
+        suite=SuiteSpec(name="smoke", device="cpu", dtype="float32"),
+        limits=IMPATIENT,
+    )
+
+
+def _compare(verdict: Verdict, expect: dict[str, Any]) -> None:
+    status = expect["status"]
+    assert verdict.status in ([status] if isinstance(status, str) else status), verdict
+    if "rule" in expect:
+        assert expect["rule"] in {evidence.rule for evidence in verdict.evidence}, verdict
+    if "message" in expect:
+        said = verdict.message + "".join(case.message for case in verdict.cases)
+        assert expect["message"] in said
+    if "speedup_below" in expect and verdict.performance_score is not None:
+        assert verdict.performance_score < expect["speedup_below"]
+    if verdict.status is not Status.OK:
+        assert verdict.reward is not None
+        assert verdict.reward <= 1
