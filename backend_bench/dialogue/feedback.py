@@ -100,8 +100,9 @@ def _headline(verdict: Verdict) -> str:
 
 
 def _broken(verdict: Verdict) -> str:
-    """The verdict's own message, a compiler's text cut to what matters."""
-    if not verdict.message:
+    """The verdict's own message, a compiler's text cut to what matters; not where the cases tell it."""
+    told = verdict.status is Status.WRONG and any(case.message for case in verdict.cases)
+    if told or not verdict.message:
         return ""
     return "```text\n" + trim_trace(verdict.message) + "\n```" if "\n" in verdict.message else verdict.message
 
@@ -197,7 +198,7 @@ def _speed(case: CaseResult) -> str:
         if value is not None
     ]
     if case.noise is not None:
-        times.append(f"± {100 * case.noise:.2g} %")
+        times.append(f"± {100 * case.noise:.{0 if case.noise >= 0.1 else 1}f} %")
     detail = f" ({', '.join(times)})" if times else ""
     return f"- {case.speedup:.3g}× `{_shorten(case.args, 200)}`{detail}"
 

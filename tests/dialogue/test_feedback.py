@@ -71,7 +71,7 @@ def test_speed_is_listed_slowest_first() -> None:
     told = feedback(verdict(*timed, performance_score=1.0))
     assert told.index("0.5×") < told.index("1×") < told.index("2×")
     assert "PyTorch 10 µs" in told
-    assert "± 3 %" in told
+    assert "± 3.0 %" in told
     assert "Make it faster" in told
 
 
@@ -85,6 +85,11 @@ def test_evidence_is_told() -> None:
     told = feedback(verdict(status=Status.CHEATED, evidence=(Evidence(rule="precomputed", detail="before"),)))
     assert "precomputed: before" in told
     assert "broke the rules" in told
+
+
+def test_a_message_that_the_cases_tell_is_not_repeated() -> None:
+    assert "1 of 1 failed" not in feedback(verdict(case(message="differs"), message="1 of 1 failed: differs"))
+    assert "no such name" in feedback(verdict(status=Status.COMPILE_ERROR, message="no such name"))
 
 
 def test_a_traceback_keeps_the_kernels_frames() -> None:

@@ -172,7 +172,7 @@ def test_the_hosts_own_environments_grade_too(play: Play, env: tuple[str, ...]) 
 
 def test_the_built_in_author_fails_and_then_mends(play: Play) -> None:
     def script(submission: Submission) -> Verdict:
-        return verdict(1.25 if "x <= 0" in submission.source else 0.5)
+        return verdict(1.25 if "maximum" in submission.source else 0.5)
 
     played = play(script=script, ops="relu", num_turns=3, feedback_loop="until_correct")
     assert [turn["reward"] for turn in played.turns] == [0.5, 1.25]
