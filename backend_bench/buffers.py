@@ -66,10 +66,7 @@ def create(nbytes: int, device: torch.device) -> SharedBuffer:
 
 def open_shared(fd: int, nbytes: int, device: torch.device) -> SharedBuffer:
     """Map a buffer that came as a descriptor, and close the descriptor. Called by a worker."""
-    if device.type == "cuda":
-        buffer = _open_cuda(fd, nbytes, device)
-    else:
-        buffer = _map_memfd(fd, nbytes)
+    buffer = _open_cuda(fd, nbytes, device) if device.type == "cuda" else _map_memfd(fd, nbytes)
     os.close(fd)
     buffer.fd = -1
     return buffer

@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -113,8 +113,8 @@ class Call(msgspec.Struct, frozen=True, tag=True):
 class OutputClaim(msgspec.Struct, frozen=True):
     """What one output is, says the worker."""
 
-    kind: str
-    """`tensor`, `scalar`, `none` or `other`."""
+    kind: Literal["tensor", "scalar", "none", "other"]
+    """What sort of value."""
     type_name: str
     plain: bool = False
     """A plain torch.Tensor and not a subclass."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -172,7 +173,7 @@ def _outputs(
     )
 
 
-def _value(claim: wire.OutputClaim, copy: torch.Tensor | None) -> object:
+def _value(claim: wire.OutputClaim, copy: torch.Tensor | None) -> Any:
     if claim.kind == "tensor":
         return copy if claim.copied else None
     if claim.kind == "scalar":

@@ -18,7 +18,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
 from backend_bench.grading import checker

@@ -180,7 +180,7 @@ def _numbering(tensors: list[torch.Tensor]) -> Any:
 
 
 def _storage_key(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _storage_bytes(tensor: torch.Tensor) -> torch.Tensor:
@@ -198,7 +198,7 @@ def _spec(tensor: torch.Tensor, place: Place, nbytes: int | None = None) -> wire
         dtype=str(tensor.dtype).removeprefix("torch."),
         shape=tuple(tensor.shape),
         stride=tuple(tensor.stride()),
-        start=tensor.storage_offset(),
+        start=int(tensor.storage_offset()),
         conj=tensor.is_conj(),
         neg=tensor.is_neg(),
     )

@@ -24,7 +24,8 @@ def load(source: str, function: str, folder: Path) -> Callable[..., Any]:
     path = folder / f"{MODULE}.py"
     path.write_text(source)
     spec = importlib.util.spec_from_file_location(MODULE, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[MODULE] = module
     try:

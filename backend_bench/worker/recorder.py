@@ -37,7 +37,7 @@ class Recorder(TorchDispatchMode):
     """Notes every operator that reaches dispatch while it is active."""
 
     def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no types here
         self._inputs = inputs
         self._calls: list[tuple[str, bool, list[torch.Tensor]]] = []
 

@@ -36,11 +36,11 @@ def main(control_fd: int, mode: str) -> None:
     children: dict[int, _Child] = {}
     control.send(wire.Ready(level=mode, holds=(), missing=()))
     while True:
-        readable, _, _ = select.select([control_socket, wake], [], [])
+        readable, _, _ = select.select([control_fd, wake], [], [])
         if wake in readable:
             os.read(wake, 4096)
             _reap(control, children)
-        if control_socket in readable:
+        if control_fd in readable:
             try:
                 request, fds = control.receive_with_fds(wire.Spawn)
             except wire.ChannelClosed:
@@ -122,7 +122,7 @@ def _fork(request: wire.Spawn, channel_fd: int, scratch: str) -> int:
             channel = wire.Channel(socket.socket(fileno=channel_fd))
             channel.send(wire.Ready(level=wire.REFUSED, holds=(), missing=(str(error),)))
             os._exit(70)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  (a fork must never return)
             _say(f"worker {request.number} failed before any candidate: {error!r}")
             os._exit(70)
         os._exit(0)
