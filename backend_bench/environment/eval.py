@@ -15,6 +15,7 @@ import difflib
 import json
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ from backend_bench.report import table
 ENV_ID = "backend-bench"
 NO_KEY = "EMPTY"
 """`-k EMPTY`: the host reads a variable of that name, finds none, and sends no real key."""
+
+INTERRUPTED = 130
+"""The host's exit code after Ctrl-C; what was finished is kept."""
 
 FLAGS = {
     **{
@@ -59,26 +63,34 @@ def translate(argv: Sequence[str]) -> list[str]:
         if named.replace("_", "-").rsplit("/", 1)[-1].split("@")[0] != ENV_ID:
             raise UsageError(f"eval: {named!r} is not an environment of this package; it runs {ENV_ID}")
     known, rest = _parser().parse_known_args(words)
-    if "--resume" in rest or any(word.startswith("@") for word in rest):
-        return [
-            *_flags(known),
-            *_environment(known.env_args),
-            *rest,
-            *_unless_given("--push", "--no-push", rest),
-        ]
-    words = [*_flags(known), *_environment(known.env_args), *rest]
+    # A `@ file` comes first: after a flag, the host would read it as that flag's value.
+    words = [
+        *rest,
+        *_flags(known),
+        *_environment(known.env_args),
+        *_unless_given("--push", "--no-push", rest),
+    ]
+    file = config_file(words)
+    settled = {} if file is None else _settled(file)
     run = value_of(FLAGS["run"], words) or records.new_run_name()
-    kernels = Path(value_of(FLAGS["kernels_dir"], words) or records.KERNELS_DIR)
     if (text := known.env_args.get("system_prompt")) is not None:
+        kernels = Path(value_of(FLAGS["kernels_dir"], words) or records.KERNELS_DIR)
         words += [FLAGS["system_prompt"], str(_system_prompt(str(text), kernels / run))]
-    words += [] if value_of(FLAGS["run"], words) else [FLAGS["run"], run]
-    words += [] if value_of("--run.name", words) else ["--run.name", f"{ENV_ID}-{run}"]
-    return [ENV_ID, *words, *_unless_given("--push", "--no-push", rest)]
+    if file is None and not value_of(FLAGS["run"], words):
+        words += [FLAGS["run"], run]
+    if not value_of("--run.name", words) and not settled.get("name"):
+        words += ["--run.name", f"{ENV_ID}-{run}"]
+    return words if file is not None else [ENV_ID, *words]
 
 
 def run_eval(argv: Sequence[str]) -> int:
     """Translate, run, and print what came out. Returns the exit code: 1 if every episode failed,
     2 for wrong usage or a judge that cannot be had."""
+    if {"-h", "--help"} & set(argv):
+        print(
+            f"{__doc__}\nArguments of the environment (-a): {', '.join(sorted(FLAGS))}\n\nThe host's own help:\n"
+        )
+        argv = ["-m", "none", "--help"]
     try:
         with _model(list(argv)) as words:
             return _run(translate(words))
@@ -105,10 +117,12 @@ def _run(command: list[str]) -> int:
     before = sys.argv
     try:
         main(command)
-    except SystemExit as refused:  # the host's way to say that a command line makes no sense
-        if isinstance(refused.code, str):
-            print(f"error: {refused.code}", file=sys.stderr)
-        return refused.code if isinstance(refused.code, int) and refused.code != 1 else 2
+    except SystemExit as end:  # the host's way to say that a command line makes no sense, or of Ctrl-C
+        if isinstance(end.code, str):
+            print(f"error: {end.code}", file=sys.stderr)
+        if end.code == INTERRUPTED:
+            _conclude(command)
+        return end.code if isinstance(end.code, int) and end.code != 1 else 2
     finally:
         sys.argv = before
     return _conclude(command)
@@ -246,6 +260,8 @@ def _unless_given(flag: str, default: str, words: Sequence[str]) -> list[str]:
 def _model(words: list[str]) -> Any:
     """The command line with a built-in model served and pointed at, where one is asked for."""
     known, _ = _parser().parse_known_args([word for word in words if word != ENV_ID])
+    if known.model is None and config_file(words) is None:
+        raise UsageError(f"eval: name a model with -m; {' and '.join(authors.NAMES)} need no key")
     if known.model is None or not known.model.startswith("builtin/"):
         _note_key(known.api_key_var)
         yield words
@@ -267,14 +283,36 @@ def _note_key(variable: str | None) -> None:
 
 def _results(command: list[str]) -> Path | None:
     """The folder that the host writes the run to; None where it cannot be told."""
-    for at, word in enumerate(command):
-        if word == "@" and at + 1 < len(command):
-            file = Path(command[at + 1])
-            parents = [folder for folder in file.parents if (folder / "traces.jsonl").exists()]
-            return parents[0] if parents else None
-    folder = value_of("--output-dir", command) or value_of("-o", command) or "outputs"
-    name = value_of("--run.dir", command) or value_of("--run.name", command)
-    return Path(folder) / name if name else None
+    file = config_file(command)
+    settled = {} if file is None else _settled(file)
+    folder = value_of("--output-dir", command) or value_of("-o", command) or settled.get("output_dir")
+    named = value_of("--run.dir", command) or value_of("--run.name", command)
+    name = named or settled.get("dir") or settled.get("name")
+    return Path(folder or "outputs") / name if name else None
+
+
+def config_file(words: Sequence[str]) -> Path | None:
+    """The file of `@ file` or `@file`."""
+    for at, word in enumerate(words):
+        if word == "@" and at + 1 < len(words):
+            return Path(words[at + 1])
+        if word.startswith("@") and len(word) > 1:
+            return Path(word[1:])
+    return None
+
+
+def _settled(file: Path) -> dict[str, str]:
+    """What a config file says about the run's place: name, dir, output_dir.
+
+    Nothing of a file that cannot be read: the host will say what is wrong with it.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        data = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        found = {"output_dir": data.get("output_dir"), **data.get("run", {})}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    return {name: str(value) for name, value in found.items() if value}
 
 
 def _kernels(command: list[str], results: Path) -> records.Run | None:

@@ -11,15 +11,14 @@ from backend_bench.environment.eval import read_outcome, run_eval, translate, va
 from backend_bench.errors import UsageError
 
 RUN = ["-a", '{"run": "r"}']
-AROUND = ["backend-bench", "--env.taskset.task.run", "r", "--run.name", "backend-bench-r", "--no-push"]
 
 
 def between(argv: list[str]) -> list[str]:
     """The translation of `argv` without what every run gets."""
     words = translate([*argv, *([] if "-a" in argv else RUN)])
     assert words[0] == "backend-bench"
-    assert words[-1] == "--no-push"
-    kept = words[1:-1]
+    kept = words[1:]
+    kept.remove("--no-push")
     for flag in ("--env.taskset.task.run", "--run.name"):
         at = kept.index(flag)
         del kept[at : at + 2]
@@ -92,9 +91,18 @@ def test_nothing_is_pushed_unless_asked() -> None:
     assert translate(["--no-push"]).count("--no-push") == 1
 
 
-def test_a_config_file_or_a_resumed_run_stays_as_it_is() -> None:
-    words = ["@", "outputs/x/configs/resolved/eval.json", "--resume"]
+def test_a_config_file_comes_first_and_keeps_its_names(tmp_path: Path) -> None:
+    saved = tmp_path / "eval.json"
+    saved.write_text(json.dumps({"run": {"name": "before"}, "output_dir": "o"}))
+    words = ["@", str(saved), "--resume"]
     assert translate(words) == [*words, "--no-push"]
+    launch = tmp_path / "eval.toml"
+    launch.write_text("model = 'm'")
+    first, second, *rest = translate(["-d", "@", str(launch), "-a", '{"suite": "smoke"}'])
+    assert (first, second) == ("@", str(launch))
+    assert "--no-rich" in rest
+    assert "--run.name" in rest
+    assert "--env.taskset.suite" in rest
 
 
 @pytest.mark.parametrize(
@@ -113,7 +121,7 @@ def test_a_config_file_or_a_resumed_run_stays_as_it_is() -> None:
 def test_wrong_usage_is_told(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match=said):
         translate(argv)
-    assert run_eval(argv) == 2
+    assert run_eval([*argv, "-m", "m"]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -135,6 +143,12 @@ def test_a_system_prompt_may_be_a_file(tmp_path: Path) -> None:
 def test_a_flag_is_found_in_all_its_spellings() -> None:
     assert value_of("--a.b-c", ["--a.b_c=1", "--a.b-c", "2"]) == "2"
     assert value_of("--a", ["--a"]) is None
+
+
+def test_a_model_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The host would take one of its own, at a price."""
+    assert run_eval([]) == 2
+    assert "builtin/pytorch" in capsys.readouterr().err
 
 
 def test_a_built_in_model_takes_no_url(capsys: pytest.CaptureFixture[str]) -> None:
