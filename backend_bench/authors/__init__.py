@@ -7,7 +7,17 @@ a run shows a failure, feedback and a success. The kernels are the files under
 
 from __future__ import annotations
 
+from typing import Any
+
 from backend_bench.authors.author import NAMES, Author
-from backend_bench.authors.server import serve, serving
 
 __all__ = ["NAMES", "Author", "serve", "serving"]
+
+
+def __getattr__(name: str) -> Any:
+    """The web server is imported by whoever serves."""
+    if name in ("serve", "serving"):
+        from backend_bench.authors import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

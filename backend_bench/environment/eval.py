@@ -21,8 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from backend_bench import records
-from backend_bench.authors import author as authors
+from backend_bench import authors, records
 from backend_bench.errors import BackendBenchError, UsageError
 from backend_bench.report import table
 

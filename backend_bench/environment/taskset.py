@@ -106,7 +106,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         """
         turns = trace.info.setdefault("turns", [])
         op = Operator.parse(self.data.op)
-        found = reply.read_reply(text, op.function)
+        found = await asyncio.to_thread(reply.read_reply, text, op.function)  # seconds, if it is hostile
         verdict = None if found.code is None else await self.judge(op, found.code)
         faulty = verdict is not None and verdict.status in (Status.ERROR, Status.NO_CASES)
         turn = {

@@ -29,7 +29,7 @@ def work_type(dtype):
 
 def flat(y, shape):
     """`y` in one piece, and the period at which it repeats along the flattened result."""
-    if tuple(y.shape) != tuple(shape[len(shape) - y.dim() :]):
+    if y.shape != shape[len(shape) - y.dim() :]:
         y = y.expand(shape)
     return y.contiguous(), max(1, y.numel())
 
@@ -52,8 +52,9 @@ def add__Tensor_kernel_impl(x, y, *, alpha=1):
     dtype = torch.result_type(x, y)
     if not isinstance(y, torch.Tensor):
         y = torch.full((), y, dtype=dtype, device=x.device)
-    shape = torch.broadcast_shapes(x.shape, y.shape)
-    x = x.expand(shape).contiguous()
-    out = torch.empty(shape, dtype=dtype, device=x.device)
+    if x.shape != y.shape:
+        x = x.expand(torch.broadcast_shapes(x.shape, y.shape))
+    x = x.contiguous()
+    out = torch.empty(x.shape, dtype=dtype, device=x.device)
     launch(x, y, out, alpha, dtype)
     return out

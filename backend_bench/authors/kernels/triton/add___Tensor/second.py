@@ -29,7 +29,7 @@ def work_type(dtype):
 
 def flat(y, shape):
     """`y` in one piece, and the period at which it repeats along the flattened result."""
-    if tuple(y.shape) != tuple(shape[len(shape) - y.dim() :]):
+    if y.shape != shape[len(shape) - y.dim() :]:
         y = y.expand(shape)
     return y.contiguous(), max(1, y.numel())
 

@@ -52,9 +52,12 @@ def native_layer_norm__default_kernel_impl(x, normalized_shape, weight, bias, ep
         length *= size
     out = torch.empty_like(x)
     kept = (*x.shape[: x.dim() - len(normalized_shape)], *[1] * len(normalized_shape))
-    mean = torch.zeros(kept, dtype=statistics_dtype(x, weight), device=x.device)
-    rstd = torch.full_like(mean, float("nan"))  # what is said of rows without elements
-    if x.numel():
+    mean = torch.empty(kept, dtype=statistics_dtype(x, weight), device=x.device)
+    rstd = torch.empty_like(mean)
+    if not x.numel():  # what is said of rows without elements
+        mean.fill_(0.0)
+        rstd.fill_(float("nan"))
+    else:
         block = min(triton.next_power_of_2(length), 4096)
         norm_kernel[(x.numel() // length,)](
             x,

@@ -53,8 +53,10 @@ def sum__dim_IntList_kernel_impl(x, dim=None, keepdim=False, *, dtype=None):
         count *= size
     for d in reduced:
         length *= x.shape[d]
-    out = torch.zeros(shape, dtype=dtype, device=x.device)
-    if count and length:
+    out = torch.empty(shape, dtype=dtype, device=x.device)
+    if not length:
+        out.fill_(0)
+    elif count:
         sum_rows(x.permute([*kept, *reduced]).reshape(count, length), out, work)
     if keepdim:
         out = out.reshape([1 if d in dims else x.shape[d] for d in range(x.dim())])
