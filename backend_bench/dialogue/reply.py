@@ -66,6 +66,7 @@ def read_reply(text: str, function: str) -> Reply:
     """Find the kernel that defines `function` in a model's reply."""
     if len(text) > REPLY_LIMIT:
         return Reply(None, f"Your reply is longer than {REPLY_LIMIT:,} characters; it was not read.")
+    text = text.encode(errors="replace").decode()  # half a character cannot be stored or sent on
     said = drop_thinking(text.replace("\r\n", "\n").replace("\r", "\n"))
     blocks = [block for block in fenced_blocks(said) if block.text.strip()]
     whole = [block for block in blocks if block.closed or is_python(block.text)]

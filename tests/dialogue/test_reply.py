@@ -146,3 +146,9 @@ def test_hostile_text_is_read_in_a_moment(text: str) -> None:
 
 def test_a_null_byte_is_no_python() -> None:
     assert read_reply(f"def {F}(x):\n    return '\0'", F).code is None
+
+
+def test_half_a_character_is_replaced() -> None:
+    """A lone surrogate would break every JSON that holds the code."""
+    reply = read_reply(fenced(f"def {F}(x):\n    return '\ud800é'"), F)
+    assert reply.code == f"def {F}(x):\n    return '?é'\n"
