@@ -50,6 +50,8 @@ class Phase:
     evidence: list[Evidence] = field(default_factory=list)
     recorded: list[tuple[wire.OperatorCall, ...]] = field(default_factory=list)
     compile_error: str = ""
+    unjudgeable: str = ""
+    """Why draws were left out, the first reason."""
     ended: Ended | None = None
 
 
@@ -136,7 +138,11 @@ def _attempt(
     profile: Profile, record: bool,
 ) -> bool:  # fmt: skip
     """Judge one draw; False when the rest is not worth calling."""
-    expectation = expectation_of(overload, attempt, profile)
+    try:
+        expectation = expectation_of(overload, attempt, profile)
+    except oracle.Unjudgeable as error:
+        phase.unjudgeable = phase.unjudgeable or str(error)
+        return True
     if expectation is None:
         return True
     try:
@@ -170,11 +176,11 @@ def _attempt(
 def expectation_of(
     overload: torch._ops.OpOverload, attempt: Attempt, profile: Profile
 ) -> oracle.Expectation | None:
-    """What a right kernel gives on this draw; None where nobody can say, and then it is not called."""
-    try:
-        expectation = oracle.expect(overload, attempt.call, profile=profile)
-    except oracle.Unjudgeable:
-        return None
+    """What a right kernel gives on this draw; None for a special value that has no clear answer.
+
+    Raises `Unjudgeable` where nobody can say, and then the draw is not called.
+    """
+    expectation = oracle.expect(overload, attempt.call, profile=profile)
     if attempt.purpose in ("edges", "scaled") and not oracle.admissible(expectation):
         return None
     return expectation

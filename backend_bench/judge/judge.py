@@ -92,7 +92,7 @@ class Judge:
         protocol.compile_error = "" if submission.kind == "reference" else mismatch(submission)
         if not protocol.compile_error:
             self._call_it(protocol, suite, entry, wants_correctness, wants_performance)
-        if not protocol.fault and not protocol.cases:
+        if (protocol.compile_error or protocol.ended) and not protocol.cases:
             protocol.note_not_run(wants_correctness, wants_performance)
 
     def _call_it(
@@ -148,6 +148,7 @@ class _Protocol:
     compile_error: str = ""
     no_cases: str = ""
     fault: str = ""
+    unjudgeable: str = ""
     ended: Ended | None = None
 
     @property
@@ -180,6 +181,7 @@ class _Protocol:
 
     def note_correctness(self, phase: correctness.Phase) -> None:
         self.cases += phase.results
+        self.unjudgeable = phase.unjudgeable
         self.evidence += phase.evidence
         self.evidence += audit.own_work(str(self.submission.op), self.language, phase.recorded)
         self.ended = self.ended or phase.ended
@@ -238,7 +240,7 @@ class _Protocol:
         if isinstance(self.ended, Crashed):
             return Status.CRASHED, str(self.ended)
         if not self.cases:
-            return Status.NO_CASES, "no case of this operator could be judged"
+            return Status.NO_CASES, self.unjudgeable or "no case of this operator could be judged"
         failed = [case for case in self.cases if not case.passed]
         for status, worst in ((CaseStatus.CHEATED, Status.CHEATED), (CaseStatus.CRASHED, Status.CRASHED)):
             found = [case for case in failed if case.status is status]
