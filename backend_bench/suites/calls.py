@@ -149,6 +149,6 @@ def _copied_tensor(tensor: torch.Tensor, storages: dict[int, torch.UntypedStorag
     plain = tensor.detach().resolve_conj().resolve_neg()
     storage = plain.untyped_storage()
     if storage._cdata not in storages:
-        storages[storage._cdata] = storage.clone()  # type: ignore[no-untyped-call]
+        storages[storage._cdata] = storage.clone()
     copy = torch.empty(0, dtype=plain.dtype, device=plain.device)
     return copy.set_(storages[storage._cdata], plain.storage_offset(), plain.shape, plain.stride())

@@ -39,7 +39,7 @@ def trace(
     return recorder.traced
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(TorchDispatchMode):
     def __init__(self, wanted: Callable[[int], bool]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.wanted = wanted

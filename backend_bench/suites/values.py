@@ -78,5 +78,6 @@ def _floating(count: int, dtype: torch.dtype, generator: torch.Generator) -> tor
         real = _floating(2 * count, wide, generator)
         return torch.view_as_complex(real.reshape(count, 2)).to(dtype)
     values = torch.randn(count, generator=generator, device=device, dtype=wide)
-    picks = torch.randint(0, len(SCALES), (count,), generator=generator, device=device)
-    return values.mul_(torch.tensor(SCALES, dtype=wide, device=device)[picks]).to(dtype)
+    picks = torch.randint(0, len(SCALES), (count,), generator=generator, device=device, dtype=torch.int32)
+    scales = torch.tensor(SCALES, dtype=wide, device=device)
+    return values.mul_(scales.index_select(0, picks)).to(dtype)
