@@ -134,17 +134,21 @@ def _leaf_form(expected: Expected, output: Output) -> str:
         return ""
     if not output.plain:
         return f"is a {output.type_name}, expected a plain torch.Tensor"
-    return "" if expected.unshaped else _tensor_form(expected.reference, output)
+    return (
+        ""
+        if expected.unshaped
+        else _tensor_form(expected.reference, expected.device or expected.reference.device.type, output)
+    )
 
 
-def _tensor_form(reference: Tensor, output: Output) -> str:
+def _tensor_form(reference: Tensor, device: str, output: Output) -> str:
     if tuple(output.shape) != tuple(reference.shape):
         return f"has shape {list(output.shape)}, expected {list(reference.shape)}"
     wanted = str(reference.dtype).removeprefix("torch.")
     if output.dtype.removeprefix("torch.") != wanted:
         return f"has dtype {output.dtype.removeprefix('torch.')}, expected {wanted}"
-    if output.device.partition(":")[0] != reference.device.type:
-        return f"is on {output.device}, expected {reference.device.type}"
+    if output.device.partition(":")[0] != device:
+        return f"is on {output.device}, expected {device}"
     if not isinstance(output.value, Tensor):
         return "has no copy to compare"
     if output.value.shape != reference.shape or output.value.dtype != reference.dtype:
@@ -192,7 +196,9 @@ def _argument(expectation: Expectation, number: int, after: Tensor) -> Finding:
     expected = expectation.inputs[number]
     if number in expectation.written:
         return _compare(f"input {number} after the call", expected, after)
-    if isinstance(expected.reference, Tensor) and same_bits(expected.reference, after):
+    if isinstance(expected.reference, Tensor) and same_bits(
+        expected.reference, after.to(expected.reference.device)
+    ):
         return Finding(True)
     return Finding(False, f"input {number} was changed; the operator leaves it alone")
 

@@ -23,6 +23,8 @@ from backend_bench.grading.inputs import (
 )
 from backend_bench.grading.running import (
     REFUSALS,
+    Run,
+    on_host,
     raised_dtype,
     run_once,
     run_raised,
@@ -74,6 +76,8 @@ class Expected:
     """Set where the values are indices, judged by what they select."""
     unordered_dim: int | None = None
     """A dimension along which any order is right."""
+    device: str = ""
+    """Where a tensor has to be, if not where `reference` is: small ones are compared on the CPU."""
     undefined: str = ""
     """Why the values are nobody's business; shape and dtype still are."""
     unshaped: bool = False
@@ -160,11 +164,26 @@ class _Trial:
         self.reference = run_reference(op, clone_call(call))
         self._refuse_random()
         self.exact = base_name(op) in EXACT or _overwrites(op, call)
-        self.oracle = run_raised(op, call, self.reference)
+        self.device = self._device()
+        self.oracle = self._oracle()
         self.written = self._written()
         self.grown = self._growth()
         self.notes: list[str] = []
         self.admissible = True
+
+    def _device(self) -> str:
+        """Where ATen put its results, or found its arguments."""
+        tensors = self.reference.tensors
+        return tensors[0].device.type if tensors else "cpu"
+
+    def _oracle(self) -> tuple[Run, Call] | None:
+        """The float64 run; small calls move to the CPU for it and for all that follows."""
+        moved = on_host(self.call, self.reference)
+        if moved is not None and (oracle := run_raised(self.op, *moved)) is not None:
+            self.call, self.reference = moved
+            self.before = tensors_of(self.call)
+            return oracle
+        return run_raised(self.op, self.call, self.reference)
 
     def _refuse_random(self) -> None:
         """Operators that may draw random numbers are judged only where all runs agree."""
@@ -246,6 +265,7 @@ class _Trial:
             self.notes.append(f"output {number} is not compared: {reason}")
         return replace(
             expected,
+            device=self.device,
             undefined=reason,
             unshaped=bool(reason) and base_name(self.op) in UNSHAPED_OUTPUTS,
             choice=choice_of(self.op, self.call, number, value),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
-from backend_bench.grading.inputs import clone_call, map_tensors, tensors_of, view_key
+from backend_bench.grading.inputs import clone_call, map_tensors, storage_of, tensors_of, view_key
 from backend_bench.grading.sameness import is_floating
 from backend_bench.grading.tolerance import Results
 from backend_bench.grading.traits import DTYPE_BOUND, Op, base_name, is_pointwise
@@ -100,6 +100,45 @@ def run_reference(op: Op, call: Call) -> Run:
     if any(isinstance(v, Tensor) and v.layout is not torch.strided for v in run.outputs):
         raise Unjudgeable(f"{op}: only strided tensors are compared")
     return run
+
+
+# ------------------------------------------------------------------------------- on the host
+
+HOST_BYTES = 1 << 20
+"""Storages up to this size in all are compared on the CPU: on a GPU each of the hundred small
+operators of a comparison costs a launch and a wait, here a microsecond."""
+
+
+def on_host(call: Call, run: Run) -> tuple[Call, Run] | None:
+    """The call and its run with every tensor copied to the CPU, shared memory still shared.
+
+    None where they lie there already, or are large.
+    """
+    tensors = [*tensors_of(call), *run.tensors]
+    storages = {storage_of(tensor): tensor.untyped_storage() for tensor in tensors}
+    if all(storage.device.type == "cpu" for storage in storages.values()):
+        return None
+    if sum(storage.nbytes() for storage in storages.values()) > HOST_BYTES:
+        return None
+    copies = {key: storage.cpu() for key, storage in storages.items()}
+
+    def move(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            plain = torch.empty(0, dtype=value.dtype).set_(
+                copies[storage_of(value)], value.storage_offset(), value.shape, value.stride()
+            )
+            plain = torch._conj(plain) if value.is_conj() else plain
+            return torch._neg_view(plain) if value.is_neg() else plain
+        if isinstance(value, (list, tuple)):
+            return type(value)(move(item) for item in value)
+        if isinstance(value, torch.device):
+            return torch.device("cpu")
+        return value
+
+    def move_call(moved: Call) -> Call:
+        return Call(move(moved.args), {name: move(item) for name, item in moved.kwargs.items()})
+
+    return move_call(call), Run(move_call(run.call), move(run.result))
 
 
 # ------------------------------------------------------------------------------------ upcasting

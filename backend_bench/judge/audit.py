@@ -37,9 +37,7 @@ def base_of(op: str) -> str:
     return op.partition(".")[0].rstrip("_")
 
 
-def own_work(
-    op: str, language: Language, calls: Sequence[Sequence[OperatorCall]]
-) -> list[Evidence]:
+def own_work(op: str, language: Language, calls: Sequence[Sequence[OperatorCall]]) -> list[Evidence]:
     """Evidence that the result is not the kernel's own work, from the recorded calls of some draws."""
     if language == "pytorch":
         return _passthrough(op, calls)
@@ -65,10 +63,7 @@ def own_work(
 def _passthrough(op: str, calls: Sequence[Sequence[OperatorCall]]) -> list[Evidence]:
     """The operator under test, called on the kernel's own inputs, is what the kernel returned."""
     passed_through = [
-        any(
-            base_of(call.op) == base_of(op) and call.inputs_only and call.returned
-            for call in recorded
-        )
+        any(base_of(call.op) == base_of(op) and call.inputs_only and call.returned for call in recorded)
         for recorded in calls
     ]
     if not passed_through or not all(passed_through):
@@ -80,6 +75,7 @@ def _passthrough(op: str, calls: Sequence[Sequence[OperatorCall]]) -> list[Evide
             claimed=True,
         )
     ]
+
 
 FATAL = frozenset({"foreign_operator", "passthrough", "forged_frame"})
 """Rules that make a verdict `cheated`. The others are for a person to weigh: what they found already

@@ -41,9 +41,7 @@ class Sample:
 class Bench:
     """Workers for one submission. Use it as a context manager; leaving it leaves no process."""
 
-    def __init__(
-        self, submission: Submission, language: Language, nursery: Nursery, lease: Lease
-    ) -> None:
+    def __init__(self, submission: Submission, language: Language, nursery: Nursery, lease: Lease) -> None:
         self.lease = lease
         self.limits: Limits = submission.limits
         self.device = nursery.device
@@ -152,9 +150,7 @@ def _load_frame(submission: Submission, language: Language) -> wire.Load:
     return wire.Load(submission.source, submission.op.function, language)
 
 
-def _outputs(
-    claims: wire.Done, copies: tuple[torch.Tensor | None, ...]
-) -> tuple[Output, ...]:
+def _outputs(claims: wire.Done, copies: tuple[torch.Tensor | None, ...]) -> tuple[Output, ...]:
     padded = (*copies, *(None,) * len(claims.outputs))
     return tuple(
         Output(

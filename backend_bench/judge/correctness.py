@@ -148,9 +148,7 @@ def _attempt(
     try:
         keeper = bench.candidate()
         with bench.lease.shared():
-            sample = bench.call(
-                keeper, attempt.case, attempt.call, output_metas(expectation), record=record
-            )
+            sample = bench.call(keeper, attempt.case, attempt.call, output_metas(expectation), record=record)
     except CompileFailed as error:
         phase.compile_error = str(error)
         return False
@@ -229,4 +227,3 @@ def _leave_out_unjudged(tallies: list[_Tally], attempts: list[Attempt], phase: P
 
 def larger(a: float | None, b: float | None) -> float | None:
     return b if a is None else a if b is None else max(a, b)
-

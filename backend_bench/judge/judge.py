@@ -171,7 +171,8 @@ class _Protocol:
         """The kernel never got as far as a case: all of them count as failed."""
         for kind, texts in ((CaseKind.CORRECTNESS, correctness), (CaseKind.PERFORMANCE, performance)):
             self.cases += [
-                CaseResult(args=text, kind=kind, status=CaseStatus.NOT_RUN, message="not run") for text in texts
+                CaseResult(args=text, kind=kind, status=CaseStatus.NOT_RUN, message="not run")
+                for text in texts
             ]
 
     def note_end(self, error: Ended) -> None:
@@ -196,9 +197,7 @@ class _Protocol:
     def verdict(self, wall_s: float) -> Verdict:
         submission = self.submission
         status, message = self._outcome()
-        scores = score(
-            self.cases, status=status, only=submission.only, profile=submission.profile
-        )
+        scores = score(self.cases, status=status, only=submission.only, profile=submission.profile)
         return Verdict(
             op=str(submission.op),
             language="aten" if submission.kind == "reference" else self.language,
@@ -249,4 +248,3 @@ class _Protocol:
         if failed:
             return Status.WRONG, f"{len(failed)} of {len(self.cases)} cases failed: {failed[0].message}"
         return Status.OK, ""
-

@@ -134,9 +134,7 @@ class Timing:
 
     def _note(self, case: int, status: CaseStatus, message: str) -> None:
         self.phase.results.append(
-            CaseResult(
-                args=self._texts[case], kind=CaseKind.PERFORMANCE, status=status, message=message
-            )
+            CaseResult(args=self._texts[case], kind=CaseKind.PERFORMANCE, status=status, message=message)
         )
 
     def _time(self, case: int, text: str) -> CaseResult:
@@ -281,5 +279,3 @@ class _Errors:
     def note(self, finding: checker.Finding) -> None:
         self.max_abs_error = correctness.larger(self.max_abs_error, finding.max_abs_error)
         self.max_rel_error = correctness.larger(self.max_rel_error, finding.max_rel_error)
-
-

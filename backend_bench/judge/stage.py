@@ -21,6 +21,8 @@ from backend_bench.errors import JudgeError
 
 CHUNK_BYTES = 16 << 20
 """Size of a shared buffer that holds the small tensors of many cases."""
+HOST_BYTES = 1 << 20
+"""Copies up to this size are compared on the CPU."""
 ALIGNMENT = 256
 """As strict as cudaMalloc, so that vector loads find what they would find elsewhere."""
 
@@ -88,8 +90,7 @@ class Stage:
                 places.append(place)
         storage_of = tuple(storages[_storage_key(tensor)] for tensor in tensors)
         specs = tuple(
-            _spec(tensor, places[number])
-            for tensor, number in zip(tensors, storage_of, strict=True)
+            _spec(tensor, places[number]) for tensor, number in zip(tensors, storage_of, strict=True)
         )
         slots = tuple(self._slot(case, number, meta) for number, meta in enumerate(outputs))
         self._poison(slots)
@@ -115,7 +116,7 @@ class Stage:
 
     def inputs_after(self, staged: Staged) -> tuple[torch.Tensor, ...]:
         """Private copies of the input tensors as the call left them."""
-        copies = [self._bytes(place).clone() for place in staged.places]
+        copies = [_private(self._bytes(place)) for place in staged.places]
         return tuple(
             _rebuild(copies[number], spec)
             for number, spec in zip(staged.storage_of, staged.frame.tensors, strict=True)
@@ -124,7 +125,7 @@ class Stage:
     def outputs_after(self, staged: Staged) -> tuple[torch.Tensor | None, ...]:
         """Private copies of the places of the outputs."""
         return tuple(
-            None if slot is None else _rebuild(self._slot_bytes(slot).clone(), slot)
+            None if slot is None else _rebuild(_private(self._slot_bytes(slot)), slot)
             for slot in staged.frame.outputs
         )
 
@@ -139,7 +140,9 @@ class Stage:
         for slot in slots:
             if slot is not None and slot.nbytes:
                 # A fresh pattern each time: what an earlier call left must not pass for a result.
-                room = Place(slot.buffer, slot.offset, self._room(Place(slot.buffer, slot.offset, slot.nbytes)))
+                room = Place(
+                    slot.buffer, slot.offset, self._room(Place(slot.buffer, slot.offset, slot.nbytes))
+                )
                 self._bytes(room).view(torch.int64).fill_(secrets.randbits(63))
 
     def _slot_bytes(self, slot: wire.TensorSpec) -> torch.Tensor:
@@ -174,6 +177,11 @@ def leaves(call: Call) -> list[torch.Tensor]:
     return [leaf for leaf in tree_leaves(trees) if isinstance(leaf, torch.Tensor)]
 
 
+def _private(shared: torch.Tensor) -> torch.Tensor:
+    """A copy that no worker can reach; a small one on the CPU, where it is compared."""
+    return shared.cpu() if shared.is_cuda and len(shared) <= HOST_BYTES else shared.clone()
+
+
 def _numbering(tensors: list[torch.Tensor]) -> Any:
     numbers = {id(tensor): number for number, tensor in enumerate(tensors)}
     return lambda value: numbers.get(id(value))
@@ -185,9 +193,7 @@ def _storage_key(tensor: torch.Tensor) -> int:
 
 def _storage_bytes(tensor: torch.Tensor) -> torch.Tensor:
     storage = tensor.untyped_storage()
-    return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(
-        storage, 0, (storage.nbytes(),), (1,)
-    )
+    return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(storage, 0, (storage.nbytes(),), (1,))
 
 
 def _spec(tensor: torch.Tensor, place: Place, nbytes: int | None = None) -> wire.TensorSpec:
