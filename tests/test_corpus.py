@@ -19,11 +19,22 @@ from .conftest import Judge
 
 CORPUS = sorted(path.parent for path in (Path(__file__).parent / "corpus").glob("*/expect.toml"))
 IMPATIENT = Limits(load_s=3, call_s=3, first_call_s=3, total_s=30, memory_bytes=512 << 20)
+PATIENT = Limits(load_s=20, call_s=5, first_call_s=20, total_s=60)
+"""On a GPU a first call compiles."""
 
 
-@pytest.mark.parametrize("folder", CORPUS, ids=lambda folder: folder.name)
-def test_a_kernel_of_the_corpus_gets_its_verdict(folder: Path, judge: Judge) -> None:
-    expect = tomllib.loads((folder / "expect.toml").read_text())
+def _expectations() -> list[Any]:
+    """The corpus; what needs a GPU is marked so."""
+    found = []
+    for folder in CORPUS:
+        expect = tomllib.loads((folder / "expect.toml").read_text())
+        marks = [pytest.mark.gpu] if expect.get("device") == "cuda" else []
+        found.append(pytest.param(folder, expect, id=folder.name, marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("folder", "expect"), _expectations())
+def test_a_kernel_of_the_corpus_gets_its_verdict(folder: Path, expect: dict[str, Any], judge: Judge) -> None:
     verdict = judge(_submission(folder, expect))
     needs = expect.get("needs")
     if needs and needs not in verdict.sandbox:
@@ -36,12 +47,21 @@ def test_after_all_of_them_an_honest_kernel_is_still_judged_right(judge: Judge) 
     assert judge(_submission(folder, {"op": "relu.default"})).status is Status.OK
 
 
+@pytest.mark.gpu
+def test_after_all_of_them_an_honest_gpu_kernel_is_still_judged_right(judge: Judge) -> None:
+    folder = Path(__file__).parent / "corpus" / "gpu_honest_relu"
+    expect = {"op": "relu.default", "device": "cuda", "language": "triton"}
+    assert judge(_submission(folder, expect)).status is Status.OK
+
+
 def _submission(folder: Path, expect: dict[str, Any]) -> Submission:
+    device = expect.get("device", "cpu")
     return Submission(
         op=Operator.parse(expect["op"]),
         source=(folder / "kernel.py").read_text(),
-        suite=SuiteSpec(name="smoke", device="cpu", dtype="float32"),
-        limits=IMPATIENT,
+        language=expect.get("language", "auto"),
+        suite=SuiteSpec(name="smoke", device=device, dtype="float32"),
+        limits=IMPATIENT if device == "cpu" else PATIENT,
     )
 
 

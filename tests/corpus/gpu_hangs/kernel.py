@@ -1,0 +1,31 @@
+"""Spins on the device for ever."""
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def relu_kernel(x, y, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    value = tl.load(x + at, mask=at < n)
+    tl.store(y + at, tl.where(value != value, value, tl.maximum(value, 0.0)), mask=at < n)
+
+
+def launch(x, y):
+    if x.numel():
+        relu_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, x.numel(), BLOCK=1024)
+    return y
+
+
+@triton.jit
+def spin(x):
+    value = tl.load(x, volatile=True)
+    while value == value:
+        value = tl.load(x, volatile=True) * 0.0
+
+
+def relu__default_kernel_impl(x):
+    flag = torch.zeros(1, device=x.device)
+    spin[(1,)](flag)
+    return launch(x.contiguous(), torch.empty_like(x))
