@@ -12,7 +12,7 @@ export PYTHONPATH=$PWD:${PYTHONPATH:-} PYTHONUNBUFFERED=1
 BB="python3 -m backend_bench.cli"
 steps=${*:-doctor smoke author opinfo tests}
 failed=0
-step() { echo "== $1"; shift; timeout "${LIMIT:-300}" "$@"; local rc=$?; echo "-- rc $rc"; [ $rc -eq 0 ] || failed=1; }
+step() { echo "== $1"; shift; timeout -s INT -k 20 "${LIMIT:-300}" "$@"; local rc=$?; echo "-- rc $rc"; [ $rc -eq 0 ] || failed=1; }
 
 for name in $steps; do
     case $name in
@@ -31,7 +31,7 @@ for name in $steps; do
             done
             failed=0 ;;  # the first turns are wrong on purpose; the JSON says which verdicts they got
         opinfo)
-            for dtype in bfloat16 float32; do
+            for dtype in ${DTYPES:-bfloat16 float32}; do
                 step "selfcheck opinfo $dtype" $BB selfcheck --suite opinfo --device cuda --dtype $dtype \
                     --json "$OUT/selfcheck-opinfo-$dtype.json"
             done ;;
