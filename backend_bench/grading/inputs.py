@@ -74,6 +74,19 @@ def span_of(tensor: Tensor) -> tuple[int, int]:
     return first * width, (first + reach + 1) * width
 
 
+def overlaps_itself(tensor: Tensor) -> bool:
+    """Whether two elements may be one place in memory, as in an expanded tensor or an unfolded one."""
+    if tensor.numel() == 0:
+        return False
+    reach = 0
+    for step, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if step <= reach:
+                return True
+            reach += (size - 1) * step
+    return False
+
+
 def clone_call(call: Call) -> Call:
     """A deep copy that keeps strides, expanded dimensions and storage shared between arguments."""
     copies = _copied_storages(tensors_of(call))
@@ -166,19 +179,32 @@ def _element(tensor: Tensor, position: int) -> Tensor:
 
 _SHARE = 0.15  # of the elements become special: enough to be met, few enough to leave a test
 _TAKES_NAN = names(
-    "sum mean nansum prod amax amin max min softmax _softmax log_softmax _log_softmax logsumexp"
-    " cumsum mm bmm addmm baddbmm addmv mv dot linalg_vector_norm norm"
+    "sum mean nansum prod amax amin max min cumsum mm bmm addmm baddbmm addmv mv dot linalg_vector_norm norm"
 )
 """Beside pointwise operators, those for which NaN and infinity have one obvious meaning."""
-_TAKES_NAN_ONLY = names("native_layer_norm native_group_norm var std var_mean std_mean")
+_TAKES_MASKS = names("softmax _softmax log_softmax _log_softmax logsumexp _safe_softmax")
+"""Operators that meet -inf as a mask; at +inf some sound formulas give NaN where others give zero."""
+_TAKES_NAN_ONLY = names(
+    "native_layer_norm native_group_norm var std var_mean std_mean native_batch_norm avg_pool2d"
+    " _adaptive_avg_pool2d mse_loss l1_loss smooth_l1_loss huber_loss"
+)
 """Operators that infinity sends into inf - inf, where formulas part."""
+_MOVES = names(
+    "cat stack gather index_select index flip roll tril triu constant_pad_nd reflection_pad1d"
+    " reflection_pad2d replication_pad1d replication_pad2d masked_fill masked_select repeat"
+    " clone copy where index_copy index_fill slice_scatter select_scatter diagonal_scatter embedding"
+    " repeat_interleave take narrow_copy permute_copy expand_copy view_copy"
+)
+"""Operators that carry values from place to place: whatever was there arrives, NaN and infinity too."""
 _TAKES_TIES = names(
-    "sort argsort topk argmax argmin median kthvalue mode cummax cummin cumprod cat stack gather"
-    " index_select index flip roll tril triu constant_pad_nd reflection_pad1d reflection_pad2d"
-    " replication_pad2d max_pool2d_with_indices avg_pool2d convolution scatter_add index_add"
-    " upsample_nearest2d upsample_bilinear2d"
+    "sort argsort topk argmax argmin median kthvalue mode cummax cummin cumprod scatter_add index_add"
+    " max_pool2d_with_indices convolution upsample_nearest2d upsample_bilinear2d scatter_reduce"
 )
 """Operators that are given zeros and repeated values, and nothing wilder."""
+_ASKS_FOR_ZERO = names("any all count_nonzero logical_and logical_or logical_xor logical_not")
+"""Operators that only tell zero from the rest: mostly zeros, and values that cancel out."""
+_REPEATS = names("scatter_add index_add scatter_reduce index_reduce index_select gather embedding")
+"""Operators whose indices may name a place twice; torch's samples seldom do."""
 _NOT_A_VALUE_RANGE = (
     names(  # naive but honest formulas go other ways at infinity, and ATen's own choice is no one's law
         "fmod remainder floor_divide hypot ldexp atan2 logaddexp logaddexp2 xlogy special_xlog1py pow"
@@ -197,23 +223,38 @@ _INTEGER_SAFE = names(
 
 
 def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
-    """The call with special values strewn into one input; None where nothing applies."""
+    """The call with special values strewn into one input, or indices repeated; None where nothing applies."""
     copy = clone_call(call)
+    repeated = base_name(op) in _REPEATS and _repeat_indices(copy, rng)
     wanted = [tensor for tensor in tensors_of(copy) if _can_take_specials(tensor)]
     values_of = {id(tensor): specials(op, tensor, rng) for tensor in wanted}
     wanted = [tensor for tensor in wanted if values_of[id(tensor)]]
     if not wanted:
-        return None
+        return copy if repeated else None
     chosen = rng.choice(wanted)
+    if base_name(op) in _ASKS_FOR_ZERO:
+        chosen.zero_()
     _strew(chosen, values_of[id(chosen)], rng)
     return copy
 
 
+def _repeat_indices(call: Call, rng: random.Random) -> bool:
+    """Let half of the indices name the place of another; whether there was anything to repeat."""
+    found = False
+    for tensor in tensors_of(call):
+        if tensor.dtype in (torch.int64, torch.int32) and _can_take_specials(tensor):
+            flat = tensor.reshape(-1).clone()
+            order = torch.tensor(rng.sample(range(flat.numel()), flat.numel()), device=flat.device)
+            half = flat.numel() // 2
+            flat[order[:half]] = flat[order[half : 2 * half]]
+            tensor.copy_(flat.view(tensor.shape))
+            found = True
+    return found
+
+
 def _can_take_specials(tensor: Tensor) -> bool:
-    if tensor.layout is not torch.strided or tensor.numel() < 2:
-        return False
-    steps = zip(tensor.shape, tensor.stride(), strict=True)
-    return not any(step == 0 and size > 1 for size, step in steps)
+    """Whether its elements can be changed one by one."""
+    return tensor.layout is torch.strided and tensor.numel() >= 2 and not overlaps_itself(tensor)
 
 
 def specials(op: Op, tensor: Tensor, rng: random.Random) -> list[float | int]:
@@ -222,10 +263,16 @@ def specials(op: Op, tensor: Tensor, rng: random.Random) -> list[float | int]:
     if "polynomial" in name:
         return []  # one input is a degree
     if tensor.is_floating_point() and tensor.element_size() >= 2:
+        if name in _ASKS_FOR_ZERO:
+            return [1.0, -1.0]
         if is_pointwise(op):
             return _pointwise_specials(name, tensor)
+        if name in _MOVES:
+            return [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0]
         if name in _TAKES_NAN:
             return rng.choice([[math.nan], [math.inf], [0.0, -0.0], [1.0, 0.0]])
+        if name in _TAKES_MASKS:
+            return rng.choice([[math.nan], [-math.inf], [0.0, -0.0], [1.0, 0.0]])
         if name in _TAKES_NAN_ONLY:
             return [math.nan]
         return [0.0, 1.0, -1.0] if name in _TAKES_TIES else []
@@ -254,7 +301,9 @@ def _pointwise_specials(name: str, tensor: Tensor) -> list[float | int]:
 
 def _strew(tensor: Tensor, values: list[float | int], rng: random.Random) -> None:
     """Overwrite about a seventh of the elements, at least one; a lone NaN or infinity goes in once."""
-    count = 1 if len(values) == 1 else max(1, round(tensor.numel() * _SHARE))
+    wild = sum(not math.isfinite(value) for value in values)
+    most = max(1, tensor.numel() // 2)
+    count = 1 if len(values) == 1 else min(most, max(wild, round(tensor.numel() * _SHARE), 1))
     order = _wildest_first(values, rng)
     palette = torch.tensor(order, dtype=tensor.dtype, device=tensor.device)
     generator = torch.Generator().manual_seed(rng.getrandbits(62))
@@ -275,15 +324,17 @@ _LINEAR = names(
     "add sub mul neg abs relu sum mean amax amin max min mm bmm addmm baddbmm mv addmv dot cumsum"
     " convolution cat stack index_select gather where maximum minimum clamp sort topk leaky_relu"
     " native_layer_norm native_group_norm linalg_vector_norm norm sqrt rsqrt round floor ceil"
-    " trunc sign"
+    " trunc sign var std var_mean std_mean native_batch_norm mse_loss l1_loss avg_pool2d"
+    " _adaptive_avg_pool2d max_pool2d_with_indices upsample_nearest2d upsample_bilinear2d scatter_add"
+    " index_add nansum index flip roll tril triu masked_fill constant_pad_nd"
 )
 """Operators at home at any scale."""
 _NEAR_ONE = names(
     "exp sigmoid tanh sin cos gelu silu softplus elu erf erfc expm1 _softmax softmax _log_softmax"
     " log_softmax logsumexp mish hardsigmoid hardswish hardtanh atan sinh cosh asinh selu"
-    " celu log_sigmoid_forward"
+    " celu log_sigmoid_forward log1p"
 )
-"""Operators that saturate or explode: their larger scale stays small."""
+"""Operators that saturate or explode: their larger scale stays small, unless sound formulas subtract the largest."""
 
 
 def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
@@ -291,7 +342,8 @@ def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
     name = base_name(op)
     if name not in _LINEAR and name not in _NEAR_ONE:
         return None
-    factor = rng.choice([1e-3, 30.0] if name in _LINEAR else [1e-3, 3.0])
+    steady = name in _LINEAR or name in _TAKES_MASKS
+    factor = rng.choice([1e-3, 30.0] if steady else [1e-3, 3.0])
     copy = clone_call(call)
     touched = [tensor for tensor in tensors_of(copy) if _can_take_specials(tensor)]
     touched = [tensor for tensor in touched if tensor.is_floating_point()]

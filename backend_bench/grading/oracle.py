@@ -17,6 +17,7 @@ from backend_bench.grading.choices import Choice, arguments, choice_of
 from backend_bench.grading.inputs import (
     clone_call,
     leaves,
+    overlaps_itself,
     storage_of,
     tensors_of,
     view_key,
@@ -163,6 +164,7 @@ class _Trial:
         self.before = tensors_of(call)
         self.reference = run_reference(op, clone_call(call))
         self._refuse_random()
+        self._refuse_overlap()
         self.exact = base_name(op) in EXACT or _overwrites(op, call)
         self.device = self._device()
         self.oracle = self._oracle()
@@ -195,6 +197,12 @@ class _Trial:
             pairs = zip(self.reference.tensors, again.tensors, strict=True)
             if not all(bool(same_values(one, two).all()) for one, two in pairs):
                 raise Unjudgeable(f"{self.op}: its results are random")
+
+    def _refuse_overlap(self) -> None:
+        """Two elements at one place that is written: what remains depends on the order of the writing."""
+        for number in sorted(self._written()):
+            if overlaps_itself(self.before[number]):
+                raise Unjudgeable(f"{self.op}: input {number} overlaps itself and is written")
 
     def _growth(self) -> dict[int, Tensor]:
         """What rounding may cost, by place among the results; only outputs and what was written."""

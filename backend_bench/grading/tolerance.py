@@ -20,6 +20,7 @@ from backend_bench.grading.traits import (
     ACCUMULATIONS,
     ARITHMETIC,
     CHAINS,
+    NORMALISATIONS,
     SCATTERED_SUMS,
     SUMS,
     Op,
@@ -133,15 +134,21 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
             for term, size, dtype in zip(terms, sizes, dtypes, strict=True)
         )
     if name in ACCUMULATIONS or name in CHAINS:
+        slopes = _conditioning(call, exact, run) if name in ACCUMULATIONS else none
+        if name in NORMALISATIONS:
+            slopes = (slopes[0] + _subtracted_mean(op, call, exact), *slopes[1:])
         return tuple(
-            (size + typical_size(size, pointwise=False))
-            * max(
-                _step(dtype, False) * math.sqrt(_length(op, call, size)),
-                torch.finfo(dtype).eps if name in CHAINS else 0.0,
-            )
-            for size, dtype in zip(sizes, dtypes, strict=True)
+            _accumulation_error(op, call, size, dtype) + slope * _step(dtype, False)
+            for size, slope, dtype in zip(sizes, slopes, dtypes, strict=True)
         )
     return none
+
+
+def _accumulation_error(op: Op, call: Call, size: Tensor, dtype: torch.dtype) -> Tensor:
+    step = _step(dtype, False) * math.sqrt(_length(op, call, size))
+    if base_name(op) in CHAINS:
+        step = max(step, torch.finfo(dtype).eps)
+    return (size + typical_size(size, pointwise=False)) * step
 
 
 def _sum_error(terms: Tensor, size: Tensor, length: int, step: float) -> Tensor:
@@ -209,6 +216,51 @@ def _answers(call: Call, leaf: Tensor, step: float, exact: Results, run: Run) ->
     moved = leaf * (1 + step)
     results = run(map_tensors(call, lambda tensor: moved if tensor is leaf else tensor))
     return [_finite_abs(new - old) for new, old in zip(results, exact, strict=True)]
+
+
+_TRIES = 3  # random changes of the inputs; their root mean square is the estimate
+
+
+def _conditioning(call: Call, exact: Results, run: Run) -> Results:
+    """How strongly each result answers to independent relative changes of all elements.
+
+    Where a mean is subtracted from its like, or sums cancel, the rounding of what was subtracted is
+    all that is left, and no sound formula does without.
+    """
+    device = exact[0].device if exact else torch.device("cpu")
+    generator = torch.Generator(device).manual_seed(0)
+    total = [torch.zeros(r.shape, dtype=torch.float64, device=r.device) for r in exact]
+
+    def moved(leaf: Tensor) -> Tensor:
+        if not _real_valued(leaf):
+            return leaf
+        change = torch.randn(leaf.shape, generator=generator, dtype=torch.float64, device=device)
+        return leaf * (1 + _NUDGE * change)
+
+    for _ in range(_TRIES):
+        results = run(map_tensors(call, moved))
+        for sum_so_far, old, new in zip(total, exact, results, strict=True):
+            sum_so_far += (_finite_abs(new - old) / _NUDGE).square()
+    return tuple((sum_so_far / _TRIES).sqrt() for sum_so_far in total)
+
+
+def _subtracted_mean(op: Op, call: Call, exact: Results) -> Tensor:
+    """What a normalised result answers to a relative change of the mean alone, which is rounded once.
+
+    That of two close values is lost in this way, though both answer to no change of the inputs.
+    """
+    result, mean, rstd = exact[:3]
+    answer = _finite_abs(mean * rstd)
+    if base_name(op) == "native_group_norm":  # one mean for some channels
+        channels = result.shape[1]
+        answer = answer.repeat_interleave(max(1, channels // max(1, answer.shape[1])), 1)
+        answer = answer.view(*answer.shape, *[1] * (result.dim() - 2))
+    elif base_name(op) != "native_layer_norm":  # one for each channel
+        answer = answer.view(-1, *[1] * (result.dim() - 2))
+    weight = arguments(op, call).get("weight")
+    largest = float(_finite_abs(weight).max()) if isinstance(weight, Tensor) and weight.numel() else 1.0
+    fits = result.numel() and answer.numel()
+    return answer.expand_as(result) * largest if fits else torch.zeros_like(_finite_abs(result))
 
 
 # --------------------------------------------------------------------------------------- length

@@ -118,6 +118,7 @@ JUMPS = names(
 
 ARITHMETIC = names(
     "add sub rsub mul div true_divide reciprocal square sqrt addcmul addcdiv lerp deg2rad rad2deg"
+    " log1p expm1"  # there is a one inside, and to keep it from costing digits is their whole purpose
 )
 """Pointwise operators without a transcendental function, so without a one inside a formula."""
 
@@ -214,3 +215,9 @@ INDEX_IN_PLANE: dict[str, int] = {
 
 CONTESTED_WRITES = names("scatter index_put _index_put_impl _unsafe_index_put index_copy put")
 """Writers without an order: where two writes meet, either value may stay."""
+
+NORMALISATIONS = names(
+    "native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit"
+    " _native_batch_norm_legit_functional"
+)
+"""Operators that subtract a mean and give it back with the reciprocal deviation: output, mean, rstd."""

@@ -70,12 +70,26 @@ def _reached(spec: SuiteSpec) -> dict[Operator, list[Found]]:
 
 def _case(op: Operator, site: Site, call: Call | None, *, harvested: bool) -> Iterator[Found]:
     """The call as a case, if it can be one."""
-    if call is not None and bytes_of(call) <= MOST_BYTES:
+    if call is not None and bytes_of(call) <= MOST_BYTES and _keeps_schema(op, call):
         try:
             text = describe(call)
         except Unspeakable:
             return
         yield Found(op, site, text, harvested, _is_wild(call))
+
+
+def _keeps_schema(op: Operator, call: Call) -> bool:
+    """Whether every argument that the schema calls a tensor is one.
+
+    torch unwraps a number that came as a tensor before a trace sees it; no kernel has to expect that.
+    """
+    schema = resolve(op)._schema.arguments
+    given = {argument.name: value for argument, value in zip(schema, call.args, strict=False)} | call.kwargs
+    return not any(
+        isinstance(given.get(argument.name), bool | int | float | complex)
+        for argument in schema
+        if str(argument.type) in ("Tensor", "Optional[Tensor]")
+    )
 
 
 def _is_wild(call: Call) -> bool:

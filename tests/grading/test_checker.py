@@ -201,3 +201,9 @@ def test_backendbench_compares_an_in_place_result_with_itself() -> None:
 def test_backendbench_looks_neither_at_inputs_nor_at_memory() -> None:
     call = Call((torch.ones(4),))
     assert lenient(aten.clone.default, call, lambda x: x).passed
+
+
+def test_writing_to_memory_that_overlaps_itself_is_not_judged() -> None:
+    overlapping = torch.ones(40).as_strided((5, 6, 2), (1, 1, 7))
+    with pytest.raises(Unjudgeable, match="overlaps itself"):
+        expect(aten.add_.Tensor, Call((overlapping, torch.ones(5, 6, 2))))

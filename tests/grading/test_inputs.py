@@ -8,7 +8,15 @@ import random
 import torch
 
 from backend_bench.cases import Call
-from backend_bench.grading.inputs import clone_call, edges, nudged, scaled, storage_of, tensors_of
+from backend_bench.grading.inputs import (
+    clone_call,
+    edges,
+    nudged,
+    overlaps_itself,
+    scaled,
+    storage_of,
+    tensors_of,
+)
 
 aten = torch.ops.aten
 
@@ -95,7 +103,7 @@ def test_edges_touch_one_floating_input_and_leave_most_of_it() -> None:
 
 def test_edges_never_touch_masks_indices_or_unknown_operators() -> None:
     rng = random.Random(0)
-    assert edges(aten.embedding.default, Call((torch.randn(9, 3), torch.arange(9))), rng) is None
+    assert edges(aten.bincount.default, Call((torch.arange(9),)), rng) is None
     call = Call((torch.rand(9) > 0.5, torch.rand(9) > 0.5))
     assert edges(aten.logical_and.default, call, rng) is None
     assert edges(aten.linalg_cholesky_ex.default, Call((torch.eye(4),)), rng) is None
@@ -109,3 +117,38 @@ def test_scaled_stays_in_the_domain() -> None:
     varied = scaled(aten.mm.default, Call((torch.ones(3, 3), torch.ones(3, 3))), rng)
     assert varied is not None
     assert float(tensors_of(varied)[0][0, 0]) in (30.0, float(torch.tensor(1e-3)))
+
+
+def test_overlap_is_seen_in_expanded_and_unfolded_tensors() -> None:
+    x = torch.arange(40.0)
+    assert overlaps_itself(x[:4].expand(3, 4))
+    assert overlaps_itself(x.unfold(0, 4, 1))
+    assert overlaps_itself(x.as_strided((5, 6, 2), (1, 1, 7)))
+    assert not any(map(overlaps_itself, (x, x[::3], x.view(4, 10).t(), x.unfold(0, 4, 4), x[:0], x[0])))
+
+
+def test_memory_that_overlaps_itself_is_not_scaled_twice() -> None:
+    overlapping = torch.ones(40).as_strided((5, 6, 2), (1, 1, 7))
+    assert scaled(aten.tanh.default, Call((overlapping,)), random.Random(0)) is None
+
+
+def test_edges_let_indices_name_a_place_twice() -> None:
+    call = Call((torch.zeros(9), 0, torch.randperm(9), torch.rand(9)))
+    varied = edges(aten.scatter_add.default, call, random.Random(0))
+    assert varied is not None
+    index = tensors_of(varied)[1]
+    assert len(set(index.tolist())) < 9
+    assert set(index.tolist()) <= set(range(9))
+
+
+def test_edges_for_any_are_mostly_zero() -> None:
+    varied = edges(aten.any.dim, Call((torch.rand(10, 10) + 1, 1)), random.Random(0))
+    assert varied is not None
+    assert 0 < int(tensors_of(varied)[0].count_nonzero()) < 50
+
+
+def test_edges_meet_nan_in_a_small_tensor_too() -> None:
+    for seed in range(9):
+        varied = edges(aten.clamp.default, Call((torch.randn(3, 3), -1, 1)), random.Random(seed))
+        assert varied is not None
+        assert bool(tensors_of(varied)[0].isnan().any())

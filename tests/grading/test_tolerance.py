@@ -133,3 +133,21 @@ def test_the_typical_size_ignores_zeros_and_what_is_not_finite() -> None:
     values = torch.tensor([0.0, 0.0, 3.0, -3.0, float("inf"), float("nan")], dtype=torch.float64)
     assert typical_size(values, pointwise=True) == 3.0
     assert typical_size(values, pointwise=False) == 3.0
+
+
+def test_a_difference_of_neighbours_is_judged_by_what_was_subtracted() -> None:
+    x = torch.tensor([[7.0, 7.0 + 2**-16]])
+    call = Call((x, [2], None, None, 1e-12))
+
+    def two_pass(x: Tensor, shape: Any, weight: Any, bias: Any, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        mean = x.sum(1, keepdim=True) / 2
+        rstd = 1 / ((x - mean).square().mean(1, keepdim=True) + eps).sqrt()
+        return (x - mean) * rstd, mean, rstd
+
+    assert judge(aten.native_layer_norm.default, call, two_pass).passed
+
+
+def test_log1p_is_not_the_logarithm_of_one_more() -> None:
+    call = Call((torch.rand(100) * 1e-2,))
+    assert not judge(aten.log1p.default, call, lambda x: torch.log(1 + x)).passed
+    assert judge(aten.log1p.default, call, lambda x: 2 * torch.atanh(x / (2 + x))).passed
