@@ -25,8 +25,8 @@ _VIEWS = """
 """
 _COPIES = "clone copy copy_ _to_copy to contiguous resolve_conj resolve_neg resize_ set_ record_stream"
 _QUERIES = """
-    _local_scalar_dense item is_nonzero size stride numel dim is_contiguous storage_offset sym_size sym_numel
-    sym_stride result_type
+    _local_scalar_dense item size stride numel dim is_contiguous storage_offset sym_size sym_numel
+    sym_stride result_type promote_types can_cast is_same_size is_nonzero
 """
 ALLOWED = frozenset(" ".join((_ALLOCATION, _VIEWS, _COPIES, _QUERIES)).split())
 """Operators that a kernel of a kernel language may call: they move or make memory and compute nothing."""

@@ -65,6 +65,8 @@ class _Tally:
     max_abs_error: float | None = None
     max_rel_error: float | None = None
     judged: int = 0
+    compiler: str = ""
+    """What the kernel language's compiler said in a call."""
 
     def note(self, status: CaseStatus, message: str) -> None:
         """Keep the first failure; a pass never hides it."""
@@ -102,7 +104,16 @@ def run(
         if not _attempt(bench, overload, attempt, tallies[attempt.case], phase, profile, number in recorded):
             break
     _leave_out_unjudged(tallies, attempts, phase)
+    phase.compile_error = phase.compile_error or _compiler_text(tallies)
     return phase
+
+
+def _compiler_text(tallies: list[_Tally]) -> str:
+    """What the compiler said, if it refused the kernel in most cases; an empty tensor launches nothing,
+    and one variant of many that does not compile is a failed case."""
+    refused = [tally.compiler for tally in tallies if tally.compiler]
+    judged = sum(tally.judged > 0 for tally in tallies)
+    return refused[0] if 2 * len(refused) > judged else ""
 
 
 def draw_all(
@@ -204,7 +215,7 @@ def _note_exception(claims: wire.Done, tally: _Tally, phase: Phase, bench: Bench
         phase.ended = phase.ended or Crashed(text)
     else:
         if claims.error_type in _COMPILER:
-            phase.compile_error = phase.compile_error or text
+            tally.compiler = tally.compiler or text
         tally.note(CaseStatus.RAISED, f"the kernel raised {text}")
 
 

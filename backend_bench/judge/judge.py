@@ -186,8 +186,7 @@ class _Protocol:
         self.evidence += phase.evidence
         self.evidence += audit.own_work(str(self.submission.op), self.language, phase.recorded)
         self.ended = self.ended or phase.ended
-        if phase.compile_error and not any(case.passed for case in phase.results):
-            self.compile_error = phase.compile_error
+        self.compile_error = phase.compile_error
 
     def note_performance(self, phase: performance.Phase) -> None:
         self.cases += phase.results

@@ -8,9 +8,12 @@ from typing import Any, Protocol
 
 import torch
 
-RUNWAY_BYTES = 256 << 20
-"""Written before each call on a GPU: clears the L2 cache (50 MB on an H100) and keeps the device
-busy while the host launches the kernel, so that the events enclose the kernel and not its launch."""
+FLUSH_BYTES = 256 << 20
+"""Written before each call on a GPU: clears the L2 cache (50 MB on an H100)."""
+RUNWAY_CYCLES = 800_000
+"""The device waits so long before that, about 0.5 ms, so that the host has launched the kernel by the
+time the device gets there: the events enclose the kernel and not its launch. A Triton wrapper with a
+few allocations was seen to need more than the 0.1 ms that the flush alone takes."""
 
 
 class Stopwatch(Protocol):
@@ -31,15 +34,16 @@ class CpuStopwatch:
 
 
 class CudaStopwatch:
-    """CUDA events on the current stream, behind a runway."""
+    """CUDA events on the current stream, behind a runway and a flush of the cache."""
 
     def __init__(self, device: torch.device) -> None:
-        self._runway = torch.empty(RUNWAY_BYTES // 4, dtype=torch.int32, device=device)
+        self._flush = torch.empty(FLUSH_BYTES // 4, dtype=torch.int32, device=device)
         self._start = torch.cuda.Event(enable_timing=True)
         self._stop = torch.cuda.Event(enable_timing=True)
 
     def time(self, call: Callable[[], Any]) -> tuple[Any, float]:
-        self._runway.zero_()
+        torch.cuda._sleep(RUNWAY_CYCLES)
+        self._flush.zero_()
         self._start.record()
         result = call()
         self._stop.record()
