@@ -172,9 +172,7 @@ def _open_cuda(fd: int, nbytes: int, device: torch.device) -> SharedBuffer:
         return _map_cuda(handle, nbytes, device, -1)
 
 
-def _map_cuda(
-    handle: ctypes.c_ulonglong, size: int, device: torch.device, fd: int
-) -> SharedBuffer:
+def _map_cuda(handle: ctypes.c_ulonglong, size: int, device: torch.device, fd: int) -> SharedBuffer:
     address = ctypes.c_ulonglong()
     zero = ctypes.c_ulonglong(0)
     _cu("cuMemAddressReserve", ctypes.byref(address), ctypes.c_size_t(size), ctypes.c_size_t(0),

@@ -51,7 +51,9 @@ def root(
 @app.command()
 def grade(
     path: Annotated[Path, typer.Argument(help="a kernel file, or a folder of operators' folders")],
-    op: Annotated[str | None, typer.Option("--op", help="the operator; read from the file by default")] = None,
+    op: Annotated[
+        str | None, typer.Option("--op", help="the operator; read from the file by default")
+    ] = None,
     suite: _SUITE = "smoke",
     source: _SOURCE = None,
     device: _DEVICE = "auto",
@@ -69,9 +71,7 @@ def grade(
     from backend_bench.submission import Submission
 
     with _usage():
-        rules = _rules(
-            language=language, profile=profile, only=only, sandbox=sandbox, seed=seed
-        )
+        rules = _rules(language=language, profile=profile, only=only, sandbox=sandbox, seed=seed)
         spec = _spec(suite, device, dtype, source)
         found = kernels.find(path, op=op, profile=rules["profile"])
         index = _index(spec)
@@ -111,7 +111,9 @@ def selfcheck(
     submissions = [
         Submission(op=Operator.parse(name), suite=index.spec, kind="reference", **rules) for name in names
     ]
-    _judge(list(enumerate(submissions)), {}, index=index, profile="strict", json_file=json_file, what="checking")
+    _judge(
+        list(enumerate(submissions)), {}, index=index, profile="strict", json_file=json_file, what="checking"
+    )
 
 
 @app.command()
@@ -137,9 +139,7 @@ def ops(
         for entry in index.entries.values()
     ]
     if json_file:
-        _write_json(
-            json_file, {"schema": 1, "suite": suite, "source": index.source, "operators": listing}
-        )
+        _write_json(json_file, {"schema": 1, "suite": suite, "source": index.source, "operators": listing})
     if json_file != "-":
         terminal.print_operators(listing, title=f"{suite}: {index.source}")
 
@@ -164,9 +164,13 @@ def prompt(
         name = str(Operator.parse(op))
         if name not in index.entries:
             near = _near(name, index.entries)
-            raise UsageError(f"suite {suite} has no operator {name}; near matches: {', '.join(near) or 'none'}")
+            raise UsageError(
+                f"suite {suite} has no operator {name}; near matches: {', '.join(near) or 'none'}"
+            )
         brief = prompts.Brief(
-            entry=index.entries[name], language=language, device=index.spec.device  # type: ignore[arg-type]  # checked
+            entry=index.entries[name],
+            language=language,
+            device=index.spec.device,  # type: ignore[arg-type]  # checked
         )
         print(prompts.prompt(brief, template=prompts.read_template(template) if template else None))
 
@@ -203,7 +207,7 @@ def author(
 @app.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 )
-def eval(context: typer.Context) -> None:  # noqa: A001  (the command's name is a contract)
+def eval(context: typer.Context) -> None:
     """Evaluate a model: -m MODEL -b URL -k KEY_VAR -a '{"suite": "smoke", "num_turns": 2}' …"""
     _extra("verifiers", "evaluating a model needs verifiers")
     from backend_bench.environment.eval import run_eval
@@ -239,7 +243,9 @@ def _choice(what: str, value: str | None, choices: Sequence[str]) -> None:
     from backend_bench.suites.near_matches import did_you_mean
 
     if value is not None and value not in choices:
-        raise UsageError(f"unknown {what} {value!r}{did_you_mean(value, choices)}; choose {', '.join(choices)}")
+        raise UsageError(
+            f"unknown {what} {value!r}{did_you_mean(value, choices)}; choose {', '.join(choices)}"
+        )
 
 
 def _rules(**given: Any) -> dict[str, Any]:
@@ -377,8 +383,6 @@ def _write_json(target: str, document: Any) -> None:
 def main() -> None:
     """The console script."""
     app()
-
-
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Everything that can go wrong on our side. A bad kernel is never an exception: it is a `Status`.
 
-    BackendBenchError
-    ├── UsageError            the person asked for something that does not exist (exit 2)
-    │   └── MissingExtra      a part of the package is not installed
-    ├── JudgeError            our own fault while judging: status `error`, never a score of 0
-    │   ├── WorkerLost        a worker could not be had or did not answer before any candidate ran
-    │   └── DeviceUnavailable the device asked for is not there, or is broken
-    ├── ServiceError          the judge service could not be reached or refused
-    └── SandboxUnavailable    this machine cannot give the sandbox that was required
+BackendBenchError
+├── UsageError            the person asked for something that does not exist (exit 2)
+│   └── MissingExtra      a part of the package is not installed
+├── JudgeError            our own fault while judging: status `error`, never a score of 0
+│   ├── WorkerLost        a worker could not be had or did not answer before any candidate ran
+│   └── DeviceUnavailable the device asked for is not there, or is broken
+├── ServiceError          the judge service could not be reached or refused
+└── SandboxUnavailable    this machine cannot give the sandbox that was required
 """
 
 from __future__ import annotations

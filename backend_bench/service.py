@@ -144,9 +144,7 @@ def main(path: str) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     # Several submissions at once fill the cores; threads of one tensor would wait for each other.
     torch.set_num_threads(1)
-    config = uvicorn.Config(
-        application(Judges()), uds=path, log_level="warning", lifespan="on", ws="none"
-    )
+    config = uvicorn.Config(application(Judges()), uds=path, log_level="warning", lifespan="on", ws="none")
     server = uvicorn.Server(config)
 
     def end_with_starter() -> None:

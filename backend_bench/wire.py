@@ -215,9 +215,7 @@ class Channel:
         except OSError as error:
             raise ChannelClosed from error
 
-    def receive(
-        self, kind: type[T], *, limit_s: float | None, max_bytes: int = MAX_REPLY_BYTES
-    ) -> T:
+    def receive(self, kind: type[T], *, limit_s: float | None, max_bytes: int = MAX_REPLY_BYTES) -> T:
         """Wait for one frame of this kind; descriptors that come with it are dropped."""
         deadline = None if limit_s is None else time.monotonic() + limit_s
         return _decode(self._body(self._read(_HEADER.size, deadline), deadline, max_bytes), kind)

@@ -87,9 +87,7 @@ class LocalExecutor:
                     uds=self._service.socket, limits=httpx.Limits(max_connections=None)
                 )
                 # A verdict takes as long as it takes: the judge has the limits.
-                self._client = httpx.AsyncClient(
-                    transport=transport, base_url="http://judge", timeout=None
-                )
+                self._client = httpx.AsyncClient(transport=transport, base_url="http://judge", timeout=None)
                 await self._wait(self._client)
             return self._client
 
@@ -158,9 +156,7 @@ def _service_environment() -> dict[str, str]:
     """The service gets no API key: it has no use for one, and a fork could inherit it."""
     secret = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
     kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not any(word in name.upper() for word in secret)
+        name: value for name, value in os.environ.items() if not any(word in name.upper() for word in secret)
     }
     return kept | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),

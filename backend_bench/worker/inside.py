@@ -118,9 +118,7 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
     )
 
 
-def _padded(
-    slots: tuple[wire.TensorSpec | None, ...], count: int
-) -> tuple[wire.TensorSpec | None, ...]:
+def _padded(slots: tuple[wire.TensorSpec | None, ...], count: int) -> tuple[wire.TensorSpec | None, ...]:
     return (*slots, *(None,) * count)[:count]
 
 
@@ -163,9 +161,7 @@ def _shares(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def _end(tensor: torch.Tensor) -> int:
-    span = sum(
-        (size - 1) * abs(stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True)
-    )
+    span = sum((size - 1) * abs(stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return tensor.data_ptr() + (span + 1) * tensor.element_size()
 
 

@@ -42,7 +42,7 @@ def describe(error: BaseException, path: Path | None = None) -> str:
     """An exception's text with the frames of the candidate's own file, innermost last."""
     name = str(path) if path else f"/{MODULE}.py"
     frames = [
-        f'  line {frame.lineno}, in {frame.name}: {frame.line or ""}'
+        f"  line {frame.lineno}, in {frame.name}: {frame.line or ''}"
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename.endswith(name)
     ]

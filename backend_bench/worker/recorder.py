@@ -41,9 +41,7 @@ class Recorder(TorchDispatchMode):
         self._inputs = inputs
         self._calls: list[tuple[str, bool, list[torch.Tensor]]] = []
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if len(self._calls) < MAX_RECORDED:
             taken = tensors_in((args, kwargs or {}))
