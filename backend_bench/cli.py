@@ -169,8 +169,8 @@ def prompt(
             )
         brief = prompts.Brief(
             entry=index.entries[name],
-            language=language,
-            device=index.spec.device,  # type: ignore[arg-type]  # checked
+            language=language,  # type: ignore[arg-type]  # checked above
+            device=index.spec.device,
         )
         print(prompts.prompt(brief, template=prompts.read_template(template) if template else None))
 
