@@ -164,7 +164,7 @@ class _Trial:
         self.before = tensors_of(call)
         self.reference = run_reference(op, clone_call(call))
         self._refuse_random()
-        self._refuse_overlap()
+        self._refuse_memory()
         self.exact = base_name(op) in EXACT or _overwrites(op, call)
         self.device = self._device()
         self.oracle = self._oracle()
@@ -198,11 +198,14 @@ class _Trial:
             if not all(bool(same_values(one, two).all()) for one, two in pairs):
                 raise Unjudgeable(f"{self.op}: its results are random")
 
-    def _refuse_overlap(self) -> None:
-        """Two elements at one place that is written: what remains depends on the order of the writing."""
+    def _refuse_memory(self) -> None:
+        """What is written must keep its shape, and have a place for each element, or its order decides."""
+        after = tensors_of(self.reference.call)
         for number in sorted(self._written()):
             if overlaps_itself(self.before[number]):
                 raise Unjudgeable(f"{self.op}: input {number} overlaps itself and is written")
+            if after[number].shape != self.before[number].shape:
+                raise Unjudgeable(f"{self.op}: ATen resizes input {number}, which is not a kernel's to do")
 
     def _growth(self) -> dict[int, Tensor]:
         """What rounding may cost, by place among the results; only outputs and what was written."""

@@ -207,3 +207,9 @@ def test_writing_to_memory_that_overlaps_itself_is_not_judged() -> None:
     overlapping = torch.ones(40).as_strided((5, 6, 2), (1, 1, 7))
     with pytest.raises(Unjudgeable, match="overlaps itself"):
         expect(aten.add_.Tensor, Call((overlapping, torch.ones(5, 6, 2))))
+
+
+def test_a_call_that_resizes_its_input_is_not_judged() -> None:
+    call = Call((torch.zeros(1), torch.ones(2, 3, 4), torch.ones(2, 4, 5)))
+    with pytest.raises(Unjudgeable, match="resizes input 0"):
+        expect(aten.addbmm_.default, call)
