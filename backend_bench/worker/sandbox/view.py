@@ -21,7 +21,8 @@ _WORKSHOPS: Final = ("/tmp", "/mnt", "/var", "/run")
 # Folders, links and two small files.
 _ROOT_OPTIONS: Final = "mode=0755,size=1m"
 _COVER_OPTIONS: Final = "mode=0555,size=4k,nr_inodes=2"
-_LINKS_TO_SCRATCH: Final = ("/tmp", "/var/tmp", "/dev/shm")
+# Links to scratch, or a tmpfs of their own where something readable lies below.
+_TEMPORARY: Final = ("/tmp", "/var/tmp", "/dev/shm")
 _LINKS: Final = (
     ("/dev/fd", "/proc/self/fd"),
     ("/dev/stdin", "/proc/self/fd/0"),
@@ -119,6 +120,10 @@ def _workshop() -> Iterator[str]:
 def _furnish(
     root: str, plan: Plan, sources: list[_Source], links: dict[str, str], owner: tuple[int, int]
 ) -> None:
+    for folder in _TEMPORARY:
+        if any(is_below(path, folder) for path in (*links, *(source.path for source in sources))):
+            # A virtual environment below /tmp, for one: then a link would be in its way.
+            _mount_scratch(root + folder, plan.scratch_bytes, owner)
     for source in sources:
         _put(root + source.path, source)
     for link, target in links.items():
@@ -126,8 +131,8 @@ def _furnish(
     for folder in plan.hidden:
         _cover(root + os.path.realpath(folder))
     _mount_scratch(root + plan.scratch, plan.scratch_bytes, owner)
-    for link in _LINKS_TO_SCRATCH:
-        _link(root + link, plan.scratch)
+    for folder in _TEMPORARY:
+        _link(root + folder, plan.scratch)
     for link, target in _LINKS:
         _link(root + link, target)
     _name_user(root, plan.scratch, owner)
