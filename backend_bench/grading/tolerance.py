@@ -18,6 +18,7 @@ from backend_bench.grading.choices import arguments
 from backend_bench.grading.inputs import map_tensors, tensors_of
 from backend_bench.grading.traits import (
     ACCUMULATIONS,
+    ADDS_TO_PRODUCT,
     ARITHMETIC,
     CHAINS,
     NORMALISATIONS,
@@ -129,9 +130,11 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
     if name in SUMS or name in SCATTERED_SUMS:
         terms = run(_absolute(call))
         scattered = name in SCATTERED_SUMS
+        apart = _addends(op, call, run) if name in ADDS_TO_PRODUCT else none
         return tuple(
             _sum_error(_finite_abs(term), size, _length(op, call, size), _step(dtype, scattered))
-            for term, size, dtype in zip(terms, sizes, dtypes, strict=True)
+            + addend * _short_step(dtype)
+            for term, size, addend, dtype in zip(terms, sizes, apart, dtypes, strict=True)
         )
     if name in ACCUMULATIONS or name in CHAINS:
         slopes = _conditioning(call, exact, run) if name in ACCUMULATIONS else none
@@ -164,6 +167,19 @@ def _step(dtype: torch.dtype, scattered: bool) -> float:
     """Relative spacing of the accumulator: float32 inside the 16-bit types, except for scatters."""
     own = torch.finfo(dtype).eps
     return own if scattered else min(own, torch.finfo(torch.float32).eps)
+
+
+def _addends(op: Op, call: Call, run: Run) -> list[Tensor]:
+    """What is added to the products: the results without any product."""
+    factor = arguments(op, call)[ADDS_TO_PRODUCT[base_name(op)]]
+    zeroed = map_tensors(call, lambda t: torch.zeros_like(t) if t is factor else t)
+    return [_finite_abs(result) for result in run(zeroed)]
+
+
+def _short_step(dtype: torch.dtype) -> float:
+    """A product and its scaled value may each be rounded to a short dtype before something is added."""
+    own = torch.finfo(dtype).eps
+    return own if own > torch.finfo(torch.float32).eps else 0.0
 
 
 def _input_step(dtype: torch.dtype) -> float:

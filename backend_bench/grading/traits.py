@@ -133,6 +133,16 @@ SUMS = names(
 )
 """Sums of products: the magnitude of their terms is the same operator on absolute values."""
 
+ADDS_TO_PRODUCT: dict[str, str] = {
+    "addmm": "mat1",
+    "addmv": "mat",
+    "addbmm": "batch1",
+    "baddbmm": "batch1",
+    "addr": "vec1",
+    "convolution": "input",
+}
+"""Products to which something is added, and a factor of them: a kernel may do the two one after the other."""
+
 SCATTERED_SUMS = names(
     "index_add scatter_add scatter_reduce index_put _index_put_impl _unsafe_index_put put"
     " embedding_bag _embedding_bag col2im embedding_dense_backward avg_pool2d_backward"

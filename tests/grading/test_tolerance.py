@@ -151,3 +151,11 @@ def test_log1p_is_not_the_logarithm_of_one_more() -> None:
     call = Call((torch.rand(100) * 1e-2,))
     assert not judge(aten.log1p.default, call, lambda x: torch.log(1 + x)).passed
     assert judge(aten.log1p.default, call, lambda x: 2 * torch.atanh(x / (2 + x))).passed
+
+
+def test_a_short_product_may_be_rounded_before_something_is_added() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(8, 3).bfloat16(), torch.randn(3, 50).bfloat16()
+    call = Call((-(a.double() @ b.double()).bfloat16() * (1 + 2**-7), a, b))
+    assert judge(aten.addmm.default, call, lambda c, a, b: c + a @ b).passed
+    assert not judge(aten.addmm.default, call, lambda c, a, b: torch.zeros_like(c) + 0.1).passed
