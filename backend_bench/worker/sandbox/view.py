@@ -21,7 +21,7 @@ _WORKSHOPS: Final = ("/tmp", "/mnt", "/var", "/run")
 # Folders, links and two small files.
 _ROOT_OPTIONS: Final = "mode=0755,size=1m"
 _COVER_OPTIONS: Final = "mode=0555,size=4k,nr_inodes=2"
-# Links to scratch, or a tmpfs of their own where something readable lies below.
+# Links to scratch, or scratch itself where something readable lies below.
 _TEMPORARY: Final = ("/tmp", "/var/tmp", "/dev/shm")
 _LINKS: Final = (
     ("/dev/fd", "/proc/self/fd"),
@@ -120,17 +120,17 @@ def _workshop() -> Iterator[str]:
 def _furnish(
     root: str, plan: Plan, sources: list[_Source], links: dict[str, str], owner: tuple[int, int]
 ) -> None:
+    _mount_scratch(root + plan.scratch, plan.scratch_bytes, owner)
     for folder in _TEMPORARY:
         if any(is_below(path, folder) for path in (*links, *(source.path for source in sources))):
-            # A virtual environment below /tmp, for one: then a link would be in its way.
-            _mount_scratch(root + folder, plan.scratch_bytes, owner)
+            # A virtual environment below /tmp, for one: a link would be in its way.
+            _show_scratch(root + plan.scratch, root + folder)
     for source in sources:
         _put(root + source.path, source)
     for link, target in links.items():
         _link(root + link, target)
     for folder in plan.hidden:
         _cover(root + os.path.realpath(folder))
-    _mount_scratch(root + plan.scratch, plan.scratch_bytes, owner)
     for folder in _TEMPORARY:
         _link(root + folder, plan.scratch)
     for link, target in _LINKS:
@@ -164,6 +164,15 @@ def _mount_scratch(target: str, size: int, owner: tuple[int, int]) -> None:
     os.makedirs(target)
     options = f"mode=0700,size={size},uid={owner[0]},gid={owner[1]}"
     kernel.mount("tmpfs", target, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
+
+
+def _show_scratch(scratch: str, target: str) -> None:
+    os.makedirs(target)
+    tree = kernel.clone_tree(scratch, kernel.ATTR_NOSUID | kernel.ATTR_NODEV)
+    try:
+        kernel.attach_tree(tree, target)
+    finally:
+        os.close(tree)
 
 
 def _name_user(root: str, home: str, owner: tuple[int, int]) -> None:
