@@ -234,7 +234,9 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     chosen = rng.choice(wanted)
     if base_name(op) in _ASKS_FOR_ZERO:
         chosen.zero_()
-    _strew(chosen, values_of[id(chosen)], rng)
+        _strew(chosen, values_of[id(chosen)], rng, share=0.4)  # many lines of few that cancel out
+    else:
+        _strew(chosen, values_of[id(chosen)], rng)
     return copy
 
 
@@ -299,11 +301,11 @@ def _pointwise_specials(name: str, tensor: Tensor) -> list[float | int]:
     return list(values)
 
 
-def _strew(tensor: Tensor, values: list[float | int], rng: random.Random) -> None:
-    """Overwrite about a seventh of the elements, at least one; a lone NaN or infinity goes in once."""
+def _strew(tensor: Tensor, values: list[float | int], rng: random.Random, share: float = _SHARE) -> None:
+    """Overwrite a share of the elements, at least one; a lone NaN or infinity goes in once."""
     wild = sum(not math.isfinite(value) for value in values)
     most = max(1, tensor.numel() // 2)
-    count = 1 if len(values) == 1 else min(most, max(wild, round(tensor.numel() * _SHARE), 1))
+    count = 1 if len(values) == 1 else min(most, max(wild, round(tensor.numel() * share), 1))
     order = _wildest_first(values, rng)
     palette = torch.tensor(order, dtype=tensor.dtype, device=tensor.device)
     generator = torch.Generator().manual_seed(rng.getrandbits(62))

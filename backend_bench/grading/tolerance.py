@@ -23,6 +23,7 @@ from backend_bench.grading.traits import (
     CHAINS,
     NORMALISATIONS,
     SCATTERED_SUMS,
+    SOFTMAXES,
     SUMS,
     Op,
     base_name,
@@ -138,6 +139,8 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         )
     if name in ACCUMULATIONS or name in CHAINS:
         slopes = _conditioning(call, exact, run) if name in ACCUMULATIONS else none
+        if name in SOFTMAXES:
+            slopes = (slopes[0] + sizes[0] * _exponent(op, call),)
         if name in NORMALISATIONS:
             slopes = (slopes[0] + _subtracted_mean(op, call, exact), *slopes[1:])
         return tuple(
@@ -258,6 +261,16 @@ def _conditioning(call: Call, exact: Results, run: Run) -> Results:
         for sum_so_far, old, new in zip(total, exact, results, strict=True):
             sum_so_far += (_finite_abs(new - old) / _NUDGE).square()
     return tuple((sum_so_far / _TRIES).sqrt() for sum_so_far in total)
+
+
+def _exponent(op: Op, call: Call) -> Tensor:
+    """The size of the numbers that a softmax takes exp of, line by line.
+
+    exp(x - logsumexp(x)) and exp2 of scaled numbers round them once before the exponential.
+    """
+    source, dim = call.args[0], arguments(op, call)["dim"]
+    sizes = _finite_abs(source)
+    return sizes.amax(dim, keepdim=True) if sizes.dim() and sizes.shape[dim] else sizes
 
 
 def _subtracted_mean(op: Op, call: Call, exact: Results) -> Tensor:

@@ -231,3 +231,6 @@ NORMALISATIONS = names(
     " _native_batch_norm_legit_functional"
 )
 """Operators that subtract a mean and give it back with the reciprocal deviation: output, mean, rstd."""
+
+SOFTMAXES = names("softmax _softmax _safe_softmax")
+"""Operators whose results are exponentials: an absolute error before is a relative one after."""

@@ -159,3 +159,11 @@ def test_a_short_product_may_be_rounded_before_something_is_added() -> None:
     call = Call((-(a.double() @ b.double()).bfloat16() * (1 + 2**-7), a, b))
     assert judge(aten.addmm.default, call, lambda c, a, b: c + a @ b).passed
     assert not judge(aten.addmm.default, call, lambda c, a, b: torch.zeros_like(c) + 0.1).passed
+
+
+def test_softmax_may_subtract_the_logarithm_of_the_sum() -> None:
+    torch.manual_seed(0)
+    call = Call((torch.randn(50, 20) * 100, 1, False))
+    assert judge(aten._softmax.default, call, lambda x, d, h: torch.exp(x - x.logsumexp(d, True))).passed
+    short = judge(aten._softmax.default, call, lambda x, d, h: torch.softmax(x.bfloat16(), d).float())
+    assert not short.passed
