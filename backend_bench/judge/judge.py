@@ -23,6 +23,7 @@ from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.devices import Lease, device_of
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
 from backend_bench.judge.nursery import Nursery, Wish
+from backend_bench.judge.zygotes import Zygotes
 from backend_bench.languages import language_of, mismatch
 from backend_bench.submission import Device, Language, Limits, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite
@@ -37,10 +38,10 @@ THREADS = 1
 class Judge:
     """Judges on one device. Safe to call from several threads; use it as a context manager."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, zygotes: Zygotes) -> None:
         self.device: Device = device
         self.lease = Lease()
-        self._nursery = Nursery(device_of(device), self.lease, threads=THREADS)
+        self._nursery = Nursery(device_of(device), self.lease, zygotes, threads=THREADS)
         self._suites: dict[SuiteSpec, Suite] = {}
         self._opening = threading.Lock()
 
@@ -67,6 +68,8 @@ class Judge:
     def judge(self, submission: Submission) -> Verdict:
         """The verdict. Raises `UsageError` for an operator or suite that does not exist."""
         started = time.monotonic()
+        if submission.kind == "reference" and submission.source:
+            raise UsageError("kind `reference` is ATen itself and carries no source")
         suite = self.suite(submission.suite)
         entry = suite.index().entries.get(str(submission.op))
         if entry is None:

@@ -1,4 +1,4 @@
-"""Ready workers: one zygote for each way of running, and a few spare children that wait locked in.
+"""Ready workers on one device: a few spare children of the zygotes that wait locked in.
 
 A spare is made while the device is shared, never during a timing.
 """
@@ -15,7 +15,7 @@ import torch
 from backend_bench.errors import WorkerLost
 from backend_bench.judge.devices import Lease
 from backend_bench.judge.keeper import Keeper
-from backend_bench.judge.zygotes import Mode, Zygote
+from backend_bench.judge.zygotes import Mode, Zygotes
 from backend_bench.submission import Sandbox
 
 SPARES = 2
@@ -34,11 +34,11 @@ class Wish:
 class Nursery:
     """Hands out workers that are ready. Use it as a context manager."""
 
-    def __init__(self, device: torch.device, lease: Lease, *, threads: int = 1) -> None:
+    def __init__(self, device: torch.device, lease: Lease, zygotes: Zygotes, *, threads: int = 1) -> None:
         self.device = device
+        self._zygotes = zygotes
         self._lease = lease
         self._threads = threads
-        self._zygotes: dict[Mode, Zygote] = {}
         self._spares: dict[Wish, collections.deque[Future[Keeper]]] = {}
         self._lock = threading.Lock()
         self._makers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="nursery")
@@ -51,15 +51,13 @@ class Nursery:
         self.close()
 
     def close(self) -> None:
-        """Kill the spares and the zygotes."""
+        """Kill the spares."""
         self._closed = True
         self._makers.shutdown(wait=True, cancel_futures=True)
         for spares in self._spares.values():
             for spare in spares:
                 if not spare.cancelled() and spare.exception() is None:
                     spare.result().close()
-        for zygote in self._zygotes.values():
-            zygote.close()
 
     def take(self, wish: Wish) -> Keeper:
         """A ready worker; a spare where there is one. Raises `WorkerLost` or `SandboxUnavailable`."""
@@ -93,7 +91,7 @@ class Nursery:
             return self._make(wish)
 
     def _make(self, wish: Wish) -> Keeper:
-        life = self._zygote(wish.mode).spawn(
+        life = self._zygotes.of(wish.mode).spawn(
             level=wish.sandbox,
             memory_bytes=wish.memory_bytes,
             device=str(self.device),
@@ -106,10 +104,3 @@ class Nursery:
             keeper.close()
             raise
         return keeper
-
-    def _zygote(self, mode: Mode) -> Zygote:
-        with self._lock:
-            zygote = self._zygotes.get(mode)
-            if zygote is None or not zygote.alive:
-                zygote = self._zygotes[mode] = Zygote(mode)
-            return zygote

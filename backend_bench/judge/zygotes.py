@@ -161,6 +161,28 @@ class Zygote:
             life.gone.set()
 
 
+class Zygotes:
+    """The zygotes of this host, each started when first wanted and again when it has died."""
+
+    def __init__(self) -> None:
+        self._zygotes: dict[Mode, Zygote] = {}
+        self._lock = threading.Lock()
+
+    def of(self, mode: Mode) -> Zygote:
+        """The zygote for a way of running. Raises `WorkerLost` if it does not start."""
+        with self._lock:
+            zygote = self._zygotes.get(mode)
+            if zygote is None or not zygote.alive:
+                zygote = self._zygotes[mode] = Zygote(mode)
+            return zygote
+
+    def close(self) -> None:
+        """End them, and every worker."""
+        with self._lock:
+            for zygote in self._zygotes.values():
+                zygote.close()
+
+
 def _start(theirs: socket.socket, mode: Mode) -> subprocess.Popen[bytes]:
     with theirs:
         return subprocess.Popen(
