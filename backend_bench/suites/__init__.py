@@ -51,6 +51,10 @@ def open_suite(spec: SuiteSpec) -> Suite:
         from backend_bench.suites.smoke import SmokeSuite
 
         return SmokeSuite(spec)
+    if spec.name == "torchbench":
+        from backend_bench.suites.torchbench import TorchBenchSuite
+
+        return TorchBenchSuite(spec)
     from backend_bench.suites.opinfo import OpInfoSuite
 
     return OpInfoSuite(spec)

@@ -9,8 +9,9 @@ from backend_bench.errors import UsageError
 from backend_bench.submission import Device, SuiteName, SuiteSpec
 from backend_bench.suites.arguments import DTYPES
 from backend_bench.suites.near_matches import did_you_mean
+from backend_bench.suites.sources import pinned
 
-BUILT_IN = ("smoke", "opinfo")
+BUILT_IN = ("smoke", "opinfo", "torchbench")
 """Suites that can be opened today."""
 
 _FLOATING = ("bfloat16", "float16", "float32", "float64")
@@ -26,9 +27,12 @@ def filled(spec: SuiteSpec) -> SuiteSpec:
             f" the suites are {', '.join(known)}"
         )
     if spec.name not in BUILT_IN:
-        raise UsageError(f"suite {spec.name} is not built in yet; use {' or '.join(BUILT_IN)}")
+        raise UsageError(f"suite {spec.name} is not built in yet; use {', '.join(BUILT_IN)}")
     if spec.device not in typing.get_args(Device):
         raise UsageError(f"no device is called {spec.device!r}; use cpu or cuda")
+    if spec.name == "torchbench":
+        dtype = None if spec.dtype is None else _dtype(spec.dtype)  # None: as recorded
+        return dataclasses.replace(spec, dtype=dtype, source=pinned(spec.source))
     if spec.source is not None:
         raise UsageError(
             f"suite {spec.name} has its cases from torch itself and takes no source; leave --source out"

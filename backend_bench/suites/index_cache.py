@@ -6,6 +6,7 @@ Imports no torch. A cache is only speed: a file that is missing, damaged or from
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import importlib.metadata
@@ -20,13 +21,19 @@ import backend_bench
 from backend_bench.cases import SuiteIndex
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites.defaults import filled
+from backend_bench.suites.sources import content_hash, described
 
 T = TypeVar("T")
 
 
 def load_cached_index(spec: SuiteSpec) -> SuiteIndex | None:
     """The index of a suite if this build has made it on this machine before; never builds one."""
-    return read(filled(spec), "index", SuiteIndex)
+    spec = filled(spec)
+    index = read(spec, "index", SuiteIndex)
+    if index is None or spec.source is None:
+        return index
+    # Made from the same content, perhaps under another name.
+    return dataclasses.replace(index, spec=spec, source=described(spec.source, spec.dtype))
 
 
 def encode_index(index: SuiteIndex) -> bytes:
@@ -76,7 +83,8 @@ def _path(spec: SuiteSpec, part: str) -> Path | None:
     if torch is None:
         return None
     build = hashlib.sha256(f"{backend_bench.__version__}\0{torch}\0{_sources()}".encode())
-    name = "-".join(filter(None, (spec.name, spec.device, spec.dtype, spec.source)))
+    source = content_hash(spec.source) if spec.source else None
+    name = "-".join(filter(None, (spec.name, spec.device, spec.dtype, source)))
     return folder() / "suites" / build.hexdigest()[:16] / f"{name}.{part}.json"
 
 

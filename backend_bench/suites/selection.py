@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from backend_bench.suites.arguments import TensorSpec, Value, parse
+from backend_bench.suites.arguments import Arguments, TensorSpec, Value, parse
 
 MOST_CASES = 64
 """Cases of one operator. OpInfo has up to 1,440 samples of one; 64 keep an evaluation within seconds."""
@@ -70,8 +70,11 @@ def _spread(numbers: Iterable[int], candidates: Sequence[C]) -> list[int]:
 
 @functools.lru_cache(maxsize=100_000)
 def _kind(text: str) -> Hashable:
+    return kind_of(parse(text))
+
+
+def kind_of(arguments: Arguments) -> Hashable:
     """What the arguments are like, sizes left out."""
-    arguments = parse(text)
     named = tuple(sorted((name, _like(value)) for name, value in arguments.kwargs.items()))
     return _like(arguments.args), named
 

@@ -1,0 +1,259 @@
+"""Operator calls of real models, as BackendBench's data set and TritonBench's traces recorded them.
+
+A case is a recorded call; its values are drawn anew each time, such as its operator admits. Few of an operator's
+many recordings become cases: small ones for correctness, large ones for performance. `account` says what became
+of every row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from backend_bench.cases import Call, Entry, SuiteIndex
+from backend_bench.errors import UsageError
+from backend_bench.operator import Operator
+from backend_bench.submission import SuiteSpec
+from backend_bench.suites import index_cache
+from backend_bench.suites.arguments import (
+    CODES,
+    Arguments,
+    DeviceName,
+    Dtype,
+    TensorSpec,
+    Value,
+    parse,
+    render,
+)
+from backend_bench.suites.catalog import entry, operator_names, resolve
+from backend_bench.suites.domains import admit
+from backend_bench.suites.exclusions import reason
+from backend_bench.suites.near_matches import did_you_mean
+from backend_bench.suites.recordings import Recording, Row, SetAside, flat, mapped, read
+from backend_bench.suites.sources import content, described
+from backend_bench.suites.trials import Cost, cost, input_bytes, refusal
+from backend_bench.suites.typical import choose
+from backend_bench.suites.values import draw_call, seed_of
+from backend_bench.verdict import CaseKind
+
+CORRECTNESS_CASES, PERFORMANCE_CASES = 12, 4
+"""Of one operator: a judge draws each correctness case five times, and each performance case a hundred times."""
+_MOST_TRIALS = 8
+"""Refused calls of one operator after which it is not tried any further."""
+
+UNKNOWN = "torch has no such operator"
+TOO_LARGE = "its recorded calls are too large for this device"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one case may take on a device."""
+
+    bytes: int
+    """Memory of inputs and results."""
+    cpu_ms: float
+    """Time of ATen on one thread of a CPU; infinite on a GPU."""
+
+    def holds(self, cost: Cost) -> bool:
+        return cost.bytes <= self.bytes and cost.cpu_ms <= self.cpu_ms
+
+
+ROOM: Mapping[str, Mapping[CaseKind, Room]] = {
+    "cpu": {
+        CaseKind.CORRECTNESS: Room(2 << 20, 10.0),
+        CaseKind.PERFORMANCE: Room(32 << 20, 50.0),
+    },
+    "cuda": {
+        CaseKind.CORRECTNESS: Room(32 << 20, float("inf")),
+        CaseKind.PERFORMANCE: Room(2 << 30, float("inf")),
+    },
+}
+"""All draws of all correctness cases are in memory at once, in float64 too; a performance case is alone."""
+LAST_RESORT: Mapping[str, Mapping[CaseKind, Room]] = {
+    "cpu": {
+        CaseKind.CORRECTNESS: Room(128 << 20, 1500.0),
+        CaseKind.PERFORMANCE: Room(64 << 20, 150.0),
+    },
+    "cuda": {
+        CaseKind.CORRECTNESS: Room(1 << 30, float("inf")),
+        CaseKind.PERFORMANCE: Room(8 << 30, float("inf")),
+    },
+}
+"""For the smallest recording of an operator of which none is small."""
+
+
+class TorchBenchSuite:
+    """The recorded operators of one source, on one device."""
+
+    def __init__(self, spec: SuiteSpec) -> None:
+        assert spec.source is not None
+        self.spec = spec
+        self._index: SuiteIndex | None = None
+
+    def index(self) -> SuiteIndex:
+        if self._index is None:
+            self._index = index_cache.load_cached_index(self.spec) or self._build()
+        return self._index
+
+    def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:
+        for number, text in enumerate(self._cases(op, kind)):
+            yield self._drawn(op, kind, number, text, seed)
+
+    def draw(self, op: Operator, kind: CaseKind, number: int, seed: int) -> Call:
+        cases = self._cases(op, kind)
+        if not 0 <= number < len(cases):
+            raise UsageError(f"torchbench has {len(cases)} {kind} cases for {op}, and none number {number}")
+        return self._drawn(op, kind, number, cases[number], seed)
+
+    def _cases(self, op: Operator, kind: CaseKind) -> tuple[str, ...]:
+        entries = self.index().entries
+        if str(op) not in entries:
+            raise UsageError(f"suite torchbench has no operator {op}{did_you_mean(str(op), entries)}")
+        found = entries[str(op)]
+        return found.correctness if kind is CaseKind.CORRECTNESS else found.performance
+
+    def _drawn(self, op: Operator, kind: CaseKind, number: int, text: str, seed: int) -> Call:
+        call = draw_call(parse(text), self.spec.device, seed_of(seed, op, kind, number))
+        return admit(op, call, seed_of(seed, op, kind, number, "admit"))
+
+    def _build(self) -> SuiteIndex:
+        source = self.spec.source
+        assert source is not None
+        loaded = merged(rows(self.spec), self.spec)
+        index = SuiteIndex(
+            spec=self.spec,
+            source=described(source, self.spec.dtype),
+            torch=str(torch.__version__),
+            entries={str(op): self._entry(op, loaded[op]) for op in sorted(loaded)},
+        )
+        index_cache.write(self.spec, "index", index)
+        return index
+
+    def _entry(self, op: Operator, recordings: Sequence[Recording]) -> Entry:
+        excluded = reason(op, resolve(op))
+        if excluded:
+            return entry(op, reason=excluded)
+        found = _Cases(op, recordings, self.spec)
+        correctness = found.of(CaseKind.CORRECTNESS)
+        performance = found.of(CaseKind.PERFORMANCE)
+        return entry(
+            op,
+            correctness=tuple(render(each.arguments) for each in correctness),
+            performance=tuple(render(each.arguments) for each in performance),
+            reason="" if correctness or performance else found.why_not(),
+        )
+
+
+# ---- what a recording is on this device ----------------------------------------------------------
+
+
+def rows(spec: SuiteSpec) -> list[Row]:
+    """Every row of the spec's source: a recording of an operator that torch has, or why it makes no case."""
+    assert spec.source is not None
+    name = spec.source.rpartition("#")[0]
+    known = operator_names()
+    return [
+        SetAside(f"{UNKNOWN}: {row.op}", row.where)
+        if isinstance(row, Recording) and str(row.op) not in known
+        else row
+        for row in read(content(spec.source), name)
+    ]
+
+
+def merged(rows: Sequence[Row], spec: SuiteSpec) -> dict[Operator, list[Recording]]:
+    """The recordings of each operator as they are called here; those that come to the same are one."""
+    found: dict[Operator, dict[str, Recording]] = defaultdict(dict)
+    for row in rows:
+        if isinstance(row, Recording):
+            row = dataclasses.replace(row, arguments=localised(row.arguments, spec))
+            text = render(row.arguments)
+            same = found[row.op].get(text)
+            count = row.count + (same.count if same else 0)
+            found[row.op][text] = dataclasses.replace(same or row, count=count)
+    return {op: list(each.values()) for op, each in found.items()}
+
+
+def localised(arguments: Arguments, spec: SuiteSpec) -> Arguments:
+    """The arguments on the spec's device, and in its dtype if it names one.
+
+    A dtype that is given as an argument follows where it is that of a converted tensor: it says what kind of
+    tensor that is. Another one is what the operator is to convert to, and stays.
+    """
+    code = CODES[spec.dtype] if spec.dtype else None
+    floating = {
+        value.dtype for value in flat(arguments) if isinstance(value, TensorSpec) and _is_real(value.dtype)
+    }
+
+    def change(value: Value) -> Value:
+        if isinstance(value, DeviceName):
+            return DeviceName(spec.device)
+        if code is None:
+            return value
+        if isinstance(value, TensorSpec) and value.dtype in floating:
+            return TensorSpec(value.shape, code, value.stride)
+        return Dtype(code) if isinstance(value, Dtype) and value.code in floating else value
+
+    changed = mapped(arguments, change)
+    if isinstance(changed.kwargs.get("device"), str):
+        changed.kwargs["device"] = spec.device
+    return changed
+
+
+def _is_real(code: str) -> bool:
+    return code in ("f16", "bf16", "f32", "f64")
+
+
+class _Cases:
+    """The cases of one operator in the making."""
+
+    def __init__(self, op: Operator, recordings: Sequence[Recording], spec: SuiteSpec) -> None:
+        self._op, self._spec = op, spec
+        self._recordings = sorted(recordings, key=lambda each: input_bytes(each.arguments))
+        self._refused: Counter[str] = Counter()
+        self._tried: dict[int, bool] = {}
+
+    def of(self, kind: CaseKind) -> list[Recording]:
+        """The cases of a kind, small ones first."""
+        room = ROOM[self._spec.device][kind]
+        if kind is CaseKind.CORRECTNESS:
+            most, pool = CORRECTNESS_CASES, self._recordings
+        else:
+            most = PERFORMANCE_CASES
+            pool = [each for each in self._recordings if not each.launch_bound and _is_timeable(each)]
+        chosen = choose(pool, most, lambda each: self._fits(each, room)) or self._smallest(pool, kind)
+        return sorted(chosen, key=lambda each: input_bytes(each.arguments))
+
+    def _smallest(self, pool: Sequence[Recording], kind: CaseKind) -> list[Recording]:
+        room = LAST_RESORT[self._spec.device][kind]
+        return choose(pool[:1], 1, lambda each: self._fits(each, room))
+
+    def _fits(self, recording: Recording, room: Room) -> bool:
+        if self._refused.total() >= _MOST_TRIALS or input_bytes(recording.arguments) > room.bytes:
+            return False
+        taken = cost(self._op, recording.arguments)
+        if isinstance(taken, str):
+            self._refused[taken] += 1
+            return False
+        return room.holds(taken) and self._runs(recording)
+
+    def _runs(self, recording: Recording) -> bool:
+        if id(recording) not in self._tried:
+            why = refusal(self._op, recording.arguments, self._spec.device)
+            self._refused.update([why] if why else [])
+            self._tried[id(recording)] = not why
+        return self._tried[id(recording)]
+
+    def why_not(self) -> str:
+        if not self._refused:
+            return TOO_LARGE
+        [(most_common, _)] = self._refused.most_common(1)
+        return f"ATen refuses its recorded calls on {self._spec.device}: {most_common}"
+
+
+def _is_timeable(recording: Recording) -> bool:
+    """Whether there is anything to do."""
+    return all(value.elements for value in flat(recording.arguments) if isinstance(value, TensorSpec))

@@ -1,0 +1,197 @@
+"""Can a recorded call be made on this device, and what would it cost there?
+
+Costs are worked out from shapes, never measured: every machine must choose the same cases. On a CPU the call is
+then made once, so that no case is offered that ATen refuses.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backend_bench.cases import Call
+from backend_bench.operator import Operator
+from backend_bench.submission import Device
+from backend_bench.suites.arguments import Arguments, TensorSpec
+from backend_bench.suites.calls import build, dtype_of, tensors_of
+from backend_bench.suites.catalog import resolve
+from backend_bench.suites.domains import admit
+from backend_bench.suites.recordings import flat
+from backend_bench.suites.values import draw_call
+
+_REFUSALS = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    IndexError,
+    NotImplementedError,
+    AssertionError,
+    OverflowError,
+)
+"""What ATen raises when it will not run on such arguments."""
+_TRIAL_SEED = 0
+_UNKNOWN_OUTPUT = 4
+"""Where shapes of results follow from values, as many bytes as the inputs have, times this."""
+
+_NS_PER_ELEMENT = 3.0
+"""What one thread of a server CPU needs for one element of an ordinary operator in half precision."""
+_HEAVY: Mapping[str, float] = {
+    "max_pool2d_with_indices": 25.0,
+    "avg_pool2d": 15.0,
+    "upsample_bicubic2d": 25.0,
+    "upsample_bilinear2d": 10.0,
+    "grid_sampler_2d": 20.0,
+    "grid_sampler_2d_backward": 40.0,
+    "native_batch_norm": 6.0,
+    "topk": 30.0,
+    "sort": 80.0,
+}
+"""The same for operators that do more with each."""
+_NS_PER_FLOP: Mapping[int, float] = {2: 0.8, 4: 0.07, 8: 0.14}
+"""By bytes of an element: matrix products in half precision have no instructions of their own on most CPUs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one call takes."""
+
+    input_bytes: int
+    """Memory of its tensors, gaps between strides included."""
+    output_bytes: int
+    """Memory of its results."""
+    cpu_ms: float
+    """Rough time of ATen on one thread of a CPU."""
+
+    @property
+    def bytes(self) -> int:
+        return self.input_bytes + self.output_bytes
+
+
+def bytes_of(spec: TensorSpec) -> int:
+    """Memory from a tensor's first element to its last."""
+    width = dtype_of(spec.dtype).itemsize
+    if spec.stride is None or spec.elements == 0:
+        return spec.elements * width
+    return width * (1 + sum((size - 1) * step for size, step in zip(spec.shape, spec.stride, strict=True)))
+
+
+def input_bytes(arguments: Arguments) -> int:
+    """Memory of all tensors of the call."""
+    return sum(bytes_of(value) for value in flat(arguments) if isinstance(value, TensorSpec))
+
+
+def cost(op: Operator, arguments: Arguments) -> Cost | str:
+    """What the call takes, or why it cannot be made at all; nothing is allocated."""
+    taken = input_bytes(arguments)
+    try:
+        call = build(arguments, _shape_only)
+        refusal = _refused_writes(op, call)
+        if refusal:
+            return refusal
+        results = _run(op, _on_meta(call))
+    except NotImplementedError:
+        # No shapes without values: neither the memory nor the refusals are known before it runs.
+        return Cost(taken, taken * _UNKNOWN_OUTPUT, taken * _NS_PER_ELEMENT / 1e6)
+    except _REFUSALS as problem:
+        return _first_line(problem)
+    outputs = [result for result in _leaves(results) if isinstance(result, Tensor)]
+    given = sum(result.numel() * result.element_size() for result in outputs)
+    return Cost(taken, given, _cpu_ms(op, call, outputs))
+
+
+def refusal(op: Operator, arguments: Arguments, device: Device) -> str:
+    """Why ATen does not make the call on the device, empty where it does. A device that is not here is trusted."""
+    if device == "cuda" and not torch.cuda.is_available():
+        return ""
+    try:
+        _run(op, admit(op, draw_call(arguments, device, _TRIAL_SEED), _TRIAL_SEED))
+    except _REFUSALS as problem:
+        return _first_line(problem)
+    return ""
+
+
+def _run(op: Operator, call: Call) -> Any:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return resolve(op)(*call.args, **call.kwargs)
+
+
+def _shape_only(spec: TensorSpec) -> Tensor:
+    dtype = dtype_of(spec.dtype)
+    if spec.stride is None:
+        return torch.empty(spec.shape, dtype=dtype, device="meta")
+    return torch.empty_strided(spec.shape, spec.stride, dtype=dtype, device="meta")
+
+
+def _on_meta(call: Call) -> Call:
+    """The call with its device argument, if it has one, where its tensors are."""
+    moved = {"device": torch.device("meta")} if call.kwargs.get("device") is not None else {}
+    return Call(call.args, call.kwargs | moved)
+
+
+def _refused_writes(op: Operator, call: Call) -> str:
+    """Several elements in one place, and the operator writes to them: the order would decide."""
+    schema = resolve(op)._schema.arguments
+    named = dict(zip((argument.name for argument in schema), call.args, strict=False)) | call.kwargs
+    for argument in schema:
+        value = named.get(argument.name)
+        written = argument.alias_info is not None and argument.alias_info.is_write
+        if written and isinstance(value, Tensor) and _overlaps_itself(value):
+            return f"{argument.name} is written and has several elements in one place"
+    return ""
+
+
+def _overlaps_itself(tensor: Tensor) -> bool:
+    reach = 0
+    for step, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if step <= reach:
+                return True
+            reach += (size - 1) * step
+    return False
+
+
+def _leaves(value: Any) -> list[Any]:
+    return [leaf for item in value for leaf in _leaves(item)] if isinstance(value, tuple | list) else [value]
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).strip().splitlines()[0][:200] if str(problem).strip() else type(problem).__name__
+
+
+# ---- time on a CPU -------------------------------------------------------------------------------
+
+
+def _cpu_ms(op: Operator, call: Call, outputs: list[Tensor]) -> float:
+    tensors = list(tensors_of(call))
+    elements = sum(tensor.numel() for tensor in (*tensors, *outputs))
+    width = max((tensor.element_size() for tensor in outputs), default=4)
+    flops = _flops(op.base, tensors, outputs)
+    ns = elements * _HEAVY.get(op.base, _NS_PER_ELEMENT) + flops * _NS_PER_FLOP.get(width, 0.1)
+    return ns / 1e6
+
+
+def _flops(name: str, tensors: list[Tensor], outputs: list[Tensor]) -> int:
+    """Multiplications and additions of a matrix product or a convolution; none for anything else."""
+    match name:
+        case "mm" | "bmm" | "addmm" | "baddbmm":
+            return 2 * outputs[0].numel() * tensors[-2].shape[-1]
+        case "convolution":
+            source, weight = tensors[0], tensors[1]
+            return 2 * max(source.numel() // source.shape[1], _places(outputs[0])) * weight.numel()
+        case "convolution_backward":
+            _, source, weight = tensors[:3]
+            return 4 * max(_places(source), _places(tensors[0])) * weight.numel()
+        case _:
+            return 0
+
+
+def _places(image: Tensor) -> int:
+    """Pixels of a batch of images."""
+    return math.prod(image.shape[:1]) * math.prod(image.shape[2:])

@@ -1,0 +1,62 @@
+"""Which of an operator's recorded calls stand for all of them: every kind of arguments, small ones and large ones.
+
+Deterministic: the same recordings always give the same choice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import zip_longest
+
+from backend_bench.suites.recordings import Recording
+from backend_bench.suites.selection import kind_of
+from backend_bench.suites.trials import input_bytes
+
+
+def choose(
+    recordings: Sequence[Recording], most: int, accept: Callable[[Recording], bool]
+) -> list[Recording]:
+    """Up to `most` recordings that `accept` takes, in the order of preference; it is asked for few others."""
+    chosen: list[Recording] = []
+    for recording in preferred(recordings):
+        if len(chosen) == most:
+            break
+        if accept(recording):
+            chosen.append(recording)
+    return chosen
+
+
+def preferred(recordings: Sequence[Recording]) -> Iterator[Recording]:
+    """All of them: one of each kind of arguments, the kinds that models call most first, then a second of each."""
+    kinds: dict[Hashable, list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        kinds[kind_of(recording.arguments)].append(recording)
+    often = sorted(kinds.values(), key=lambda group: -sum(each.count for each in group))
+    for round_ in zip_longest(*(_by_size(group) for group in often)):
+        yield from (recording for recording in round_ if recording is not None)
+
+
+def _by_size(group: list[Recording]) -> Iterator[Recording]:
+    """The most called one, then the smallest, the largest, the middle one, and so on into the gaps."""
+    favourite = max(group, key=lambda each: each.count)
+    yield favourite
+    ordered = sorted(group, key=lambda each: input_bytes(each.arguments))
+    for number in _into_the_gaps(len(ordered)):
+        if ordered[number] is not favourite:
+            yield ordered[number]
+
+
+def _into_the_gaps(count: int) -> Iterator[int]:
+    """0 to count - 1: both ends, the middle, the middles of the halves, and so on."""
+    ends = [0, count - 1] if count > 1 else [0] if count else []
+    yield from ends
+    gaps = [(0, count - 1)]
+    while gaps:
+        wider = []
+        for low, high in gaps:
+            middle = (low + high) // 2
+            if low < middle < high:
+                yield middle
+                wider += [(low, middle), (middle, high)]
+        gaps = wider
