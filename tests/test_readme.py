@@ -149,6 +149,14 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert heading in anchors(place), f"{document.name} links to {target}"
 
 
+def test_the_index_lists_every_decision() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    missing = [
+        file.name for file in (ROOT / "docs" / "design").glob("*.md") if f"(design/{file.name})" not in index
+    ]
+    assert not missing, "docs/README.md needs a line for each"
+
+
 def anchors(document: Path) -> set[str]:
     titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
