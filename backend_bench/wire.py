@@ -139,7 +139,7 @@ class OperatorCall(msgspec.Struct, frozen=True):
     inputs_only: bool
     """All its tensor arguments are the kernel's own inputs, unchanged."""
     returned: bool
-    """One of its results is what the kernel returned."""
+    """All that the kernel returned are its results, and nobody wrote to them since."""
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -206,8 +206,8 @@ class Channel:
         """Send one frame whole. Raises `ChannelClosed`, or `ChannelTimeout` if nobody reads."""
         data = msgspec.json.encode(frame)
         payload = _HEADER.pack(len(data)) + data
-        self._sock.settimeout(limit_s)
         try:
+            self._sock.settimeout(limit_s)
             sent = socket.send_fds(self._sock, [payload], list(fds)) if fds else 0
             self._sock.sendall(payload[sent:])
         except TimeoutError as error:
@@ -222,8 +222,8 @@ class Channel:
 
     def receive_with_fds(self, kind: Any, *, max_bytes: int = MAX_REQUEST_BYTES) -> tuple[Any, list[int]]:
         """Wait without limit for one frame of this kind and the descriptors that come with it."""
-        self._sock.settimeout(None)
         try:
+            self._sock.settimeout(None)
             first, fds, _, _ = socket.recv_fds(self._sock, _HEADER.size, MAX_FDS)
         except OSError as error:
             raise ChannelClosed from error
@@ -244,8 +244,8 @@ class Channel:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 raise ChannelTimeout
-            self._sock.settimeout(left)
             try:
+                self._sock.settimeout(left)
                 part = self._sock.recv(min(count, 1 << 20))
             except TimeoutError as error:
                 raise ChannelTimeout from error

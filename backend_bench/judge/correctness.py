@@ -120,28 +120,33 @@ def draw_all(
     suite: Suite, op: Operator, overload: torch._ops.OpOverload, count: int, *, seed: int, profile: Profile
 ) -> list[Attempt]:  # fmt: skip
     """All draws of all cases: two fresh ones, one that differs from the first in a few elements only,
-    special values, another scale; more fresh ones where there are few cases."""
+    special values, another scale; further rounds of these where there are few cases."""
     rng = random.Random(seed ^ 0x5EED)
-    attempts = list(_fresh(suite, op, rng, "base"))
+    attempts = list(_fresh(suite, op, rng))
     if profile == "backendbench":
         return attempts
-    first = list(attempts)
-    attempts += _fresh(suite, op, rng, "base")
-    for attempt in first:
-        for purpose, vary in (("nudged", inputs.nudged), ("edges", inputs.edges), ("scaled", inputs.scaled)):
-            varied = vary(overload, attempt.call, rng)
-            if varied is not None:
-                attempts.append(Attempt(attempt.case, varied, purpose))
-    while attempts and len(attempts) < MIN_CALLS:
-        attempts += _fresh(suite, op, rng, "base")
+    bases = attempts
+    attempts = bases + list(_varied(overload, bases, rng)) + list(_fresh(suite, op, rng))
+    while bases and len(attempts) < MIN_CALLS:
+        bases = list(_fresh(suite, op, rng))
+        attempts += bases + list(_varied(overload, bases, rng))
     return attempts
 
 
-def _fresh(suite: Suite, op: Operator, rng: random.Random, purpose: str) -> Iterator[Attempt]:
+def _fresh(suite: Suite, op: Operator, rng: random.Random) -> Iterator[Attempt]:
     seed = rng.getrandbits(48)
     for case, call in enumerate(suite.draws(op, CaseKind.CORRECTNESS, seed)):
         if call is not None:
-            yield Attempt(case, call, purpose)
+            yield Attempt(case, call, "base")
+
+
+def _varied(overload: torch._ops.OpOverload, bases: list[Attempt], rng: random.Random) -> Iterator[Attempt]:
+    """Each draw again with few elements changed, with special values, and at another scale."""
+    for attempt in bases:
+        for purpose, vary in (("nudged", inputs.nudged), ("edges", inputs.edges), ("scaled", inputs.scaled)):
+            varied = vary(overload, attempt.call, rng)
+            if varied is not None:
+                yield Attempt(attempt.case, varied, purpose)
 
 
 def _attempt(
@@ -213,6 +218,7 @@ def _note_exception(claims: wire.Done, tally: _Tally, phase: Phase, bench: Bench
     elif claims.error_type in _OUT_OF_MEMORY or "can't allocate memory" in text:
         tally.note(CaseStatus.CRASHED, f"the kernel ran out of memory: {text}")
         phase.ended = phase.ended or Crashed(text)
+        bench.discard()
     else:
         if claims.error_type in _COMPILER:
             tally.compiler = tally.compiler or text

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from backend_bench.cases import Entry
-from backend_bench.errors import BackendBenchError, UsageError
+from backend_bench.errors import BackendBenchError, UsageError, WorkerLost
 from backend_bench.grading.score import score
 from backend_bench.judge import audit, correctness, performance
 from backend_bench.judge.bench import Bench, CompileFailed
@@ -74,16 +74,23 @@ class Judge:
         entry = suite.index().entries.get(str(submission.op))
         if entry is None:
             raise UsageError(f"suite {suite.spec.name} has no operator {submission.op}")
+        protocol = self._attempt(submission, suite, entry)
+        if protocol.lost_worker:
+            protocol = self._attempt(submission, suite, entry)
+        return protocol.verdict(time.monotonic() - started)
+
+    def _attempt(self, submission: Submission, suite: Suite, entry: Entry) -> _Protocol:
+        """One try; whatever goes wrong on our side is noted as our fault."""
         protocol = _Protocol(submission)
         try:
             self._proceed(protocol, suite, entry)
         except BackendBenchError as error:
             log.exception("judging %s failed", submission.op)
-            protocol.fault = str(error)
+            protocol.fault, protocol.lost_worker = str(error), isinstance(error, WorkerLost)
         except Exception as error:
             log.exception("judging %s failed", submission.op)
             protocol.fault = f"{type(error).__name__}: {error}"
-        return protocol.verdict(time.monotonic() - started)
+        return protocol
 
     def _proceed(self, protocol: _Protocol, suite: Suite, entry: Entry) -> None:
         submission = protocol.submission
@@ -151,6 +158,8 @@ class _Protocol:
     compile_error: str = ""
     no_cases: str = ""
     fault: str = ""
+    lost_worker: bool = False
+    """The fault was the loss of a worker: worth another try."""
     unjudgeable: str = ""
     ended: Ended | None = None
 

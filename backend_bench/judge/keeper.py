@@ -134,6 +134,8 @@ class Keeper:
         self.alive = False
         # It may have closed the channel and live on: then the end is ours to make.
         self._life.gone.wait(1.0)
+        if self._life.orphaned:
+            raise WorkerLost(f"the zygote died {when} and took worker {self._life.pid} along") from error
         raise Crashed(f"the worker died {when}: {self._end()}") from error
 
     def _end(self) -> str:

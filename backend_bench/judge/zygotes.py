@@ -59,6 +59,8 @@ class Life:
     pid: int = 0
     status: int | None = None
     """Negative for a signal, else the exit code; None while it lives."""
+    orphaned: bool = False
+    """The zygote died, and took it along: nobody's fault but ours."""
     spawned: threading.Event = dataclasses.field(default_factory=threading.Event)
     gone: threading.Event = dataclasses.field(default_factory=threading.Event)
 
@@ -115,6 +117,11 @@ class Zygote:
             self._process.wait()
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._alive and self._process.poll() is None
 
@@ -144,6 +151,7 @@ class Zygote:
                 lives = list(self._lives.values())
             for life in lives:
                 # Workers die with their parent (PDEATHSIG); their status is lost with it.
+                life.orphaned = True
                 life.status = life.status if life.status is not None else -signal.SIGKILL
                 life.spawned.set()
                 life.gone.set()
@@ -172,7 +180,10 @@ class Zygotes:
         """The zygote for a way of running. Raises `WorkerLost` if it does not start."""
         with self._lock:
             zygote = self._zygotes.get(mode)
-            if zygote is None or not zygote.alive:
+            if zygote is not None and not zygote.alive:
+                zygote.close()
+                zygote = None
+            if zygote is None:
                 zygote = self._zygotes[mode] = Zygote(mode)
             return zygote
 

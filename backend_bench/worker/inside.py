@@ -103,7 +103,7 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
             )
             if desk.device.type == "cuda":
                 torch.cuda.synchronize()
-    except Exception as error:  # noqa: BLE001  (whatever a kernel raises is its result)
+    except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
         return wire.Done(
             number=request.number,
             error=describe(error)[: wire.MAX_TEXT] or type(error).__name__,
@@ -133,7 +133,9 @@ def _claim(
         return wire.OutputClaim(kind="scalar", type_name=name, scalar=packed)
     if not isinstance(leaf, torch.Tensor):
         return wire.OutputClaim(kind="other", type_name=name)
-    plain = type(leaf) is torch.Tensor and leaf.layout == torch.strided
+    if type(leaf) is not torch.Tensor:
+        return wire.OutputClaim(kind="tensor", type_name=name)  # a subclass may lie about everything else
+    plain = leaf.layout == torch.strided
     dtype = str(leaf.dtype).removeprefix("torch.")
     shape = tuple(int(size) for size in leaf.shape)
     copied = plain and slot is not None and dtype == slot.dtype and shape == slot.shape

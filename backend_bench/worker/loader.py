@@ -30,7 +30,7 @@ def load(source: str, function: str, folder: Path) -> Callable[..., Any]:
     sys.modules[MODULE] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         raise LoadFailed(describe(error, path)) from error
     found = getattr(module, function, None)
     if not callable(found):

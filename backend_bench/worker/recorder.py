@@ -6,6 +6,7 @@ A claim: candidate code can switch the mode off. It catches the honest mistake a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,32 +34,64 @@ def is_same(a: torch.Tensor, b: torch.Tensor) -> bool:
     )
 
 
+@dataclass(slots=True)
+class _Seen:
+    """One operator call. Holding the results keeps their addresses from being used again."""
+
+    op: str
+    inputs_only: bool
+    results: list[torch.Tensor]
+    overwritten: bool = False
+    """A later call wrote to one of the results."""
+
+
 class Recorder(TorchDispatchMode):
     """Notes every operator that reaches dispatch while it is active."""
 
     def __init__(self, inputs: Sequence[torch.Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch has no types here
         self._inputs = inputs
-        self._calls: list[tuple[str, bool, list[torch.Tensor]]] = []
+        self._seen: list[_Seen] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if len(self._calls) < MAX_RECORDED:
-            taken = tensors_in((args, kwargs or {}))
+        kwargs = kwargs or {}
+        for tensor in _written(func, args, kwargs):
+            for earlier in self._seen:
+                earlier.overwritten |= any(tensor.data_ptr() == r.data_ptr() for r in earlier.results)
+        result = func(*args, **kwargs)
+        if len(self._seen) < MAX_RECORDED:
+            taken = tensors_in((args, kwargs))
             inputs_only = bool(taken) and all(
                 any(is_same(tensor, given) for given in self._inputs) for tensor in taken
             )
-            self._calls.append((func.name().removeprefix("aten::"), inputs_only, tensors_in(result)))
+            name = func.name().removeprefix("aten::")
+            self._seen.append(
+                _Seen(name if "." in name else f"{name}.default", inputs_only, tensors_in(result))
+            )
         return result
 
     def calls(self, returned: Any) -> tuple[OperatorCall, ...]:
         """What was noted, given what the kernel returned in the end."""
-        final = tensors_in(returned)
+        final = [tensor for tensor in tensors_in(returned) if type(tensor) is torch.Tensor]
         return tuple(
             OperatorCall(
-                op=op if "." in op else f"{op}.default",
-                inputs_only=inputs_only,
-                returned=any(is_same(a, b) for a in results for b in final if type(b) is torch.Tensor),
+                op=seen.op,
+                inputs_only=seen.inputs_only,
+                returned=bool(final)
+                and not seen.overwritten
+                and all(any(is_same(tensor, result) for result in seen.results) for tensor in final),
             )
-            for op, inputs_only, results in self._calls
+            for seen in self._seen
         )
+
+
+def _written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:
+    """The tensors that an operator writes to, by its schema."""
+    given = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
+    return tensors_in(
+        [
+            given.get(argument.name)
+            for argument in func._schema.arguments
+            if argument.alias_info is not None and argument.alias_info.is_write
+        ]
+    )
