@@ -1,4 +1,7 @@
-"""Write a suite's index as JSON: `python -m backend_bench.suites --suite opinfo --device cpu --out FILE`."""
+"""Write a suite's index as JSON: `python -m backend_bench.suites --suite opinfo --device cpu --out FILE`.
+
+With `--account`, for torchbench: what became of every row of the source, as text.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,26 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from backend_bench.errors import BackendBenchError
+from backend_bench.errors import BackendBenchError, UsageError
 from backend_bench.submission import SuiteSpec
-from backend_bench.suites import open_suite
+from backend_bench.suites import Suite, open_suite
 from backend_bench.suites.index_cache import encode_index
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 with a message where the request makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m backend_bench.suites", description=__doc__)
-    parser.add_argument("--suite", default="smoke", help="smoke or opinfo")
+    parser.add_argument("--suite", default="smoke", help="smoke, opinfo or torchbench")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--dtype", help="floating dtype to draw in; the suite's own by default")
     parser.add_argument("--source", help="where the suite takes its data from")
+    parser.add_argument("--account", action="store_true", help="say what became of every row of the source")
     parser.add_argument("--out", default="-", help="file to write; - is standard output")
     given = parser.parse_args(arguments)
     spec = SuiteSpec(name=given.suite, device=given.device, dtype=given.dtype, source=given.source)
     try:
-        data = encode_index(open_suite(spec).index())
+        suite = open_suite(spec)
+        data = _account(suite) if given.account else encode_index(suite.index())
         if given.out == "-":
             sys.stdout.buffer.write(data)
         else:
@@ -33,6 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     return 0
+
+
+def _account(suite: Suite) -> bytes:
+    if suite.spec.name != "torchbench":
+        raise UsageError(f"suite {suite.spec.name} has no rows to account for; --account is for torchbench")
+    from backend_bench.suites.account import account, lines
+
+    return "".join(f"{line}\n" for line in lines(account(suite.spec), suite.index())).encode()
 
 
 if __name__ == "__main__":

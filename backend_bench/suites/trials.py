@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
 from backend_bench.operator import Operator
 from backend_bench.submission import Device
-from backend_bench.suites.arguments import Arguments, TensorSpec
+from backend_bench.suites.arguments import Arguments, TensorSpec, render
 from backend_bench.suites.calls import build, dtype_of, tensors_of
 from backend_bench.suites.catalog import resolve
 from backend_bench.suites.domains import admit
@@ -111,7 +112,11 @@ def refusal(op: Operator, arguments: Arguments, device: Device) -> str:
         return ""
     try:
         _run(op, admit(op, draw_call(arguments, device, _TRIAL_SEED), _TRIAL_SEED))
+    except torch.OutOfMemoryError:
+        return ""  # the device is small or busy; another one must not choose other cases for that
     except _REFUSALS as problem:
+        if "CUDA error" in str(problem):
+            raise JudgeError(f"{op}: the device broke on {render(arguments)}: {problem}") from problem
         return _first_line(problem)
     return ""
 
