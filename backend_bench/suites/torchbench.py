@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +40,8 @@ from backend_bench.suites.typical import choose
 from backend_bench.suites.values import draw_call, seed_of
 from backend_bench.verdict import CaseKind
 
+MB = 1 << 20
+
 CORRECTNESS_CASES, PERFORMANCE_CASES = 12, 4
 """Of one operator: a judge draws each correctness case five times, and each performance case a hundred times."""
 _MOST_TRIALS = 8
@@ -54,39 +56,41 @@ TOO_LARGE = "its recorded calls are too large for this device"
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What one case may take on a device."""
+    """What a case may take on a device."""
 
     bytes: int
     """Memory of inputs and results."""
-    cpu_ms: float
-    """Time of ATen on one thread of a CPU; infinite on a GPU."""
+    cpu_ms: float = float("inf")
+    """Time of ATen on one thread of a CPU."""
 
     def holds(self, cost: Cost) -> bool:
         return cost.bytes <= self.bytes and cost.cpu_ms <= self.cpu_ms
 
+    def without(self, cost: Cost) -> Room:
+        """What is left for the next case."""
+        return Room(self.bytes - cost.bytes, self.cpu_ms - cost.cpu_ms)
 
-ROOM: Mapping[str, Mapping[CaseKind, Room]] = {
-    "cpu": {
-        CaseKind.CORRECTNESS: Room(2 << 20, 10.0),
-        CaseKind.PERFORMANCE: Room(24 << 20, 50.0),
-    },
-    "cuda": {
-        CaseKind.CORRECTNESS: Room(32 << 20, float("inf")),
-        CaseKind.PERFORMANCE: Room(2 << 30, float("inf")),
-    },
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the cases of one kind may take."""
+
+    each: Room
+    """One of them."""
+    together: Room
+    """All cases of an operator."""
+    alone: Room
+    """The smallest recording, where it is too large for `each` and the operator would have no case."""
+
+
+LIMITS: Mapping[tuple[str, CaseKind], Limits] = {
+    ("cpu", CaseKind.CORRECTNESS): Limits(Room(2 * MB, 10), Room(8 * MB, 40), Room(128 * MB, 1500)),
+    ("cpu", CaseKind.PERFORMANCE): Limits(Room(32 * MB, 50), Room(64 * MB, 150), Room(64 * MB, 150)),
+    ("cuda", CaseKind.CORRECTNESS): Limits(Room(32 * MB), Room(128 * MB), Room(1024 * MB)),
+    ("cuda", CaseKind.PERFORMANCE): Limits(Room(2048 * MB), Room(4096 * MB), Room(8192 * MB)),
 }
-"""All draws of all correctness cases are in memory at once, in float64 too; a performance case is alone."""
-LAST_RESORT: Mapping[str, Mapping[CaseKind, Room]] = {
-    "cpu": {
-        CaseKind.CORRECTNESS: Room(128 << 20, 1500.0),
-        CaseKind.PERFORMANCE: Room(64 << 20, 150.0),
-    },
-    "cuda": {
-        CaseKind.CORRECTNESS: Room(1 << 30, float("inf")),
-        CaseKind.PERFORMANCE: Room(8 << 30, float("inf")),
-    },
-}
-"""For the smallest recording of an operator of which none is small."""
+"""All draws of all correctness cases are in memory at once, in float64 too, and each is checked against it;
+performance cases are drawn one by one, but up to a hundred times."""
 
 
 class TorchBenchSuite:
@@ -221,27 +225,42 @@ class _Cases:
 
     def of(self, kind: CaseKind) -> list[Recording]:
         """The cases of a kind, small ones first."""
-        room = ROOM[self._spec.device][kind]
+        limits = LIMITS[self._spec.device, kind]
         if kind is CaseKind.CORRECTNESS:
             most, pool = CORRECTNESS_CASES, self._recordings
         else:
             most = PERFORMANCE_CASES
             pool = [each for each in self._recordings if not each.launch_bound and _is_timeable(each)]
-        chosen = choose(pool, most, lambda each: self._fits(each, room)) or self._smallest(pool, kind)
+        chosen = choose(pool, most, self._fitting(limits)) or choose(
+            pool[:1], 1, self._fitting(Limits(limits.alone, limits.alone, limits.alone))
+        )
         return sorted(chosen, key=lambda each: input_bytes(each.arguments))
 
-    def _smallest(self, pool: Sequence[Recording], kind: CaseKind) -> list[Recording]:
-        room = LAST_RESORT[self._spec.device][kind]
-        return choose(pool[:1], 1, lambda each: self._fits(each, room))
+    def _fitting(self, limits: Limits) -> Callable[[Recording], bool]:
+        """Takes what fits beside those that were taken before."""
+        left = limits.together
 
-    def _fits(self, recording: Recording, room: Room) -> bool:
-        if self._refused.total() >= _MOST_TRIALS or input_bytes(recording.arguments) > room.bytes:
-            return False
+        def fits(recording: Recording) -> bool:
+            nonlocal left
+            if input_bytes(recording.arguments) > min(limits.each.bytes, left.bytes):
+                return False
+            taken = self._cost(recording)
+            if taken is None or not limits.each.holds(taken) or not left.holds(taken):
+                return False
+            left = left.without(taken) if self._runs(recording) else left
+            return self._runs(recording)
+
+        return fits
+
+    def _cost(self, recording: Recording) -> Cost | None:
+        """None where it cannot be made, or too many before it could not."""
+        if self._refused.total() >= _MOST_TRIALS:
+            return None
         taken = cost(self._op, recording.arguments)
         if isinstance(taken, str):
             self._refused[taken] += 1
-            return False
-        return room.holds(taken) and self._runs(recording)
+            return None
+        return taken
 
     def _runs(self, recording: Recording) -> bool:
         if id(recording) not in self._tried:
