@@ -73,7 +73,8 @@ def open_shared(fd: int, nbytes: int, device: torch.device) -> SharedBuffer:
 
 
 def _map_memfd(fd: int, size: int) -> SharedBuffer:
-    mapping = mmap.mmap(fd, size)
+    # Populated: else the first to touch a page, the kernel under test, would pay for its mapping.
+    mapping = mmap.mmap(fd, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
 
     def stretch(offset: int, nbytes: int) -> torch.Tensor:
         if nbytes == 0:

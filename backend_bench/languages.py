@@ -7,8 +7,11 @@ import re
 from backend_bench.errors import UsageError
 from backend_bench.submission import Language, Submission
 
-_TRITON = re.compile(r"^\s*(?:import\s+triton\b|from\s+triton\b)", re.MULTILINE)
-_JIT = re.compile(r"\btriton\s*\.\s*(?:jit|autotune|heuristics)\b|^\s*@\s*(?:jit|autotune)\b", re.MULTILINE)
+# Blanks and tabs only before a word: with \s a run of empty lines costs the square of its length.
+_TRITON = re.compile(r"^[ \t]*(?:import|from)[ \t]+triton\b", re.MULTILINE)
+_JIT = re.compile(
+    r"\btriton\.(?:jit|autotune|heuristics)\b|^[ \t]*@[ \t]*(?:jit|autotune|heuristics)\b", re.MULTILINE
+)
 
 
 def recognise(source: str) -> Language:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from backend_bench.judge.judges import Judges
 
 
+KEEP_ALIVE_S = 3600
+"""An idle connection of a client that thinks for an hour is not closed under it."""
+
+
 def application(judges: Judges) -> fastapi.FastAPI:
     """The HTTP interface. Bodies are the JSON of the nouns."""
 
@@ -85,7 +89,12 @@ def main(path: str) -> None:
     from backend_bench.judge.judges import Judges  # imports torch, see above
 
     config = uvicorn.Config(
-        application(Judges(zygotes)), uds=path, log_level="warning", lifespan="on", ws="none"
+        application(Judges(zygotes)),
+        uds=path,
+        log_level="warning",
+        lifespan="on",
+        ws="none",
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = uvicorn.Server(config)
     threading.Thread(target=_end_with_starter, args=(server,), daemon=True).start()

@@ -21,6 +21,10 @@ MAX_REPLY_BYTES = 1 << 20
 """A reply carries claims about a few dozen outputs, or an error text cut to `MAX_TEXT`."""
 MAX_TEXT = 20_000
 """Characters of an exception's text that a worker may send."""
+MAX_NAME = 80
+"""Characters of a type's or exception's name."""
+MAX_OUTPUTS = 256
+"""Outputs that a worker describes; no operator has so many."""
 MAX_FDS = 64
 """Descriptors in one frame."""
 
@@ -106,6 +110,8 @@ class Call(msgspec.Struct, frozen=True, tag=True):
     outputs: tuple[TensorSpec | None, ...]
     """Where the outputs go; None for an output that is not a tensor."""
     buffers: tuple[NewBuffer, ...] = ()
+    dropped: tuple[int, ...] = ()
+    """Buffers that will not be used again."""
     record: bool = False
     """Record the ATen operators that the kernel calls."""
 
@@ -263,6 +269,12 @@ def _decode(data: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadFrame(str(error)[:200]) from error
+
+
+def printable(text: str, limit: int) -> str:
+    """A worker's text as a person may see it: cut, and without control characters or escapes."""
+    kept = text[:limit]
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in kept)
 
 
 def pack(value: Any, tensor: Callable[[Any], int | None]) -> Any:

@@ -5,6 +5,7 @@ A cheat or a crash that is found becomes a folder here before it is fixed.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from backend_bench.operator import Operator
+from backend_bench.records import verdict_json
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
 
@@ -75,6 +77,12 @@ def _compare(verdict: Verdict, expect: dict[str, Any]) -> None:
         assert expect["message"] in said
     if "speedup_below" in expect and verdict.performance_score is not None:
         assert verdict.performance_score < expect["speedup_below"]
+    if "verdict_below_bytes" in expect:
+        text = json.dumps(verdict_json(verdict))
+        assert len(text) < expect["verdict_below_bytes"]
+    if expect.get("printable"):
+        said = verdict.message + "".join(case.message for case in verdict.cases)
+        assert all(character.isprintable() or character in "\n\t" for character in said)
     if verdict.status is not Status.OK:
         assert verdict.reward is not None
         assert verdict.reward <= 1

@@ -6,17 +6,20 @@ draw into claims and private copies. Decides nothing about right or wrong.
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import torch
 
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading.checker import Observed, Output
 from backend_bench.judge.devices import Lease
-from backend_bench.judge.keeper import Crashed, Ended, Keeper, TimedOut
+from backend_bench.judge.keeper import Crashed, Ended, Forged, Keeper, TimedOut
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.stage import Meta
 from backend_bench.submission import Language, Limits, Submission
@@ -42,7 +45,7 @@ class Bench:
     """Workers for one submission. Use it as a context manager; leaving it leaves no process."""
 
     def __init__(self, submission: Submission, language: Language, nursery: Nursery, lease: Lease) -> None:
-        self.lease = lease
+        self._lease = lease
         self.limits: Limits = submission.limits
         self.device = nursery.device
         self.interpreted = language == "triton" and self.device.type == "cpu"
@@ -70,6 +73,22 @@ class Bench:
             if keeper is not None:
                 keeper.close()
 
+    @contextlib.contextmanager
+    def sharing(self) -> Iterator[None]:
+        """Use the device beside others; the wait for it is not the submission's own time."""
+        asked = time.monotonic()
+        with self._lease.shared():
+            self._deadline += time.monotonic() - asked
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the device to oneself, for timing; the wait does not count either."""
+        asked = time.monotonic()
+        with self._lease.alone():
+            self._deadline += time.monotonic() - asked
+            yield
+
     def candidate(self) -> Keeper:
         """The candidate's worker, its source loaded. Raises `CompileFailed` or `Ended`."""
         if self._candidate is not None and self._candidate.alive:
@@ -82,10 +101,10 @@ class Bench:
             self._candidate = None
         keeper = self.clean()
         self._candidate, self._clean = keeper, None
-        with self.lease.shared():
+        with self.sharing():
             error = keeper.load(self._load, limit_s=self._left(self.limits.load_s))
         if error:
-            raise CompileFailed(error)
+            raise CompileFailed(wire.printable(error, wire.MAX_TEXT))
         return keeper
 
     def clean(self) -> Keeper:
@@ -109,17 +128,28 @@ class Bench:
 
     def call(
         self, keeper: Keeper, case: object, call: Call, metas: tuple[Meta | None, ...],
-        *, record: bool = False,
+        *, record: bool = False, timed: bool = False,
     ) -> Sample:  # fmt: skip
-        """Call once and take copies of everything. Raises `Ended`."""
-        staged = keeper.stage.lay_out(case, call, metas, record=record)
-        answer = keeper.call(staged, limit_s=self._limit(keeper, case))
-        observed = Observed(
-            outputs=_outputs(answer.claims, keeper.stage.outputs_after(staged)),
-            single=answer.claims.single,
-            inputs=keeper.stage.inputs_after(staged),
-        )
-        return Sample(observed, answer.claims, answer.wall_us)
+        """Call once and take copies of everything. Raises `Ended`.
+
+        A timed call on a CPU gets its inputs in memory that the worker has not mapped before the
+        request, and the worker is frozen at its reply: nothing is computed before or after.
+        """
+        guarded = timed and self.device.type == "cpu"
+        staged = keeper.stage.lay_out(case, call, metas, record=record, fresh=guarded)
+        answer = keeper.call(staged, limit_s=self._limit(keeper, case), freeze=guarded)
+        try:
+            copies, inputs = keeper.stage.outputs_after(staged), keeper.stage.inputs_after(staged)
+        finally:
+            if guarded:
+                keeper.thaw()
+        try:
+            outputs = _outputs(answer.claims, copies)
+        except (wire.BadFrame, ValueError, OverflowError, TypeError) as error:
+            keeper.alive = False
+            raise Forged(f"claims that no worker makes: {wire.printable(str(error), 200)}") from error
+        observed = Observed(outputs=outputs, single=answer.claims.single, inputs=inputs)
+        return Sample(observed, _presentable(answer.claims), answer.wall_us)
 
     def discard(self) -> None:
         """Let go of the candidate's worker; the next call gets a new one, while there are any left."""
@@ -135,6 +165,8 @@ class Bench:
         key = (id(keeper), case)
         first = key not in self._seen
         self._seen.add(key)
+        if keeper is not self._candidate:
+            return self.limits.first_call_s  # the reference has all the time it needs
         return self._left(self.limits.first_call_s if first else self.limits.call_s)
 
     def _left(self, limit_s: float) -> float:
@@ -155,17 +187,26 @@ def _outputs(claims: wire.Done, copies: tuple[torch.Tensor | None, ...]) -> tupl
     return tuple(
         Output(
             kind=claim.kind,
-            type_name=claim.type_name,
+            type_name=wire.printable(claim.type_name, wire.MAX_NAME),
             plain=claim.plain,
-            dtype=claim.dtype,
+            dtype=wire.printable(claim.dtype, wire.MAX_NAME),
             shape=claim.shape,
             stride=claim.stride,
-            device=claim.device,
+            device=wire.printable(claim.device, wire.MAX_NAME),
             alias=claim.alias,
             same=claim.same,
             value=_value(claim, copy),
         )
         for claim, copy in zip(claims.outputs, padded, strict=False)
+    )
+
+
+def _presentable(claims: wire.Done) -> wire.Done:
+    """The claims with their texts fit for a report."""
+    return msgspec.structs.replace(
+        claims,
+        error=wire.printable(claims.error, wire.MAX_TEXT),
+        error_type=wire.printable(claims.error_type, wire.MAX_NAME),
     )
 
 

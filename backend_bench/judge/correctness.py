@@ -163,7 +163,7 @@ def _attempt(
         return True
     try:
         keeper = bench.candidate()
-        with bench.lease.shared():
+        with bench.sharing():
             sample = bench.call(keeper, attempt.case, attempt.call, output_metas(expectation), record=record)
     except CompileFailed as error:
         phase.compile_error = str(error)

@@ -137,7 +137,7 @@ class Judge:
                     protocol.note_correctness(
                         correctness.run(
                             bench, suite, submission.op, entry.correctness, seed=seed,
-                            profile=submission.profile, record=protocol.is_recorded and not bench.interpreted,
+                            profile=submission.profile, record=protocol.is_recorded,
                         )
                     )  # fmt: skip
             if wants_performance and not protocol.compile_error:

@@ -98,16 +98,25 @@ class Keeper:
         self._send(load)
         return self._receive(wire.Loaded, limit_s, "while its file was imported").error
 
-    def call(self, staged: Staged, *, limit_s: float) -> Answer:
-        """Call once. Raises `Ended` when the worker does not survive it."""
+    def call(self, staged: Staged, *, limit_s: float, freeze: bool = False) -> Answer:
+        """Call once. Raises `Ended` when the worker does not survive it.
+
+        With `freeze` the worker stands still when this returns, until `thaw`; the wall time says when.
+        """
         start = time.perf_counter_ns()
         self._send(staged.frame, staged.fds)
         claims = self._receive(wire.Done, limit_s, "in a call")
+        if freeze:
+            self._life.freeze()
         wall_us = (time.perf_counter_ns() - start) / 1e3
         if claims.number != staged.frame.number:
             self.alive = False
             raise Forged("the worker answered a call that was not asked for")
         return Answer(claims, wall_us)
+
+    def thaw(self) -> None:
+        """Let a frozen worker go on."""
+        self._life.thaw()
 
     def _send(self, frame: wire.Load | wire.Call, fds: tuple[int, ...] = ()) -> None:
         try:
@@ -143,5 +152,11 @@ class Keeper:
         if status is None:
             return "it closed its channel"
         if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
+            return f"killed by {_signal_name(-status)}"
         return f"exit code {status}"
+
+
+def _signal_name(number: int) -> str:
+    """Real-time signals have no name in Python."""
+    known = {named.value for named in signal.Signals}
+    return signal.Signals(number).name if number in known else f"signal {number}"

@@ -25,7 +25,7 @@ from backend_bench.grading.alike import alike
 from backend_bench.grading.speedup import Ratio, compare
 from backend_bench.judge import correctness
 from backend_bench.judge.bench import Bench, CompileFailed, Sample
-from backend_bench.judge.keeper import Ended, Keeper
+from backend_bench.judge.keeper import Ended, Forged, Keeper
 from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
 from backend_bench.submission import Profile
@@ -45,10 +45,20 @@ CASE_BUDGET_S = 0.6
 """Wall time for the rounds of one case, after which the band is what it is."""
 SLOWED = 1.25
 """An interleaved reference this much slower than the one before counts as slowed."""
-CLOCK_SLACK = 1.2
-"""A claim below the wall clock's figure by more than this, and by `CLOCK_SLACK_US`, is not believed."""
+CLOCK_SLACK = 1.1
+"""A claim below the wall clock's figure by more than this, and by the spread of what trusted calls cost
+around a kernel, is not believed."""
 CLOCK_SLACK_US = 100.0
-"""Hand-over between processes jitters by tens of microseconds, and differs from process to process."""
+"""On a GPU at least so much: a single call's hand-over differs from process to process."""
+GROSS = 1.5
+"""A claim that is contradicted by more than this is worth a person's look."""
+SHORTEST_US = 1.5
+"""No GPU has launched and finished a kernel in less."""
+LEAST_US = 0.05
+"""A Python call that does nothing takes longer."""
+LEASE_LIMIT_S = 5.0
+"""A kernel that is slow in timed calls gets `FEW_ROUNDS`, and others their turn."""
+FEW_ROUNDS = 3
 
 
 @dataclass(slots=True)
@@ -72,11 +82,9 @@ class _Times:
         self.wall_us.append(sample.wall_us)
 
     @property
-    def overhead_us(self) -> float:
-        """What a call costs around the kernel: hand-over, copying the outputs."""
-        return statistics.median(
-            wall - claimed for wall, claimed in zip(self.wall_us, self.claimed_us, strict=True)
-        )
+    def overheads_us(self) -> list[float]:
+        """What each call cost around the kernel: hand-over, copying the outputs."""
+        return [wall - claimed for wall, claimed in zip(self.wall_us, self.claimed_us, strict=True)]
 
 
 class _Wrong(Exception):
@@ -108,7 +116,7 @@ class Timing:
             self._metas[case] = self._describe(case)
             clean = self._bench.clean()
             times = _Times()
-            with self._bench.lease.alone():
+            with self._bench.alone():
                 for number in range(WARM_UP + BASELINE):
                     sample = self._reference(clean, case, self._draw(case))
                     if number >= WARM_UP:
@@ -129,6 +137,8 @@ class Timing:
                 self._note(case, CaseStatus.RAISED, str(error))
             except Ended as error:
                 self.phase.ended = error
+                if isinstance(error, Forged):
+                    self.phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
                 self._note(case, correctness.status_of(error), str(error))
         return self.phase
 
@@ -141,11 +151,11 @@ class Timing:
         candidate, twin = self._bench.candidate(), self._bench.twin()
         reference, measured = _Times(), _Times()
         errors = _Errors()
-        with self._bench.lease.shared():
+        with self._bench.sharing():
             # The first call may compile for a minute; nobody should wait for that alone.
             call = self._draw(case)
             self._check(case, call, self._call(candidate, case, call), errors)
-        with self._bench.lease.alone():
+        with self._bench.alone():
             for _ in range(WARM_UP):
                 self._round(case, twin, candidate, _Times(), _Times(), errors)
             started = time.monotonic()
@@ -171,10 +181,12 @@ class Timing:
 
     @staticmethod
     def _enough(reference: _Times, measured: _Times, started: float) -> bool:
-        rounds = len(measured.claimed_us)
+        rounds, spent_s = len(measured.claimed_us), time.monotonic() - started
+        if rounds >= FEW_ROUNDS and spent_s > LEASE_LIMIT_S:
+            return True
         if rounds < MIN_ROUNDS:
             return False
-        if rounds >= MAX_ROUNDS or time.monotonic() - started > CASE_BUDGET_S:
+        if rounds >= MAX_ROUNDS or spent_s > CASE_BUDGET_S:
             return True
         return compare(reference.claimed_us, measured.claimed_us).noise <= NOISE_GOAL
 
@@ -198,21 +210,36 @@ class Timing:
         )
 
     def _believed(self, case: int, ratio: Ratio, reference: _Times, measured: _Times) -> float:
-        """The candidate's time: its claim, unless the judge's wall clock contradicts it."""
-        # The quickest round: load can lengthen a hand-over, nothing shortens a call that takes its time.
-        overhead_us = max(reference.overhead_us, self._before[case].overhead_us)
-        wall_us = min(measured.wall_us) - overhead_us
-        if wall_us <= ratio.candidate_us * CLOCK_SLACK + CLOCK_SLACK_US:
-            return ratio.candidate_us
+        """The candidate's time: its claim, unless the judge's wall clock contradicts it.
+
+        On a CPU a claim is not believed either below what the wall clock can tell apart, unless the
+        reference is as short.
+        """
+        trusted = reference.overheads_us + self._before[case].overheads_us
+        overhead_us, spread_us = statistics.median(trusted), _spread(trusted)
+        on_cpu = self._bench.device.type == "cpu"
+        slack_us = 2 * spread_us if on_cpu else max(CLOCK_SLACK_US, 2 * spread_us)
+        wall_us = statistics.median(measured.wall_us) - overhead_us
+        claimed_us = ratio.candidate_us
+        if claimed_us * CLOCK_SLACK + slack_us < wall_us:
+            return self._overruled(case, claimed_us, wall_us)
+        floor_us = min(ratio.reference_us, spread_us) if on_cpu else SHORTEST_US
+        if claimed_us < floor_us:
+            return self._overruled(case, claimed_us, floor_us)
+        return claimed_us
+
+    def _overruled(self, case: int, claimed_us: float, ours_us: float) -> float:
+        """Our figure; a gross contradiction is noted, a small one is what load does."""
+        if ours_us < claimed_us * GROSS:
+            return ours_us
         self.phase.evidence.append(
             Evidence(
                 rule="clock_mismatch",
-                detail=f"{self._texts[case]}: the worker claims {ratio.candidate_us:.1f} us a call, "
-                f"the judge's clock says {wall_us:.1f} us beyond what the reference's calls cost; "
-                "the judge's figure counts",
+                detail=f"{self._texts[case]}: the worker claims {claimed_us:.3g} us a call, the judge's "
+                f"clock allows no less than {ours_us:.3g} us; the judge's figure counts",
             )
         )
-        return wall_us
+        return ours_us
 
     def _unslowed(self, case: int, ratio: Ratio, reference: _Times) -> float:
         """The reference's time: interleaved, unless it ran faster before the candidate came."""
@@ -240,7 +267,7 @@ class Timing:
 
     def _reference(self, twin: Keeper, case: int, call: Call) -> Sample:
         try:
-            sample = self._bench.call(twin, ("timed", case), call, self._metas[case])
+            sample = self._bench.call(twin, ("timed", case), call, self._metas[case], timed=True)
         except Ended as error:
             raise JudgeError(f"the reference did not survive {self._texts[case]}: {error}") from error
         if sample.claims.error:
@@ -249,10 +276,10 @@ class Timing:
 
     def _call(self, keeper: Keeper, case: int, call: Call) -> Sample:
         """One timed call of the candidate; raises `_Wrong` if it failed or claims no time."""
-        sample = self._bench.call(keeper, ("timed", case), call, self._metas[case])
+        sample = self._bench.call(keeper, ("timed", case), call, self._metas[case], timed=True)
         if sample.claims.error:
             raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
-        if not 0 < sample.claims.elapsed_us < float("inf"):
+        if not LEAST_US < sample.claims.elapsed_us < float("inf"):
             raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
         return sample
 
@@ -280,3 +307,9 @@ class _Errors:
     def note(self, finding: checker.Finding) -> None:
         self.max_abs_error = correctness.larger(self.max_abs_error, finding.max_abs_error)
         self.max_rel_error = correctness.larger(self.max_rel_error, finding.max_rel_error)
+
+
+def _spread(values: Sequence[float]) -> float:
+    """How far above the median nine in ten of the values stay."""
+    ordered = sorted(values)
+    return ordered[int(0.9 * (len(ordered) - 1))] - statistics.median(ordered)

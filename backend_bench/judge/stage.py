@@ -6,6 +6,7 @@ its places, so that later draws of it arrive at the same addresses.
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -61,23 +62,35 @@ class Stage:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._buffers: list[SharedBuffer] = []
-        self._announced = 0
+        self._buffers: dict[int, SharedBuffer] = {}
+        self._unannounced: list[int] = []
+        self._numbers = itertools.count()
+        self._chunk: int | None = None
         self._used = 0
+        self._fresh: int | None = None
+        self._fresh_used = 0
         self._places: dict[Hashable, Place] = {}
 
     def __enter__(self) -> Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for buffer in self._buffers:
+        for buffer in self._buffers.values():
             buffer.close()
         self._buffers.clear()
 
     def lay_out(
-        self, case: Hashable, call: Call, outputs: tuple[Meta | None, ...], *, record: bool = False
-    ) -> Staged:
-        """Copy the inputs into their places and poison the places of the outputs."""
+        self, case: Hashable, call: Call, outputs: tuple[Meta | None, ...], *, record: bool = False,
+        fresh: bool = False,
+    ) -> Staged:  # fmt: skip
+        """Copy the inputs into their places and poison the places of the outputs.
+
+        `fresh` puts the inputs into a buffer of their own, which the worker cannot see before it gets
+        the request; the buffer of the last such call is dropped.
+        """
+        dropped = self._drop_fresh()
+        if fresh:
+            self._fresh = self._reserve_buffer(call)
         tensors = leaves(call)
         storages: dict[int, int] = {}
         places: list[Place] = []
@@ -85,7 +98,8 @@ class Stage:
             key = _storage_key(tensor)
             if key not in storages:
                 storages[key] = len(places)
-                place = self._place((case, "in", len(places)), tensor.untyped_storage().nbytes())
+                nbytes = tensor.untyped_storage().nbytes()
+                place = self._next_fresh(nbytes) if fresh else self._place((case, "in", len(places)), nbytes)
                 self._bytes(place).copy_(_storage_bytes(tensor))
                 places.append(place)
         storage_of = tuple(storages[_storage_key(tensor)] for tensor in tensors)
@@ -100,16 +114,14 @@ class Stage:
             kwargs=wire.pack(call.kwargs, _numbering(tensors)),
             tensors=specs,
             outputs=slots,
-            buffers=tuple(
-                wire.NewBuffer(number, self._buffers[number].nbytes)
-                for number in range(self._announced, len(self._buffers))
-            ),
+            buffers=tuple(wire.NewBuffer(n, self._buffers[n].nbytes) for n in self._unannounced),
+            dropped=dropped,
             record=record,
         )
-        fds = tuple(buffer.fd for buffer in self._buffers[self._announced :])
+        fds = tuple(self._buffers[number].fd for number in self._unannounced)
         if len(fds) > wire.MAX_FDS:
             raise JudgeError(f"one call needs {len(fds)} shared buffers; at most {wire.MAX_FDS}")
-        self._announced = len(self._buffers)
+        self._unannounced.clear()
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return Staged(frame, fds, tuple(places), storage_of)
@@ -162,13 +174,38 @@ class Stage:
         return -(-max(place.nbytes, 1) // ALIGNMENT) * ALIGNMENT
 
     def _reserve(self, nbytes: int) -> Place:
-        place = Place(0, 0, nbytes)
-        if not self._buffers or self._used + self._room(place) > self._buffers[-1].nbytes:
-            self._buffers.append(create(max(CHUNK_BYTES, self._room(place)), self.device))
+        room = self._room(Place(0, 0, nbytes))
+        if self._chunk is None or self._used + room > self._buffers[self._chunk].nbytes:
+            self._chunk = self._new_buffer(max(CHUNK_BYTES, room))
             self._used = 0
-        place = Place(len(self._buffers) - 1, self._used, nbytes)
-        self._used += self._room(place)
+        place = Place(self._chunk, self._used, nbytes)
+        self._used += room
         return place
+
+    def _new_buffer(self, nbytes: int) -> int:
+        number = next(self._numbers)
+        self._buffers[number] = create(nbytes, self.device)
+        self._unannounced.append(number)
+        return number
+
+    def _reserve_buffer(self, call: Call) -> int:
+        """A buffer with room for every storage of the call."""
+        storages = {_storage_key(t): t.untyped_storage().nbytes() for t in leaves(call)}
+        self._fresh_used = 0
+        return self._new_buffer(sum(self._room(Place(0, 0, nbytes)) for nbytes in storages.values()))
+
+    def _next_fresh(self, nbytes: int) -> Place:
+        assert self._fresh is not None
+        place = Place(self._fresh, self._fresh_used, nbytes)
+        self._fresh_used += self._room(place)
+        return place
+
+    def _drop_fresh(self) -> tuple[int, ...]:
+        if self._fresh is None:
+            return ()
+        number, self._fresh = self._fresh, None
+        self._buffers.pop(number).close()
+        return (number,)
 
 
 def leaves(call: Call) -> list[torch.Tensor]:

@@ -5,6 +5,7 @@ One zygote for each way of running. It is told to fork; it tells who died. Nothi
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any, Literal
 
 from backend_bench import wire
@@ -24,6 +26,9 @@ START_LIMIT_S = 120.0
 """A cold import of torch from a slow disk has been seen to take most of a minute."""
 EXIT_LIMIT_S = 20.0
 """A killed process that holds a CUDA context has been seen to take seconds to go."""
+
+_STOP_LOOKS = 2000
+"""Looks at a process that was told to stop, some 20 us each; it takes one or two."""
 
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "TZ")
 """The environment of a worker is an allow-list: what is not here is not there."""
@@ -64,6 +69,17 @@ class Life:
     spawned: threading.Event = dataclasses.field(default_factory=threading.Event)
     gone: threading.Event = dataclasses.field(default_factory=threading.Event)
 
+    def freeze(self) -> None:
+        """Stop every process of this life but its relay, and wait until they stand still."""
+        for pid in _signal_below(self.pid, signal.SIGSTOP):
+            for _ in range(_STOP_LOOKS):
+                if _state(pid) in "TtZX":
+                    break
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        _signal_below(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """Kill it, with everything that it started, and wait until it is gone."""
         if not self.gone.is_set() and self.pid:
@@ -75,6 +91,38 @@ class Life:
         self.channel.close()
         if self.pid and not self.gone.wait(EXIT_LIMIT_S):
             raise WorkerLost(f"worker {self.pid} did not die within {EXIT_LIMIT_S:g} s of SIGKILL")
+
+
+def _signal_below(root: int, number: int) -> list[int]:
+    """Signal all descendants of a process; those that were reached."""
+    reached: list[int] = []
+    waiting = _children(root)
+    while waiting:
+        pid = waiting.pop()
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+        reached.append(pid)
+        waiting += _children(pid)
+    return reached
+
+
+def _children(pid: int) -> list[int]:
+    """Children of all threads of a process, as the kernel lists them."""
+    found: list[int] = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += map(int, listing.read_text().split())
+    return found
+
+
+def _state(pid: int) -> str:
+    """The letter of `ps`: T is stopped; X for a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return "X"
 
 
 class Zygote:

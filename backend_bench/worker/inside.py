@@ -31,7 +31,7 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
             channel.send(reply)
         else:
             assert kernel is not None
-            desk.receive(request.buffers, fds)
+            desk.receive(request, fds)
             channel.send(_answer(kernel, request, desk))
 
 
@@ -53,8 +53,10 @@ class _Desk:
         self.stopwatch = stopwatch(device)
         self._buffers: dict[int, SharedBuffer] = {}
 
-    def receive(self, buffers: tuple[wire.NewBuffer, ...], fds: list[int]) -> None:
-        for new, fd in zip(buffers, fds, strict=True):
+    def receive(self, request: wire.Call, fds: list[int]) -> None:
+        for number in request.dropped:
+            self._buffers.pop(number).close()
+        for new, fd in zip(request.buffers, fds, strict=True):
             self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
 
     def tensors(self, specs: tuple[wire.TensorSpec, ...]) -> list[torch.Tensor]:
@@ -96,7 +98,8 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
         with torch.no_grad():
             result, elapsed_us = desk.stopwatch.time(call)
             single = not isinstance(result, (tuple, list))
-            leaves = (result,) if single else tuple(result)
+            # One more than allowed shows that there are too many; a million would not fit a reply.
+            leaves = (result,) if single else tuple(result)[: wire.MAX_OUTPUTS + 1]
             claims = tuple(
                 _claim(leaf, slot, tensors, desk)
                 for leaf, slot in zip(leaves, _padded(request.outputs, len(leaves)), strict=True)
@@ -107,7 +110,7 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
         return wire.Done(
             number=request.number,
             error=describe(error)[: wire.MAX_TEXT] or type(error).__name__,
-            error_type=type(error).__name__,
+            error_type=type(error).__name__[: wire.MAX_NAME],
         )
     return wire.Done(
         number=request.number,
@@ -125,7 +128,7 @@ def _padded(slots: tuple[wire.TensorSpec | None, ...], count: int) -> tuple[wire
 def _claim(
     leaf: Any, slot: wire.TensorSpec | None, inputs: list[torch.Tensor], desk: _Desk
 ) -> wire.OutputClaim:
-    name = type(leaf).__name__
+    name = type(leaf).__name__[: wire.MAX_NAME]
     if leaf is None:
         return wire.OutputClaim(kind="none", type_name=name)
     if isinstance(leaf, (bool, int, float, complex)):
@@ -140,7 +143,8 @@ def _claim(
     shape = tuple(int(size) for size in leaf.shape)
     copied = plain and slot is not None and dtype == slot.dtype and shape == slot.shape
     if copied and slot is not None:
-        desk.slot(slot).copy_(leaf.detach())
+        # Through the class: an attribute of the object itself would hide the method.
+        torch.Tensor.copy_(desk.slot(slot), torch.Tensor.detach(leaf))
     return wire.OutputClaim(
         kind="tensor",
         type_name=name,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 
 _UNARY_LIBDEVICE = [
     "acos",
@@ -54,6 +55,7 @@ def install() -> None:
     import triton.language as tl
     from triton.runtime import autotuner, interpreter
 
+    _launch_unrecorded(interpreter)
     _mend_bfloat16(tl, interpreter)
     _mend_autotuning(autotuner)
     _mend_libdevice(tl, interpreter)
@@ -71,6 +73,17 @@ def narrow(values: Any) -> Any:
     half = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     rounded = ((bits + half) >> np.uint32(16)).astype(np.uint16)
     return np.where(np.isnan(single), np.uint16(0x7FC0), rounded)
+
+
+def _launch_unrecorded(interpreter: Any) -> None:
+    """What the interpreter itself does with torch during a launch is not the kernel's doing."""
+    plain = interpreter.GridExecutor.__call__
+
+    def launch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with _disable_current_modes():
+            return plain(self, *args, **kwargs)
+
+    interpreter.GridExecutor.__call__ = launch
 
 
 def _mend_bfloat16(tl: Any, interpreter: Any) -> None:
