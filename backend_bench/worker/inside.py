@@ -31,8 +31,12 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
             channel.send(reply)
         else:
             assert kernel is not None
-            desk.receive(request, fds)
-            channel.send(_answer(kernel, request, desk))
+            try:
+                desk.receive(request, fds)
+            except (OSError, ValueError) as error:
+                channel.send(_no_room(request, error))
+            else:
+                channel.send(_answer(kernel, request, desk))
 
 
 def _load(request: wire.Load, folder: Path) -> tuple[Callable[..., Any] | None, wire.Loaded]:
@@ -43,6 +47,12 @@ def _load(request: wire.Load, folder: Path) -> tuple[Callable[..., Any] | None, 
         return load(request.source, request.function, folder), wire.Loaded()
     except LoadFailed as error:
         return None, wire.Loaded(error=str(error)[: wire.MAX_TEXT] or "the source failed to load")
+
+
+def _no_room(request: wire.Call, error: Exception) -> wire.Done:
+    """The kernel has left neither memory nor descriptors for the inputs of its next call."""
+    text = f"MemoryError: no room for the inputs of this call, the kernel holds too much ({error})"
+    return wire.Done(number=request.number, error=text, error_type="MemoryError")
 
 
 class _Desk:
