@@ -22,6 +22,10 @@ _NEGATIVE_SHARE = 16
 """One element in sixteen stays outside the domain of a logarithm or a root."""
 _IGNORED_SHARE = 8
 """One target in eight is the one that the loss ignores."""
+_MEAN = 1
+"""`reduction` of a loss that is averaged."""
+_LARGE_GRADIENT = 30_000
+"""Within float16."""
 _EPS = 1e-5
 """What torch adds to a variance by default."""
 
@@ -108,7 +112,8 @@ def _half_true(given: Given, mask: Tensor, count: int | None = None) -> None:
 def _mostly_positive(given: Given, tensor: Tensor) -> None:
     row = _memory(tensor)
     if row.is_floating_point():
-        row.copy_(torch.where(_some(given, row, _NEGATIVE_SHARE), row, row.abs()))
+        few = row.numel() < _NEGATIVE_SHARE  # a lone NaN would be the whole answer
+        row.copy_(row.abs() if few else torch.where(_some(given, row, _NEGATIVE_SHARE), row, row.abs()))
 
 
 def _plant(given: Given, tensor: Tensor, values: list[float]) -> None:
@@ -278,6 +283,14 @@ def _elu_output(given: Given) -> None:
         _put(own, torch.ops.aten.elu(own, given["alpha"], given["scale"], given["input_scale"]))
 
 
+def _mean_backward(given: Given) -> None:
+    """Losses that divide by the number of elements: a gradient near 1 would leave results that round to zero."""
+    grad, count = given.tensor("grad_output"), given.tensor("self").numel()
+    if given["reduction"] == _MEAN:
+        row = _memory(grad)
+        row.copy_(torch.where(row < 0, -1.0, 1.0) * min(max(count // 8, 1), _LARGE_GRADIENT))
+
+
 # ---- rules for domains ---------------------------------------------------------------------------
 
 
@@ -348,8 +361,8 @@ def _equal(given: Given) -> None:
             wide = torch.where(_some(given, own, _SHARE), other.to(own.dtype), own)
         if wide.shape == own.shape:
             _put(own, wide)
-    elif own.is_floating_point() or other == int(other):
-        _plant(given, own, [float(other)] if own.is_floating_point() else [int(other)])
+    elif float(torch.tensor(other).to(own.dtype)) == other:  # 1e-12 is none of float16
+        _plant(given, own, [other])
 
 
 def _zeros(given: Given) -> None:
@@ -402,6 +415,7 @@ RULES: Mapping[str, Rule] = {
     **_each(_group_norm_backward, "native_group_norm_backward"),
     **_each(_softmax_output, "_softmax_backward_data"),
     **_each(_log_softmax_output, "_log_softmax_backward_data"),
+    **_each(_mean_backward, "mse_loss_backward smooth_l1_loss_backward huber_loss_backward"),
     **_each(_tanh_output, "tanh_backward"),
     **_each(_sigmoid_output, "sigmoid_backward"),
     **_each(_elu_output, "elu_backward"),

@@ -31,7 +31,7 @@ from backend_bench.suites.arguments import (
 )
 from backend_bench.suites.catalog import entry, operator_names, resolve
 from backend_bench.suites.domains import admit
-from backend_bench.suites.exclusions import reason
+from backend_bench.suites.exclusions import METADATA, VIEW, reason
 from backend_bench.suites.near_matches import did_you_mean
 from backend_bench.suites.recordings import Recording, Row, SetAside, flat, mapped, read
 from backend_bench.suites.sources import content, described
@@ -49,6 +49,11 @@ _MOST_TRIALS = 8
 
 _GROWN = 33
 """Size in the place of 0: no power of two, so that the end of a block is met."""
+
+_MOST_EMPTY = 2
+"""Cases with an empty tensor: they are a test of manners, and nearly any kernel passes."""
+UNTIMED = (VIEW, METADATA)
+"""Operators that compute nothing: the recorded set has them, so they are tested, but there is nothing to time."""
 
 UNKNOWN = "torch has no such operator"
 TOO_LARGE = "its recorded calls are too large for this device"
@@ -142,11 +147,11 @@ class TorchBenchSuite:
 
     def _entry(self, op: Operator, recordings: Sequence[Recording]) -> Entry:
         excluded = reason(op, resolve(op))
-        if excluded:
+        if excluded and excluded not in UNTIMED:
             return entry(op, reason=excluded)
         found = _Cases(op, _with_something_to_do(recordings), self.spec)
         correctness = found.of(CaseKind.CORRECTNESS)
-        performance = found.of(CaseKind.PERFORMANCE)
+        performance = [] if excluded else found.of(CaseKind.PERFORMANCE)
         return entry(
             op,
             correctness=tuple(render(each.arguments) for each in correctness),
@@ -230,7 +235,7 @@ class _Cases:
             most, pool = CORRECTNESS_CASES, self._recordings
         else:
             most = PERFORMANCE_CASES
-            pool = [each for each in self._recordings if not each.launch_bound and _is_timeable(each)]
+            pool = [each for each in self._recordings if not each.launch_bound and _has_elements(each)]
         chosen = choose(pool, most, self._fitting(limits)) or choose(
             pool[:1], 1, self._fitting(Limits(limits.alone, limits.alone, limits.alone))
         )
@@ -273,17 +278,15 @@ class _Cases:
         if not self._refused:
             return TOO_LARGE
         [(most_common, _)] = self._refused.most_common(1)
-        return f"ATen refuses its recorded calls on {self._spec.device}: {most_common}"
+        return f"its recorded calls cannot be made on {self._spec.device}: {most_common}"
 
 
 def _with_something_to_do(recordings: Sequence[Recording]) -> list[Recording]:
-    """The recordings; where all are of empty tensors, which any kernel passes, also such as have elements."""
-    if any(map(_is_timeable, recordings)):
-        return list(recordings)
-    return [
-        *recordings,
-        *(dataclasses.replace(each, arguments=_grown(each.arguments)) for each in recordings),
-    ]
+    """The recordings, few of empty tensors; where there are no others, also such as have elements."""
+    full = [each for each in recordings if _has_elements(each)]
+    empty = [each for each in recordings if not _has_elements(each)]
+    grown = [dataclasses.replace(each, arguments=_grown(each.arguments)) for each in empty]
+    return [*sorted(empty, key=lambda each: -each.count)[:_MOST_EMPTY], *(full or grown)]
 
 
 def _grown(arguments: Arguments) -> Arguments:
@@ -295,6 +298,6 @@ def _grown(arguments: Arguments) -> Arguments:
     return mapped(arguments, change)
 
 
-def _is_timeable(recording: Recording) -> bool:
-    """Whether there is anything to do."""
+def _has_elements(recording: Recording) -> bool:
+    """Whether none of its tensors is empty."""
     return all(value.elements for value in flat(recording.arguments) if isinstance(value, TensorSpec))

@@ -90,12 +90,15 @@ def input_bytes(arguments: Arguments) -> int:
 def cost(op: Operator, arguments: Arguments) -> Cost | str:
     """What the call takes, or why it cannot be made at all; nothing is allocated."""
     taken = input_bytes(arguments)
+    specs = [value for value in flat(arguments) if isinstance(value, TensorSpec)]
     try:
         call = build(arguments, _shape_only)
         refusal = _refused_writes(op, call)
         if refusal:
             return refusal
         results = _run(op, _on_meta(call))
+        if any(tensor.shape != spec.shape for tensor, spec in zip(tensors_of(call), specs, strict=True)):
+            return "it gives its argument another shape, which no kernel can"
     except NotImplementedError:
         # No shapes without values: neither the memory nor the refusals are known before it runs.
         return Cost(taken, taken * _UNKNOWN_OUTPUT, taken * _NS_PER_ELEMENT / 1e6)
@@ -110,6 +113,8 @@ def refusal(op: Operator, arguments: Arguments, device: Device) -> str:
     """Why ATen does not make the call on the device, empty where it does. A device that is not here is trusted."""
     if device == "cuda" and not torch.cuda.is_available():
         return ""
+    if fault := _known_fault(op, arguments, device):
+        return fault
     try:
         _run(op, admit(op, draw_call(arguments, device, _TRIAL_SEED), _TRIAL_SEED))
     except torch.OutOfMemoryError:
@@ -118,6 +123,17 @@ def refusal(op: Operator, arguments: Arguments, device: Device) -> str:
         if "CUDA error" in str(problem):
             raise JudgeError(f"{op}: the device broke on {render(arguments)}: {problem}") from problem
         return _first_line(problem)
+    return ""
+
+
+def _known_fault(op: Operator, arguments: Arguments, device: Device) -> str:
+    """What ATen does wrong without saying so."""
+    if device == "cpu" and op.base in ("grid_sampler_2d", "grid_sampler_2d_backward"):
+        places = [value for value in flat(arguments) if isinstance(value, TensorSpec)]
+        dtype = dtype_of(places[0].dtype)
+        # It counts pixels in the tensor's dtype: beyond 2048 float16 has no odd numbers, beyond 65504 none at all.
+        if dtype.itemsize == 2 and math.prod(places[-2].shape[2:]) > 2 / torch.finfo(dtype).eps:
+            return f"ATen reads outside the picture in {dtype}".replace("torch.", "")
     return ""
 
 

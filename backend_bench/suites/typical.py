@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import zip_longest
 
+from backend_bench.suites.arguments import Arguments, TensorSpec, Value
 from backend_bench.suites.recordings import Recording
 from backend_bench.suites.selection import kind_of
 from backend_bench.suites.trials import input_bytes
@@ -31,10 +32,31 @@ def preferred(recordings: Sequence[Recording]) -> Iterator[Recording]:
     """All of them: one of each kind of arguments, the kinds that models call most first, then a second of each."""
     kinds: dict[Hashable, list[Recording]] = defaultdict(list)
     for recording in recordings:
-        kinds[kind_of(recording.arguments)].append(recording)
+        kinds[kind_of(recording.arguments), _relations(recording.arguments)].append(recording)
     often = sorted(kinds.values(), key=lambda group: -sum(each.count for each in group))
     for round_ in zip_longest(*(_by_size(group) for group in often)):
         yield from (recording for recording in round_ if recording is not None)
+
+
+def _relations(arguments: Arguments) -> tuple[bool, ...]:
+    """Which tensors and which lists of sizes have the shape of the first tensor.
+
+    Broadcasting differs from not broadcasting, and a slice of the whole is a copy.
+    """
+    values = [value for argument in arguments.args for value in _entered(argument)]
+    shapes = [value.shape for value in values if isinstance(value, TensorSpec)]
+    return tuple(
+        value == list(shapes[0]) if isinstance(value, list) else value.shape == shapes[0]
+        for value in values
+        if shapes and isinstance(value, TensorSpec | list)
+    )
+
+
+def _entered(argument: Value) -> Sequence[Value]:
+    """The items of a list of tensors, else the argument itself."""
+    if isinstance(argument, list) and any(isinstance(item, TensorSpec) for item in argument):
+        return argument[:4]
+    return [argument]
 
 
 def _by_size(group: list[Recording]) -> Iterator[Recording]:

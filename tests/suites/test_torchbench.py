@@ -232,17 +232,23 @@ def test_a_small_text_cannot_ask_for_much_memory(opened: Open):
 @pytest.mark.parametrize(
     ("op", "case", "reason"),
     [
-        ("mm", "((T([3, 4], f32), T([5, 6], f32)), {})", "ATen refuses its recorded calls on cpu: "),
-        ("relu", "((T([3], f32), 7, 8), {})", "ATen refuses"),
+        ("mm", "((T([3, 4], f32), T([5, 6], f32)), {})", "its recorded calls cannot be made on cpu: "),
+        ("relu", "((T([3], f32), 7, 8), {})", "cannot be made"),
         (
             "mul_.Tensor",
             "((T([3], f32, stride=(0,)), 2), {})",
             "written and has several elements in one place",
         ),
-        ("t", "((T([3, 4], f32),), {})", "a view"),
+        ("unsqueeze_", "((T([3, 4], f32), 0), {})", "another shape"),
+        (
+            "grid_sampler_2d",
+            "((T([1, 1, 99, 99], f16), T([1, 9, 9, 2], f16), 0, 0, True), {})",
+            "ATen reads out",
+        ),
+        ("empty_like", "((T([3, 4], f32),), {})", "uninitialised"),
         ("bernoulli_.float", "((T([3], f32),), {})", "random"),
-        ("gather", "((T([5, 4], f32), 2, T([3, 4], i64)), {})", "ATen refuses"),
-        ("mode", "((T([3], f32), 0, False, 5), {})", "ATen refuses"),
+        ("gather", "((T([5, 4], f32), 2, T([3, 4], i64)), {})", "cannot be made"),
+        ("mode", "((T([3], f32), 0, False, 5), {})", "cannot be made"),
     ],
 )
 def test_an_operator_without_a_case_says_why(opened: Open, op, case, reason):
@@ -257,6 +263,25 @@ def test_an_operator_without_a_case_says_why(opened: Open, op, case, reason):
 def test_an_operator_recorded_with_nothing_in_it_gets_elements_too(opened: Open):
     texts = opened({"floor": "((T([0, 5], f32),), {})"}).index().entries["floor.default"].correctness
     assert texts == ("((T([0, 5], f32),), {})", "((T([33, 5], f32),), {})")
+
+
+def test_of_many_empty_calls_few_are_cases(opened: Open):
+    texts = [f"((T([{size}], f16), 1.5), {{}})" for size in (0, "0, 1", "0, 2", "0, 3", "2, 0", 5)]
+    entry = opened({"leaky_relu": texts}).index().entries["leaky_relu.default"]
+    assert len(entry.correctness) == 3
+    assert entry.performance == ("((T([5], f16), 1.5), {})",)
+
+
+def test_a_copy_of_the_whole_does_not_stand_for_a_part(opened: Open):
+    whole = [f"((T([{n}, 4], f32), [{n}, 4], 0, 0, 9223372036854775807, 1), {{}})" for n in range(1, 30)]
+    part = "((T([50, 4], f32), [60, 4], 0, 10, 9223372036854775807, 1), {})"
+    texts = opened({"slice_backward": [*whole, part]}).index().entries["slice_backward.default"]
+    assert "[50, 4]" in " ".join(texts.correctness)
+
+
+def test_a_view_is_tested_and_not_timed(opened: Open):
+    entry = opened({"unbind.int": "((T([3, 4], f32), 1), {})"}).index().entries["unbind.int"]
+    assert (len(entry.correctness), entry.performance, entry.reason) == (1, (), "")
 
 
 def test_both_ends_come_before_the_middle():
