@@ -33,7 +33,7 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
             assert kernel is not None
             try:
                 desk.receive(request, fds)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RuntimeError, MemoryError) as error:
                 channel.send(_no_room(request, error))
             else:
                 channel.send(_answer(kernel, request, desk))
