@@ -269,6 +269,8 @@ def _spec(suite: str, device: str, dtype: str | None, source: str | None) -> Any
     if device == "auto":
         device = choose.device("local")
         print(f"device: {device}", file=sys.stderr)
+    elif device == "cuda" and choose.device("local") != "cuda":
+        raise UsageError("no CUDA device on this host; use --device cpu, or a host with a GPU")
     return SuiteSpec(name=suite, device=device, dtype=dtype, source=source)  # type: ignore[arg-type]  # the suite checks
 
 
@@ -318,6 +320,7 @@ def _judge(
     from backend_bench import grade as grading_run
     from backend_bench.report import table, terminal
 
+    _check_writable(json_file)
     verdicts: dict[int, Any] = dict(ready)
     machine: dict[str, Any] = {}
     fault = ""
@@ -342,10 +345,10 @@ def _judge(
     except KeyboardInterrupt:
         fault = "interrupted; what was finished is kept"
     ordered = [verdicts[number] for number in sorted(verdicts)]
-    if json_file:
-        _write_json(json_file, _document(ordered, index, machine, profile, fault))
     if json_file != "-" and ordered:
         table.print_verdicts(ordered)
+    if json_file:
+        _write_json(json_file, _document(ordered, index, machine, profile, fault))
     if fault:
         _fail(fault)
     raise typer.Exit(grading_run.exit_code(ordered))
@@ -365,6 +368,15 @@ def _document(verdicts: list[Any], index: Any, machine: dict[str, Any], profile:
         "verdicts": [verdict_json(verdict) for verdict in verdicts],
         **({"fault": fault} if fault else {}),
     }
+
+
+def _check_writable(json_file: str | None) -> None:
+    """Say so before an hour of judging and not after it."""
+    if json_file in (None, "-"):
+        return
+    folder = Path(json_file or "").parent
+    if not folder.is_dir() or Path(json_file or "").is_dir():
+        _fail(f"cannot write {json_file}: {folder} is no folder, or {json_file} is one")
 
 
 def _write_json(target: str, document: Any) -> None:

@@ -31,6 +31,8 @@ from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, St
 
 log = logging.getLogger(__name__)
 
+UNSTABLE = 0.2
+"""Noise of a ratio above which its case is called unstable."""
 THREADS = 1
 """Threads of ATen and of a candidate on a CPU: both sides the same, and stable beside other work."""
 
@@ -203,6 +205,12 @@ class _Protocol:
     def note_performance(self, phase: performance.Phase) -> None:
         self.cases += phase.results
         self.evidence += phase.evidence
+        shaky = [case for case in phase.results if case.passed and (case.noise or 1.0) > UNSTABLE]
+        if shaky:
+            self.notes.append(
+                f"unstable times: noise above {UNSTABLE:.0%} in {len(shaky)} of {len(phase.results)} "
+                "performance cases; repeat on a quieter machine"
+            )
         self.ended = self.ended or phase.ended
 
     def verdict(self, wall_s: float) -> Verdict:

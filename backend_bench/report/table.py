@@ -57,7 +57,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
             number(verdict.reward),
             f"{verdict.wall_s:.1f} s",
         )
-    return Group(table, _totals(verdicts), *_remarks(verdicts))
+    return Group(table, _totals(verdicts), *_remarks(verdicts), *_notes(verdicts))
 
 
 def run_table(lines: Iterable[Mapping[str, Any]], *, episodes: int = 0, failed: int = 0) -> RenderableType:
@@ -95,7 +95,7 @@ def run_table(lines: Iterable[Mapping[str, Any]], *, episodes: int = 0, failed: 
     if episodes:
         summary.append(f"{episodes} episodes" + (f", {failed} failed" if failed else ""))
     parts.append(Text("; ".join(summary) or "nothing was judged", "bold"))
-    return Group(*parts, *_remarks(best))
+    return Group(*parts, *_remarks(best), *_notes(best))
 
 
 def status(value: Status) -> Text:
@@ -160,8 +160,19 @@ def _remarks(verdicts: Sequence[Verdict]) -> Iterable[Text]:
                 "\n", (f"{verdict.op}: {sign.rule}{claimed} ", "bold red"), (sign.detail, "default")
             )
         remark = _first_failure(verdict)
-        if remark:
+        if remark and remark not in {sign.detail for sign in verdict.evidence}:
             yield Text.assemble("\n", (f"{verdict.op}: ", _STYLE[verdict.status]), remark)
+
+
+def _notes(verdicts: Sequence[Verdict]) -> Iterable[Text]:
+    """What a reader must know about the figures, once for all operators that it holds for."""
+    told: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        for note in verdict.notes:
+            told.setdefault(note, []).append(verdict.op)
+    for note, ops in told.items():
+        whose = "all operators" if len(ops) == len(verdicts) > 1 else ", ".join(ops)
+        yield Text.assemble("\n", ("note ", "bold cyan"), f"{note} ({whose})")
 
 
 def _first_failure(verdict: Verdict) -> str:
