@@ -155,7 +155,7 @@ def _failure(group: Sequence[CaseResult]) -> str:
         for name, value in (("abs error", case.max_abs_error), ("rel error", case.max_rel_error))
         if value is not None
     ]
-    detail = f" ({', '.join(errors)})" if errors else ""
+    detail = f" (worst over all its inputs: {', '.join(errors)})" if errors else ""
     message = _shorten(trim_trace(case.message), 600).replace("\n", "\n    ") or "no message"
     return f"- {len(group)} × {status}, for example `{_shorten(case.args, 300)}`{detail}:\n    {message}"
 
