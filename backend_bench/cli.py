@@ -328,7 +328,7 @@ def _judge(
     async def ask(executor: Any) -> None:
         if not submissions:
             return
-        machine.update(await executor.machine())
+        facts = asyncio.create_task(executor.machine())
         numbers = [number for number, _ in submissions]
         with terminal.progress(len(submissions), what) as advance:
 
@@ -337,6 +337,7 @@ def _judge(
                 advance(verdict)
 
             await grading_run.grade_all(executor, [submission for _, submission in submissions], done=done)
+        machine.update(await facts)
 
     try:
         _at_judge(index.spec.device, ask)

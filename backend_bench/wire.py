@@ -7,6 +7,7 @@ from the judge to the worker only. Knows nothing about torch: tensors are descri
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import time
@@ -206,6 +207,9 @@ class Channel:
         return self._sock.fileno()
 
     def close(self) -> None:
+        """Hang up. Shut down first: a thread that waits in a read would keep the line open."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
     def send(self, frame: msgspec.Struct, fds: Sequence[int] = (), *, limit_s: float = 30.0) -> None:

@@ -7,6 +7,7 @@ the judge service is the only one that schedules work on a device.
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import os
 import platform
 import threading
@@ -99,10 +100,9 @@ def _gpu_facts(index: int) -> dict[str, Any]:
 
 def _triton_version() -> str | None:
     try:
-        import triton
-    except ImportError:
+        return importlib.metadata.version("triton")
+    except importlib.metadata.PackageNotFoundError:
         return None
-    return str(triton.__version__)
 
 
 def _cpu_name() -> str:
