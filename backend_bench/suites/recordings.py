@@ -158,10 +158,10 @@ def _row(op: str, args: str, count: int, where: str, *, launch_bound: bool) -> R
         return SetAside(UNREADABLE, f"{where}: {problem}")
     if any(isinstance(value, int) and not -_INT64 <= value < _INT64 for value in flat(arguments)):
         return SetAside(UNREADABLE, f"{where}: a number does not fit 64 bits")
-    return Recording(operator, mapped(arguments, _plain), count, launch_bound, where)
+    return Recording(operator, mapped(arguments, plain), count, launch_bound, where)
 
 
-def _plain(value: Value) -> Value:
+def plain(value: Value) -> Value:
     """A tensor without strides that are those of a contiguous one."""
     if isinstance(value, TensorSpec) and value.stride is not None and _is_contiguous(value):
         return TensorSpec(value.shape, value.dtype)

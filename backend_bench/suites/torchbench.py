@@ -33,10 +33,10 @@ from backend_bench.suites.catalog import entry, operator_names, resolve
 from backend_bench.suites.domains import admit
 from backend_bench.suites.exclusions import METADATA, VIEW, reason
 from backend_bench.suites.near_matches import did_you_mean
-from backend_bench.suites.recordings import Recording, Row, SetAside, flat, mapped, read
+from backend_bench.suites.recordings import Recording, Row, SetAside, flat, mapped, plain, read
 from backend_bench.suites.sources import content, described
-from backend_bench.suites.trials import Cost, cost, input_bytes, refusal
-from backend_bench.suites.typical import choose
+from backend_bench.suites.trials import Cost, bytes_of, cost, input_bytes, refusal
+from backend_bench.suites.typical import choose, for_correctness, for_performance
 from backend_bench.suites.values import draw_call, seed_of
 from backend_bench.verdict import CaseKind
 
@@ -50,6 +50,8 @@ _MOST_TRIALS = 8
 _GROWN = 33
 """Size in the place of 0: no power of two, so that the end of a block is met."""
 
+_WORTH_TIMING = 64 << 10
+"""Bytes of inputs below which a call is timed only where the operator has no larger one: it measures the launch."""
 _MOST_EMPTY = 2
 """Cases with an empty tensor: they are a test of manners, and nearly any kernel passes."""
 UNTIMED = (VIEW, METADATA)
@@ -86,10 +88,14 @@ class Limits:
     """All cases of an operator."""
     alone: Room
     """The smallest recording, where it is too large for `each` and the operator would have no case."""
+    cut: Room | None = None
+    """Before that, the smallest recording with a shorter first dimension; None: as recorded or not at all."""
 
 
 LIMITS: Mapping[tuple[str, CaseKind], Limits] = {
-    ("cpu", CaseKind.CORRECTNESS): Limits(Room(2 * MB, 10), Room(8 * MB, 40), Room(128 * MB, 1500)),
+    ("cpu", CaseKind.CORRECTNESS): Limits(
+        Room(2 * MB, 10), Room(8 * MB, 40), Room(128 * MB, 1500), cut=Room(12 * MB, 100)
+    ),
     ("cpu", CaseKind.PERFORMANCE): Limits(Room(32 * MB, 50), Room(64 * MB, 150), Room(64 * MB, 150)),
     ("cuda", CaseKind.CORRECTNESS): Limits(Room(32 * MB), Room(128 * MB), Room(1024 * MB)),
     ("cuda", CaseKind.PERFORMANCE): Limits(Room(2048 * MB), Room(4096 * MB), Room(8192 * MB)),
@@ -226,19 +232,25 @@ class _Cases:
         self._op, self._spec = op, spec
         self._recordings = sorted(recordings, key=lambda each: input_bytes(each.arguments))
         self._refused: Counter[str] = Counter()
-        self._tried: dict[int, bool] = {}
+        self._tried: dict[str, bool] = {}
 
     def of(self, kind: CaseKind) -> list[Recording]:
         """The cases of a kind, small ones first."""
         limits = LIMITS[self._spec.device, kind]
         if kind is CaseKind.CORRECTNESS:
-            most, pool = CORRECTNESS_CASES, self._recordings
+            pool = self._recordings
+            chosen = choose(for_correctness(pool), CORRECTNESS_CASES, self._fitting(limits))
         else:
-            most = PERFORMANCE_CASES
             pool = [each for each in self._recordings if not each.launch_bound and _has_elements(each)]
-        chosen = choose(pool, most, self._fitting(limits)) or choose(
-            pool[:1], 1, self._fitting(Limits(limits.alone, limits.alone, limits.alone))
-        )
+            holds = [each for each in pool if input_bytes(each.arguments) <= limits.each.bytes]
+            large = [each for each in holds if input_bytes(each.arguments) >= _WORTH_TIMING]
+            chosen = choose(for_performance(large or holds), PERFORMANCE_CASES, self._fitting(limits))
+        if not chosen and limits.cut:
+            smallest = [each for each in pool[:1] if input_bytes(each.arguments) <= limits.alone.bytes]
+            shorter = [_shortened(each, limits.cut.bytes // share) for each in smallest for share in (32, 4)]
+            chosen = choose(shorter, len(shorter), self._fitting(Limits(limits.cut, limits.cut, limits.cut)))
+        if not chosen:
+            chosen = choose(pool[:1], 1, self._fitting(Limits(limits.alone, limits.alone, limits.alone)))
         return sorted(chosen, key=lambda each: input_bytes(each.arguments))
 
     def _fitting(self, limits: Limits) -> Callable[[Recording], bool]:
@@ -268,11 +280,12 @@ class _Cases:
         return taken
 
     def _runs(self, recording: Recording) -> bool:
-        if id(recording) not in self._tried:
+        text = render(recording.arguments)
+        if text not in self._tried:
             why = refusal(self._op, recording.arguments, self._spec.device)
             self._refused.update([why] if why else [])
-            self._tried[id(recording)] = not why
-        return self._tried[id(recording)]
+            self._tried[text] = not why
+        return self._tried[text]
 
     def why_not(self) -> str:
         if not self._refused:
@@ -287,6 +300,34 @@ def _with_something_to_do(recordings: Sequence[Recording]) -> list[Recording]:
     empty = [each for each in recordings if not _has_elements(each)]
     grown = [dataclasses.replace(each, arguments=_grown(each.arguments)) for each in empty]
     return [*sorted(empty, key=lambda each: -each.count)[:_MOST_EMPTY], *(full or grown)]
+
+
+def _shortened(recording: Recording, most_bytes: int) -> Recording:
+    """The recording with fewer entries along the first dimension of its largest tensor, wherever that is named.
+
+    What is no batch does not survive a trial of its shapes, and is then no case.
+    """
+    tensors = [value for value in flat(recording.arguments) if isinstance(value, TensorSpec) and value.shape]
+    if not tensors:
+        return recording
+    whole = max(tensors, key=bytes_of).shape[0]
+    few = max(1, whole * most_bytes // max(1, input_bytes(recording.arguments)))
+    if few >= whole:
+        return recording
+
+    def change(value: Value) -> Value:
+        if isinstance(value, TensorSpec) and value.shape[:1] == (whole,):
+            return TensorSpec((few, *value.shape[1:]), value.dtype, value.stride)
+        return value
+
+    def shorter(value: Value) -> Value:
+        if isinstance(value, list) and value[:1] == [whole]:
+            return [few, *value[1:]]
+        return few if value == whole and type(value) is int else value
+
+    cut = mapped(recording.arguments, change)
+    cut = Arguments(tuple(map(shorter, cut.args)), {name: shorter(each) for name, each in cut.kwargs.items()})
+    return dataclasses.replace(recording, arguments=mapped(cut, plain))
 
 
 def _grown(arguments: Arguments) -> Arguments:

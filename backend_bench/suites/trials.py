@@ -6,9 +6,10 @@ then made once, so that no case is offered that ATen refuses.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,8 @@ def cost(op: Operator, arguments: Arguments) -> Cost | str:
     taken = input_bytes(arguments)
     specs = [value for value in flat(arguments) if isinstance(value, TensorSpec)]
     try:
-        call = build(arguments, _shape_only)
+        with _quiet():
+            call = build(arguments, _shape_only)
         refusal = _refused_writes(op, call)
         if refusal:
             return refusal
@@ -116,7 +118,8 @@ def refusal(op: Operator, arguments: Arguments, device: Device) -> str:
     if fault := _known_fault(op, arguments, device):
         return fault
     try:
-        _run(op, admit(op, draw_call(arguments, device, _TRIAL_SEED), _TRIAL_SEED))
+        with _quiet():
+            _run(op, admit(op, draw_call(arguments, device, _TRIAL_SEED), _TRIAL_SEED))
     except torch.OutOfMemoryError:
         return ""  # the device is small or busy; another one must not choose other cases for that
     except _REFUSALS as problem:
@@ -138,9 +141,16 @@ def _known_fault(op: Operator, arguments: Arguments, device: Device) -> str:
 
 
 def _run(op: Operator, call: Call) -> Any:
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with torch.no_grad(), _quiet():
         return resolve(op)(*call.args, **call.kwargs)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What torch thinks of old dtypes and layouts is no news to whoever recorded them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _shape_only(spec: TensorSpec) -> Tensor:

@@ -6,7 +6,7 @@ Deterministic: the same recordings always give the same choice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 from backend_bench.suites.arguments import Arguments, TensorSpec, Value
@@ -15,26 +15,41 @@ from backend_bench.suites.selection import kind_of
 from backend_bench.suites.trials import input_bytes
 
 
-def choose(
-    recordings: Sequence[Recording], most: int, accept: Callable[[Recording], bool]
-) -> list[Recording]:
-    """Up to `most` recordings that `accept` takes, in the order of preference; it is asked for few others."""
+def choose(preferred: Iterable[Recording], most: int, accept: Callable[[Recording], bool]) -> list[Recording]:
+    """Up to `most` recordings that `accept` takes, each once; it is asked about few others."""
     chosen: list[Recording] = []
-    for recording in preferred(recordings):
+    for recording in preferred:
         if len(chosen) == most:
             break
-        if accept(recording):
+        if recording not in chosen and accept(recording):
             chosen.append(recording)
     return chosen
 
 
-def preferred(recordings: Sequence[Recording]) -> Iterator[Recording]:
-    """All of them: one of each kind of arguments, the kinds that models call most first, then a second of each."""
+def for_correctness(recordings: Sequence[Recording]) -> Iterator[Recording]:
+    """One of each kind of arguments, the kinds that models call most first, then a second of each, and so on."""
+    return _by_kind(recordings, lambda each: each.count)
+
+
+def for_performance(recordings: Sequence[Recording]) -> Iterator[Recording]:
+    """The one that moves most memory in all its calls, the largest ones, and then by kind, the busiest first."""
+    heaviest = sorted(recordings, key=_traffic, reverse=True)
+    largest = sorted(recordings, key=lambda each: -input_bytes(each.arguments))
+    yield from heaviest[:1]
+    yield from largest[:1]
+    yield from _by_kind(recordings, _traffic)
+
+
+def _traffic(recording: Recording) -> int:
+    return recording.count * input_bytes(recording.arguments)
+
+
+def _by_kind(recordings: Sequence[Recording], weight: Callable[[Recording], int]) -> Iterator[Recording]:
     kinds: dict[Hashable, list[Recording]] = defaultdict(list)
     for recording in recordings:
         kinds[kind_of(recording.arguments), _relations(recording.arguments)].append(recording)
-    often = sorted(kinds.values(), key=lambda group: -sum(each.count for each in group))
-    for round_ in zip_longest(*(_by_size(group) for group in often)):
+    often = sorted(kinds.values(), key=lambda group: -sum(map(weight, group)))
+    for round_ in zip_longest(*(_by_size(group, weight) for group in often)):
         yield from (recording for recording in round_ if recording is not None)
 
 
@@ -59,9 +74,9 @@ def _entered(argument: Value) -> Sequence[Value]:
     return [argument]
 
 
-def _by_size(group: list[Recording]) -> Iterator[Recording]:
-    """The most called one, then the smallest, the largest, the middle one, and so on into the gaps."""
-    favourite = max(group, key=lambda each: each.count)
+def _by_size(group: list[Recording], weight: Callable[[Recording], int]) -> Iterator[Recording]:
+    """The weightiest one, then the smallest, the largest, the middle one, and so on into the gaps."""
+    favourite = max(group, key=weight)
     yield favourite
     ordered = sorted(group, key=lambda each: input_bytes(each.arguments))
     for number in _into_the_gaps(len(ordered)):

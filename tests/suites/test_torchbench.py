@@ -214,9 +214,33 @@ def test_large_calls_are_for_performance_and_larger_ones_for_nobody(opened: Open
     entry = opened({"abs": [f"((T([{n}], f32),), {{}})" for n in (1000, 2_000_000, 10**9, 10**15)]})
     entry = entry.index().entries["abs.default"]
     assert entry.correctness == ("((T([1000], f32),), {})",)
-    assert entry.performance == ("((T([1000], f32),), {})", "((T([2000000], f32),), {})")
+    assert entry.performance == ("((T([2000000], f32),), {})",)
     suite = opened({"abs": "((T([10], f32, stride=(10000000000,)),), {})"})
     assert "too large" in suite.index().entries["abs.default"].reason
+
+
+def test_what_is_only_large_is_cut_for_correctness_on_a_cpu(opened: Open):
+    text = (
+        "((T([128, 192, 28, 28], f16), T([192], f16), T([192], f16), 128, 192, 784, 1, 1e-05), {})",
+        "((T([128, 192, 28, 28], f16, [150528, 1, 5376, 192]),), {})",
+    )
+    calls: dict[str, str | list[str]] = {"native_group_norm": text[0], "hardtanh": text[1]}
+    entries = opened(calls).index().entries
+    first, second = entries["native_group_norm.default"].correctness
+    assert first == "((T([1, 192, 28, 28], f16), T([192], f16), T([192], f16), 1, 192, 784, 1, 1e-05), {})"
+    assert second.startswith("((T([10, 192, 28, 28], f16), T([192], f16), T([192], f16), 10, ")
+    assert "[150528, 1, 5376, 192]" in entries["hardtanh.default"].correctness[1]
+    entries = opened(calls, device="cuda").index().entries
+    assert entries["native_group_norm.default"].correctness == (text[0],)
+
+
+def test_performance_is_of_what_is_heavy(opened: Open):
+    texts = ["((T([], f32), 2), {})", "((T([9], i64), 2), {})", "((T([3], f16), 2), {})"]
+    texts += [f"((T([{n}, {n}], f16), T([{n}, {n}], f16)), {{}})" for n in (9, 99, 400, 500)]
+    entry = opened({"add.Tensor": texts}).index().entries["add.Tensor"]
+    assert "T([500, 500]" in entry.performance[-1]
+    assert "T([], f32)" in " ".join(entry.correctness)
+    assert "T([], f32)" not in " ".join(entry.performance)
 
 
 def test_a_gpu_has_more_room(opened: Open):
