@@ -352,7 +352,7 @@ def _wild(given: Given) -> None:
 
 
 def _equal(given: Given) -> None:
-    """Comparisons: one element in four is equal to the other side."""
+    """Comparisons: some elements are equal to the other side."""
     own, other = given.tensor("self"), given["other"]
     if own.dtype is torch.bool:
         return
@@ -362,7 +362,8 @@ def _equal(given: Given) -> None:
         if wide.shape == own.shape:
             _put(own, wide)
     elif float(torch.tensor(other).to(own.dtype)) == other:  # 1e-12 is none of float16
-        _plant(given, own, [other])
+        step = abs(other) / 4 + 1  # and both sides of it: ordinary values may all lie below
+        _plant(given, own, [other, other - step, other + step])
 
 
 def _zeros(given: Given) -> None:

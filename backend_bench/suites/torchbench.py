@@ -248,9 +248,13 @@ class _Cases:
         if not chosen and limits.cut:
             smallest = [each for each in pool[:1] if input_bytes(each.arguments) <= limits.alone.bytes]
             shorter = [_shortened(each, limits.cut.bytes // share) for each in smallest for share in (32, 4)]
-            chosen = choose(shorter, len(shorter), self._fitting(Limits(limits.cut, limits.cut, limits.cut)))
+            chosen = choose(
+                [iter(shorter)], len(shorter), self._fitting(Limits(limits.cut, limits.cut, limits.cut))
+            )
         if not chosen:
-            chosen = choose(pool[:1], 1, self._fitting(Limits(limits.alone, limits.alone, limits.alone)))
+            chosen = choose(
+                [iter(pool[:1])], 1, self._fitting(Limits(limits.alone, limits.alone, limits.alone))
+            )
         return sorted(chosen, key=lambda each: input_bytes(each.arguments))
 
     def _fitting(self, limits: Limits) -> Callable[[Recording], bool]:

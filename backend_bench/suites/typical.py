@@ -6,51 +6,55 @@ Deterministic: the same recordings always give the same choice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from backend_bench.suites.arguments import Arguments, TensorSpec, Value
 from backend_bench.suites.recordings import Recording
 from backend_bench.suites.selection import kind_of
 from backend_bench.suites.trials import input_bytes
 
+Groups = list[Iterator[Recording]]
+"""Recordings of a kind each, in the order of preference; the first group is asked first."""
 
-def choose(preferred: Iterable[Recording], most: int, accept: Callable[[Recording], bool]) -> list[Recording]:
-    """Up to `most` recordings that `accept` takes, each once; it is asked about few others."""
+
+def choose(groups: Groups, most: int, accept: Callable[[Recording], bool]) -> list[Recording]:
+    """Up to `most` recordings that `accept` takes: one of each group, then a second of each, and so on."""
     chosen: list[Recording] = []
-    for recording in preferred:
-        if len(chosen) == most:
-            break
-        if recording not in chosen and accept(recording):
-            chosen.append(recording)
+    waiting = list(groups)
+    while waiting:
+        for group in list(waiting):
+            if len(chosen) == most:
+                return chosen
+            found = next((each for each in group if each not in chosen and accept(each)), None)
+            if found is None:
+                waiting.remove(group)
+            else:
+                chosen.append(found)
     return chosen
 
 
-def for_correctness(recordings: Sequence[Recording]) -> Iterator[Recording]:
-    """One of each kind of arguments, the kinds that models call most first, then a second of each, and so on."""
+def for_correctness(recordings: Sequence[Recording]) -> Groups:
+    """By kind of arguments, the kinds that models call most first."""
     return _by_kind(recordings, lambda each: each.count)
 
 
-def for_performance(recordings: Sequence[Recording]) -> Iterator[Recording]:
-    """The one that moves most memory in all its calls, the largest ones, and then by kind, the busiest first."""
+def for_performance(recordings: Sequence[Recording]) -> Groups:
+    """What moves most memory in all its calls, the largest ones, and then by kind, the busiest first."""
     heaviest = sorted(recordings, key=_traffic, reverse=True)
     largest = sorted(recordings, key=lambda each: -input_bytes(each.arguments))
-    yield from heaviest[:1]
-    yield from largest[:1]
-    yield from _by_kind(recordings, _traffic)
+    return [iter(heaviest[:1]), iter(largest), *_by_kind(recordings, _traffic)]
 
 
 def _traffic(recording: Recording) -> int:
     return recording.count * input_bytes(recording.arguments)
 
 
-def _by_kind(recordings: Sequence[Recording], weight: Callable[[Recording], int]) -> Iterator[Recording]:
+def _by_kind(recordings: Sequence[Recording], weight: Callable[[Recording], int]) -> Groups:
     kinds: dict[Hashable, list[Recording]] = defaultdict(list)
     for recording in recordings:
         kinds[kind_of(recording.arguments), _relations(recording.arguments)].append(recording)
     often = sorted(kinds.values(), key=lambda group: -sum(map(weight, group)))
-    for round_ in zip_longest(*(_by_size(group, weight) for group in often)):
-        yield from (recording for recording in round_ if recording is not None)
+    return [_by_size(group, weight) for group in often]
 
 
 def _relations(arguments: Arguments) -> tuple[bool, ...]:
