@@ -86,7 +86,7 @@ def _downloaded() -> Path:
     try:
         path = hf_hub_download(DATASET, DATASET_FILE, repo_type="dataset", revision=REVISION)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as problem:
-        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
+        reason = str(problem).strip().partition("\n")[0].rstrip(".") or type(problem).__name__
         raise UsageError(
             f"the data set {DATASET} cannot be fetched from the hub: {reason};"
             " --source PATH takes a copy of its parquet, or an operator trace (.txt, .txt.gz)"
