@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,8 +29,16 @@ T = TypeVar("T")
 
 START_LIMIT_S = 180.0
 """A cold import of torch and op_db from a slow disk has been seen to take a minute."""
+_DYING_S = 1.0
+"""How long a lost service is given to be seen as ended; longer, and only the line to it was lost."""
 _POLL_S = 0.02
 """How often a starting service is looked for."""
+_ALLOWED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|VIRTUAL_ENV|SSL_CERT_\w+|REQUESTS_CA_BUNDLE"
+    r"|(?:XDG|CUDA|NVIDIA|NCCL|PYTORCH|TORCH|TORCHINDUCTOR|TRITON|OMP|MKL|OPENBLAS|PYTHON|BACKEND_BENCH)_?[A-Z_0-9]*"
+    r"|HF_(?:HOME|HUB_\w+|ENDPOINT)|(?i:https?_proxy|no_proxy)"
+)
+"""Variables that the service may see; none of them is a place for a secret."""
 _LOG_TAIL = 4000
 """Characters of the service's own words in an error."""
 
@@ -42,6 +51,11 @@ class LocalExecutor:
         self._service: _Service | None = None
         self._client: httpx.AsyncClient | None = None
         self._starting = asyncio.Lock()
+
+    @property
+    def service_pid(self) -> int | None:
+        """Process of the service, once there is one."""
+        return None if self._service is None else self._service.pid
 
     async def submit(self, submission: Submission) -> Verdict:
         """Judge one kernel. Raises `UsageError` and `ServiceError`."""
@@ -64,18 +78,30 @@ class LocalExecutor:
         self._client = self._service = None
 
     async def _ask(self, path: str, body: object, answer: type[T]) -> T:
-        client = await self._connect()
-        method = "GET" if body is None else "POST"
-        content = b"" if body is None else msgspec.json.encode(body)
         try:
-            response = await client.request(method, path, content=content)
-        except httpx.HTTPError as error:
-            raise ServiceError(self._last_words(f"the judge service went away ({error!r})")) from error
+            response = await self._request(path, body)
+        except httpx.HTTPError:
+            # The service died, or a line to it: a dead one is started again, and asked again, once.
+            await asyncio.to_thread(self._see_it_end)
+            try:
+                response = await self._request(path, body)
+            except httpx.HTTPError as error:
+                raise ServiceError(self._last_words(f"the judge service went away ({error!r})")) from error
         if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
             raise UsageError(_message(response))
         if response.is_error:
             raise ServiceError(self._last_words(_message(response)))
         return msgspec.json.decode(response.content, type=answer)
+
+    def _see_it_end(self) -> None:
+        """A process that was killed a moment ago still looks alive."""
+        if self._service is not None:
+            self._service.wait(_DYING_S)
+
+    async def _request(self, path: str, body: object) -> httpx.Response:
+        client = await self._connect()
+        method = "GET" if body is None else "POST"
+        return await client.request(method, path, content=b"" if body is None else msgspec.json.encode(body))
 
     async def _connect(self) -> httpx.AsyncClient:
         async with self._starting:
@@ -133,8 +159,17 @@ class _Service:
         return cls(folder, open(Path(folder.name) / "log", "wb"))
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def runs(self) -> bool:
         return self._process.poll() is None
+
+    def wait(self, limit_s: float) -> None:
+        """Until it has ended, at most so long."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=limit_s)
 
     def last_words(self) -> str:
         # By its name: the child writes through the same descriptor, whose position is its own.
@@ -153,11 +188,8 @@ class _Service:
 
 
 def _service_environment() -> dict[str, str]:
-    """The service gets no API key: it has no use for one, and a fork could inherit it."""
-    secret = ("KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL")
-    kept = {
-        name: value for name, value in os.environ.items() if not any(word in name.upper() for word in secret)
-    }
+    """An allow-list: the service has no use for an API key, whatever its name is."""
+    kept = {name: value for name, value in os.environ.items() if _ALLOWED.fullmatch(name)}
     return kept | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         # glibc keeps freed megabytes: the judge copies and compares the same sizes again and again.
