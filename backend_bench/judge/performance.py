@@ -2,12 +2,14 @@
 
 The reference runs first in the worker that will be the candidate's, before any candidate code is
 loaded: that gives a time to compare with later, and what a call costs around a kernel in that very
-process. Then it runs in a twin, a worker without candidate code, interleaved with the candidate. Every timed call gets values that did not exist before it, and its output
-is checked: against the twin's at the dtype's own tolerance, and where that does not settle it
-against the oracle. The worker's times are claims; the judge's own wall clock bounds them. Times are taken
-while nobody else uses the device.
+process. Then it runs in a twin, a worker without candidate code, interleaved with the candidate.
+Every timed call gets values that did not exist before it, and its output is checked: against the
+twin's at the dtype's own tolerance, and where that does not settle it against the oracle. The
+worker's times are claims; the judge's own wall clock bounds them. Times are taken while nobody else
+uses the device.
 
-Not covered yet: blocks of several calls, a roofline floor, neighbours outside this service.
+Not covered yet: blocks of several calls, without which the bound means little for short kernels on a
+GPU; a roofline floor; neighbours outside this service.
 """
 
 from __future__ import annotations
