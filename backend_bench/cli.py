@@ -30,7 +30,8 @@ T = TypeVar("T")
 _SUITE = Annotated[str, typer.Option("--suite", help="smoke, opinfo, torchbench or facto")]
 _DEVICE = Annotated[str, typer.Option("--device", help="auto (a GPU if there is one), cpu or cuda")]
 _DTYPE = Annotated[
-    str | None, typer.Option("--dtype", help="floating dtype that the suite draws in; bfloat16 by default")
+    str | None,
+    typer.Option("--dtype", help="floating dtype; bfloat16 by default, torchbench keeps the recorded ones"),
 ]
 _SOURCE = Annotated[str | None, typer.Option("--source", help="where the suite takes its data from")]
 _JSON = Annotated[str | None, typer.Option("--json", help="write JSON to this file; - is standard output")]

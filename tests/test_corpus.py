@@ -31,6 +31,7 @@ def _expectations() -> list[Any]:
     for folder in CORPUS:
         expect = tomllib.loads((folder / "expect.toml").read_text())
         marks = [pytest.mark.gpu] if expect.get("device") == "cuda" else []
+        marks += [pytest.mark.slow] if expect.get("slow") else []
         found.append(pytest.param(folder, expect, id=folder.name, marks=marks))
     return found
 

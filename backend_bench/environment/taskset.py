@@ -223,16 +223,17 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
         index = choose.read_index(config.task.gpu, spec)
         template = None if config.prompt_template is None else prompt.read_template(config.prompt_template)
         return [
-            BackendBenchTask(self._data(entry, device, template), config.task)
+            BackendBenchTask(self._data(entry, index.spec, template), config.task)
             for entry in wanted(index, config.ops)
         ]
 
-    def _data(self, entry: Entry, device: Device, template: str | None) -> BackendBenchData:
+    def _data(self, entry: Entry, spec: SuiteSpec, template: str | None) -> BackendBenchData:
+        """`spec` is the index's own: its source is absolute and pinned to its content."""
         config = self.config
         brief = prompt.Brief(
             entry=entry,
             language=config.language,
-            device=device,
+            device=spec.device,
             profile=config.profile,
             examples=config.examples,
         )
@@ -242,10 +243,10 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
                 "prompt": prompt.prompt(brief, template=template),
                 "op": entry.op,
                 "language": config.language,
-                "suite": config.suite,
-                "device": device,
-                "dtype": config.dtype,
-                "source": config.source,
+                "suite": spec.name,
+                "device": spec.device,
+                "dtype": spec.dtype,
+                "source": spec.source,
                 "profile": config.profile,
             }
         )

@@ -25,6 +25,8 @@ from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 
 MIN_CALLS = 32
 """At least so many calls an operator: one lucky or memorised answer must not decide."""
+HELD_BYTES = 512 << 20
+"""All draws are held at once; beyond this no more are added for the sake of `MIN_CALLS`."""
 RECORDED = 3
 """Draws in which the kernel's own operator calls are recorded."""
 
@@ -127,10 +129,15 @@ def draw_all(
         return attempts
     bases = attempts
     attempts = bases + list(_varied(overload, bases, rng)) + list(_fresh(suite, op, rng))
-    while bases and len(attempts) < MIN_CALLS:
+    round_bytes = sum(_bytes_of(attempt) for attempt in bases)
+    while bases and len(attempts) < MIN_CALLS and len(attempts) * round_bytes < HELD_BYTES * len(bases):
         bases = list(_fresh(suite, op, rng))
         attempts += bases + list(_varied(overload, bases, rng))
     return attempts
+
+
+def _bytes_of(attempt: Attempt) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in inputs.tensors_of(attempt.call))
 
 
 def _fresh(suite: Suite, op: Operator, rng: random.Random) -> Iterator[Attempt]:

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.verdict import Status
@@ -28,6 +30,7 @@ SPARES = 8
 """Workers that may wait ready: two for each kind that was asked for, each with a relay and an init."""
 
 
+@pytest.mark.slow
 def test_hostile_kernels_leave_no_process_and_no_descriptor(judge: Judge) -> None:
     _one_round(judge)
     before = _holdings()
