@@ -14,9 +14,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import sys
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fastapi
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from backend_bench.judge.judges import Judges
 
 
+FOLDER_PREFIX = "backend-bench-"
+"""How the private folders of services are called."""
 KEEP_ALIVE_S = 3600
 """An idle connection of a client that thinks for an hour is not closed under it."""
 
@@ -97,9 +101,9 @@ def main(path: str) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = uvicorn.Server(config)
-    threading.Thread(target=_end_with_starter, args=(server,), daemon=True).start()
+    threading.Thread(target=_end_with_starter, args=(server, path), daemon=True).start()
     server.run()
-    os._exit(0)
+    _leave(path)
 
 
 def _warm(zygotes: Zygotes) -> None:
@@ -108,11 +112,19 @@ def _warm(zygotes: Zygotes) -> None:
         zygotes.of("native")
 
 
-def _end_with_starter(server: uvicorn.Server) -> None:
+def _end_with_starter(server: uvicorn.Server, path: str) -> None:
     sys.stdin.buffer.read()
     server.should_exit = True
     # A judge may sit in a call that takes a minute; nobody waits for its verdict any more.
-    threading.Timer(5.0, lambda: os._exit(0)).start()
+    threading.Timer(5.0, _leave, args=(path,)).start()
+
+
+def _leave(path: str) -> None:
+    """Exit, and take the private folder along: the starter may have been killed and cannot."""
+    folder = Path(path).parent
+    if folder.name.startswith(FOLDER_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":
