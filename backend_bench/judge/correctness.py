@@ -97,7 +97,9 @@ def run(
     """Call every draw of every case and check it."""
     overload = resolve(op)
     tallies = [_Tally(args=text) for text in texts]
-    attempts = draw_all(suite, op, overload, len(texts), seed=seed, profile=profile)
+    # What the judge itself computes would disturb somebody's timing as much as a worker does.
+    with bench.sharing():
+        attempts = draw_all(suite, op, overload, len(texts), seed=seed, profile=profile)
     rng = random.Random(seed)
     rng.shuffle(attempts)
     recorded = set(rng.sample(range(len(attempts)), min(RECORDED, len(attempts)))) if record else set()
@@ -162,7 +164,8 @@ def _attempt(
 ) -> bool:  # fmt: skip
     """Judge one draw; False when the rest is not worth calling."""
     try:
-        expectation = expectation_of(overload, attempt, profile)
+        with bench.sharing():
+            expectation = expectation_of(overload, attempt, profile)
     except oracle.Unjudgeable as error:
         phase.unjudgeable = phase.unjudgeable or str(error)
         return True
@@ -188,7 +191,8 @@ def _attempt(
     if sample.claims.error:
         _note_exception(sample.claims, tally, phase, bench)
         return True
-    finding = checker.check(expectation, sample.observed)
+    with bench.sharing():
+        finding = checker.check(expectation, sample.observed)
     tally.note_errors(finding)
     tally.note(CaseStatus.PASSED if finding.passed else CaseStatus.WRONG, finding.message)
     return True

@@ -115,7 +115,8 @@ class Timing:
     def before(self) -> None:
         """Time the reference where the candidate will run, while there is no candidate."""
         for case in range(len(self._texts)):
-            self._metas[case] = self._describe(case)
+            with self._bench.sharing():
+                self._metas[case] = self._describe(case)
             clean = self._bench.clean()
             times = _Times()
             with self._bench.alone():
