@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from backend_bench.errors import UsageError
 from backend_bench.submission import Language, Submission
 
 # Blanks and tabs only before a word: with \s a run of empty lines costs the square of its length.
@@ -31,9 +30,3 @@ def mismatch(submission: Submission) -> str:
     if submission.language == "triton" and recognise(submission.source) != "triton":
         return "the kernel must be written in Triton: the file has no @triton.jit function"
     return ""
-
-
-def check(name: str) -> None:
-    """Raise `UsageError` for a language that does not exist."""
-    if name not in ("auto", "triton", "pytorch"):
-        raise UsageError(f"unknown language {name!r}; choose auto, triton or pytorch")

@@ -22,7 +22,9 @@ import msgspec
 
 from backend_bench.cases import SuiteIndex
 from backend_bench.errors import MissingExtra, ServiceError, UsageError
+from backend_bench.judge.zygotes import STEADY_HEAP
 from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.suites import index_cache
 from backend_bench.verdict import Verdict
 
 T = TypeVar("T")
@@ -192,9 +194,7 @@ def _service_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if _ALLOWED.fullmatch(name)}
     return kept | {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        # glibc keeps freed megabytes: the judge copies and compares the same sizes again and again.
-        "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-        "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+        **STEADY_HEAP,  # the judge copies and compares the same sizes again and again
     }
 
 
@@ -208,8 +208,6 @@ def _message(response: httpx.Response) -> str:
 
 def read_index(spec: SuiteSpec) -> SuiteIndex:
     """A suite's index on this host: from the cache, else made by a short-lived process with torch."""
-    from backend_bench.suites import index_cache
-
     known = index_cache.load_cached_index(spec)
     return known if known is not None else _make_index(spec)
 
@@ -229,4 +227,4 @@ def _make_index(spec: SuiteSpec) -> SuiteIndex:
             raise UsageError(done.stderr.strip().splitlines()[-1])
         if done.returncode:
             raise ServiceError(f"the suite's index could not be made: {done.stderr[-_LOG_TAIL:]}")
-        return msgspec.json.decode(Path(file.name).read_bytes(), type=SuiteIndex)
+        return index_cache.decode_index(Path(file.name).read_bytes())

@@ -55,8 +55,12 @@ class Bench:
             sandbox=submission.sandbox,
             memory_bytes=submission.limits.memory_bytes,
         )
-        self._load = _load_frame(submission, language)
         self._reference = wire.Load("", "", "", reference=str(submission.op))
+        self._load = (
+            self._reference
+            if submission.kind == "reference"
+            else wire.Load(submission.source, submission.op.function, language)
+        )
         self._deadline = time.monotonic() + submission.limits.total_s
         self._clean: Keeper | None = None
         self._candidate: Keeper | None = None
@@ -174,12 +178,6 @@ class Bench:
         if left <= 0:
             raise TimedOut(f"the submission used up its {self.limits.total_s:g} s")
         return min(limit_s, left)
-
-
-def _load_frame(submission: Submission, language: Language) -> wire.Load:
-    if submission.kind == "reference":
-        return wire.Load("", "", "", reference=str(submission.op))
-    return wire.Load(submission.source, submission.op.function, language)
 
 
 def _outputs(claims: wire.Done, copies: tuple[torch.Tensor | None, ...]) -> tuple[Output, ...]:

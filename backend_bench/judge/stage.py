@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_leaves
 
 from backend_bench import wire
 from backend_bench.buffers import SharedBuffer, create
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
+from backend_bench.grading.inputs import storage_of, tensors_of
 
 CHUNK_BYTES = 16 << 20
 """Size of a shared buffer that holds the small tensors of many cases."""
@@ -52,8 +52,8 @@ class Staged:
     frame: wire.Call
     fds: tuple[int, ...]
     places: tuple[Place, ...]
-    """Of the storages, in the order of `storage_of`."""
-    storage_of: tuple[int, ...]
+    """Of the storages, in the order of `numbers`."""
+    numbers: tuple[int, ...]
     """For each input tensor, the number of its storage."""
 
 
@@ -91,21 +91,19 @@ class Stage:
         dropped = self._drop_fresh()
         if fresh:
             self._fresh = self._reserve_buffer(call)
-        tensors = leaves(call)
+        tensors = tensors_of(call)
         storages: dict[int, int] = {}
         places: list[Place] = []
         for tensor in tensors:
-            key = _storage_key(tensor)
+            key = storage_of(tensor)
             if key not in storages:
                 storages[key] = len(places)
                 nbytes = tensor.untyped_storage().nbytes()
                 place = self._next_fresh(nbytes) if fresh else self._place((case, "in", len(places)), nbytes)
                 self._bytes(place).copy_(_storage_bytes(tensor))
                 places.append(place)
-        storage_of = tuple(storages[_storage_key(tensor)] for tensor in tensors)
-        specs = tuple(
-            _spec(tensor, places[number]) for tensor, number in zip(tensors, storage_of, strict=True)
-        )
+        numbers = tuple(storages[storage_of(tensor)] for tensor in tensors)
+        specs = tuple(_spec(tensor, places[number]) for tensor, number in zip(tensors, numbers, strict=True))
         slots = tuple(self._slot(case, number, meta) for number, meta in enumerate(outputs))
         self._poison(slots)
         frame = wire.Call(
@@ -124,14 +122,14 @@ class Stage:
         self._unannounced.clear()
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        return Staged(frame, fds, tuple(places), storage_of)
+        return Staged(frame, fds, tuple(places), numbers)
 
     def inputs_after(self, staged: Staged) -> tuple[torch.Tensor, ...]:
         """Private copies of the input tensors as the call left them."""
         copies = [_private(self._bytes(place)) for place in staged.places]
         return tuple(
             _rebuild(copies[number], spec)
-            for number, spec in zip(staged.storage_of, staged.frame.tensors, strict=True)
+            for number, spec in zip(staged.numbers, staged.frame.tensors, strict=True)
         )
 
     def outputs_after(self, staged: Staged) -> tuple[torch.Tensor | None, ...]:
@@ -190,7 +188,7 @@ class Stage:
 
     def _reserve_buffer(self, call: Call) -> int:
         """A buffer with room for every storage of the call."""
-        storages = {_storage_key(t): t.untyped_storage().nbytes() for t in leaves(call)}
+        storages = {storage_of(t): t.untyped_storage().nbytes() for t in tensors_of(call)}
         self._fresh_used = 0
         return self._new_buffer(sum(self._room(Place(0, 0, nbytes)) for nbytes in storages.values()))
 
@@ -208,12 +206,6 @@ class Stage:
         return (number,)
 
 
-def leaves(call: Call) -> list[torch.Tensor]:
-    """The tensors of a call: those of args in order, then those of kwargs by name."""
-    trees = (call.args, [call.kwargs[name] for name in sorted(call.kwargs)])
-    return [leaf for leaf in tree_leaves(trees) if isinstance(leaf, torch.Tensor)]
-
-
 def _private(shared: torch.Tensor) -> torch.Tensor:
     """A copy that no worker can reach; a small one on the CPU, where it is compared."""
     return shared.cpu() if shared.is_cuda and len(shared) <= HOST_BYTES else shared.clone()
@@ -222,10 +214,6 @@ def _private(shared: torch.Tensor) -> torch.Tensor:
 def _numbering(tensors: list[torch.Tensor]) -> Any:
     numbers = {id(tensor): number for number, tensor in enumerate(tensors)}
     return lambda value: numbers.get(id(value))
-
-
-def _storage_key(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
 
 
 def _storage_bytes(tensor: torch.Tensor) -> torch.Tensor:
