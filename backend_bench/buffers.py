@@ -129,7 +129,8 @@ def _driver() -> ctypes.CDLL:
     return ctypes.CDLL("libcuda.so.1")
 
 
-def _cu(name: str, *args: Any) -> None:
+def cu(name: str, *args: Any) -> None:
+    """A call of the CUDA driver; raises `CudaDriverError` with its name and the driver's words."""
     code = getattr(_driver(), name)(*args)
     if code:
         text = ctypes.c_char_p()
@@ -154,12 +155,12 @@ def _create_cuda(nbytes: int, device: torch.device) -> SharedBuffer:
     with torch.cuda.device(device):
         torch.cuda.current_stream().synchronize()
         prop, granularity = _prop(device), ctypes.c_size_t()
-        _cu("cuMemGetAllocationGranularity", ctypes.byref(granularity), ctypes.byref(prop), 0)
+        cu("cuMemGetAllocationGranularity", ctypes.byref(granularity), ctypes.byref(prop), 0)
         size = -(-nbytes // granularity.value) * granularity.value
         handle, fd = ctypes.c_ulonglong(), ctypes.c_int()
-        _cu("cuMemCreate", ctypes.byref(handle), ctypes.c_size_t(size), ctypes.byref(prop),
+        cu("cuMemCreate", ctypes.byref(handle), ctypes.c_size_t(size), ctypes.byref(prop),
             ctypes.c_ulonglong(0))  # fmt: skip
-        _cu("cuMemExportToShareableHandle", ctypes.byref(fd), handle, _POSIX_FD,
+        cu("cuMemExportToShareableHandle", ctypes.byref(fd), handle, _POSIX_FD,
             ctypes.c_ulonglong(0))  # fmt: skip
         os.set_inheritable(fd.value, False)
         return _map_cuda(handle, size, device, fd.value)
@@ -169,18 +170,18 @@ def _open_cuda(fd: int, nbytes: int, device: torch.device) -> SharedBuffer:
     with torch.cuda.device(device):
         torch.cuda.current_stream().synchronize()
         handle = ctypes.c_ulonglong()
-        _cu("cuMemImportFromShareableHandle", ctypes.byref(handle), ctypes.c_void_p(fd), _POSIX_FD)
+        cu("cuMemImportFromShareableHandle", ctypes.byref(handle), ctypes.c_void_p(fd), _POSIX_FD)
         return _map_cuda(handle, nbytes, device, -1)
 
 
 def _map_cuda(handle: ctypes.c_ulonglong, size: int, device: torch.device, fd: int) -> SharedBuffer:
     address = ctypes.c_ulonglong()
     zero = ctypes.c_ulonglong(0)
-    _cu("cuMemAddressReserve", ctypes.byref(address), ctypes.c_size_t(size), ctypes.c_size_t(0),
+    cu("cuMemAddressReserve", ctypes.byref(address), ctypes.c_size_t(size), ctypes.c_size_t(0),
         zero, zero)  # fmt: skip
-    _cu("cuMemMap", address, ctypes.c_size_t(size), ctypes.c_size_t(0), handle, zero)
+    cu("cuMemMap", address, ctypes.c_size_t(size), ctypes.c_size_t(0), handle, zero)
     access = _Access(_Location(_DEVICE, _index(device)), _READ_WRITE)
-    _cu("cuMemSetAccess", address, ctypes.c_size_t(size), ctypes.byref(access), ctypes.c_size_t(1))
+    cu("cuMemSetAccess", address, ctypes.c_size_t(size), ctypes.byref(access), ctypes.c_size_t(1))
 
     def stretch(offset: int, nbytes: int) -> torch.Tensor:
         if nbytes == 0:
@@ -190,8 +191,8 @@ def _map_cuda(handle: ctypes.c_ulonglong, size: int, device: torch.device, fd: i
     def release() -> None:
         with torch.cuda.device(device):
             torch.cuda.synchronize()
-            _cu("cuMemUnmap", address, ctypes.c_size_t(size))
-            _cu("cuMemRelease", handle)
-            _cu("cuMemAddressFree", address, ctypes.c_size_t(size))
+            cu("cuMemUnmap", address, ctypes.c_size_t(size))
+            cu("cuMemRelease", handle)
+            cu("cuMemAddressFree", address, ctypes.c_size_t(size))
 
     return SharedBuffer(fd, size, stretch, release)

@@ -8,6 +8,7 @@ from the judge to the worker only. Knows nothing about torch: tensors are descri
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import time
@@ -117,6 +118,22 @@ class Call(msgspec.Struct, frozen=True, tag=True):
     """Record the ATen operators that the kernel calls."""
 
 
+class Block(msgspec.Struct, frozen=True, tag=True):
+    """Judge: queue these calls behind the gate, on a GPU, and time them."""
+
+    number: int
+    """Drawn at random, as a call's."""
+    turn: int
+    """What the gate's words are compared with; the second part of the calls has the next one."""
+    calls: tuple[Call, ...]
+    pause: int
+    """How many calls come before the gate closes again; all of them: it does not."""
+    buffers: tuple[NewBuffer, ...] = ()
+    dropped: tuple[int, ...] = ()
+    gate: bool = False
+    """The first descriptor is a new gate's."""
+
+
 class OutputClaim(msgspec.Struct, frozen=True):
     """What one output is, says the worker."""
 
@@ -161,6 +178,19 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     elapsed_us: float = 0.0
     """Time of the call by the worker's own clock; a claim."""
     operators: tuple[OperatorCall, ...] = ()
+
+
+class Timed(msgspec.Struct, frozen=True, tag=True):
+    """Worker: the calls of a block have returned, or one of them raised."""
+
+    number: int
+    error: str = ""
+    """Text of the exception."""
+    error_type: str = ""
+    calls: tuple[Done, ...] = ()
+    """In the order of the block."""
+    elapsed_us: float = 0.0
+    """Time of all of them by the worker's own events; a claim."""
 
 
 class Spawn(msgspec.Struct, frozen=True, tag=True):
@@ -224,6 +254,10 @@ class Channel:
             raise ChannelTimeout from error
         except OSError as error:
             raise ChannelClosed from error
+
+    def answers(self, within_s: float) -> bool:
+        """Whether something to read arrives in that time; the other side's end counts."""
+        return bool(select.select([self._sock], [], [], within_s)[0])
 
     def receive(self, kind: type[T], *, limit_s: float | None, max_bytes: int = MAX_REPLY_BYTES) -> T:
         """Wait for one frame of this kind; descriptors that come with it are dropped."""

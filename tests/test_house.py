@@ -18,7 +18,7 @@ FLOORS = {
     "cli": 5, "environment": 5,
     "executors": 4, "service": 4, "grade": 4,
     "judge": 3, "worker": 3, "report": 3, "authors": 3,
-    "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "kernels": 2, "languages": 2,
+    "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "gate": 2, "kernels": 2, "languages": 2,
     "operator": 1, "submission": 1, "verdict": 1, "errors": 1, "cases": 1,
 }  # fmt: skip
 """Floor of each room; a room may import rooms below it, and of its own floor only what `BESIDE` names."""
@@ -26,7 +26,7 @@ FLOORS = {
 BESIDE = {
     ("grade", "executors"), ("cli", "environment"),
     ("operator", "errors"), ("submission", "operator"), ("verdict", "operator"), ("verdict", "submission"),
-    ("cases", "submission"),
+    ("cases", "submission"), ("gate", "buffers"),
 }  # fmt: skip
 """Neighbours on one floor that may be used: the first imports the second."""
 

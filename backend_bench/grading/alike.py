@@ -29,12 +29,13 @@ def alike(observed: Observed, trusted: Observed) -> bool:
         return False
     outputs = zip(observed.outputs, trusted.outputs, strict=True)
     inputs = zip(observed.inputs, trusted.inputs, strict=True)
-    return all(_same_output(ours, theirs) for ours, theirs in outputs) and all(
+    return all(same_output(ours, theirs) for ours, theirs in outputs) and all(
         torch.equal(ours, theirs) for ours, theirs in inputs
     )
 
 
-def _same_output(ours: Output, theirs: Output) -> bool:
+def same_output(ours: Output, theirs: Output) -> bool:
+    """Whether one output is, to the eye, the other."""
     claims = ("kind", "plain", "dtype", "shape", "device", "alias", "same")
     if any(getattr(ours, name) != getattr(theirs, name) for name in claims):
         return False

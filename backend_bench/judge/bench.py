@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,20 @@ class Sample:
     observed: Observed
     claims: wire.Done
     wall_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Calls that were timed together."""
+
+    observed: tuple[Observed, ...]
+    """Of each call; none where one of them raised."""
+    claimed_us: float
+    """Time of all calls by the worker's clock."""
+    wall_us: float
+    """Time of all calls and everything around them by the judge's."""
+    error: str = ""
+    """Text of the exception, if one was raised."""
 
 
 class Bench:
@@ -139,21 +153,46 @@ class Bench:
         A timed call on a CPU gets its inputs in memory that the worker has not mapped before the
         request, and the worker is frozen at its reply: nothing is computed before or after.
         """
-        guarded = timed and self.device.type == "cpu"
-        staged = keeper.stage.lay_out(case, call, metas, record=record, fresh=guarded)
-        answer = keeper.call(staged, limit_s=self._limit(keeper, case), freeze=guarded)
+        staged = keeper.stage.lay_out(case, call, metas, record=record, fresh=timed)
+        answer = keeper.call(staged, limit_s=self._limit(keeper, case), freeze=timed)
         try:
             copies, inputs = keeper.stage.outputs_after(staged), keeper.stage.inputs_after(staged)
         finally:
-            if guarded:
+            if timed:
                 keeper.thaw()
-        try:
+        with _forgery_of(keeper):
             outputs = _outputs(answer.claims, copies)
-        except (wire.BadFrame, ValueError, OverflowError, TypeError) as error:
-            keeper.alive = False
-            raise Forged(f"claims that no worker makes: {wire.printable(str(error), 200)}") from error
         observed = Observed(outputs=outputs, single=answer.claims.single, inputs=inputs)
         return Sample(observed, _presentable(answer.claims), answer.wall_us)
+
+    def timed(
+        self, keeper: Keeper, case: object, calls: Sequence[Call], metas: tuple[Meta | None, ...],
+        *, pause: int | None = None, rewrite: bool = False,
+    ) -> Timed:  # fmt: skip
+        """Time calls, on a CPU one at a time. Raises `Ended`.
+
+        `pause` is after how many of them the device waits for the judge once more, and `rewrite` whether those behind
+        it get their own inputs only then; before, they are shown those of earlier ones.
+        """
+        if self.device.type == "cpu":
+            [call] = calls
+            sample = self.call(keeper, case, call, metas, timed=True)
+            claims = sample.claims
+            return Timed((sample.observed,), claims.elapsed_us, sample.wall_us, claims.error)
+        answer = keeper.run_block(
+            calls, metas, pause=pause or len(calls), rewrite=rewrite, limit_s=self._limit(keeper, case)
+        )
+        if answer.claims.error:
+            error = wire.printable(answer.claims.error, wire.MAX_TEXT)
+            return Timed((), answer.claims.elapsed_us, answer.wall_us, error)
+        with _forgery_of(keeper):
+            observed = tuple(
+                Observed(outputs=_outputs(claims, outputs), single=claims.single, inputs=inputs)
+                for claims, outputs, inputs in zip(
+                    answer.claims.calls, answer.copies.outputs, answer.copies.inputs, strict=True
+                )
+            )
+        return Timed(observed, answer.claims.elapsed_us, answer.wall_us)
 
     def discard(self) -> None:
         """Let go of the candidate's worker; the next call gets a new one, while there are any left."""
@@ -178,6 +217,16 @@ class Bench:
         if left <= 0:
             raise TimedOut(f"the submission used up its {self.limits.total_s:g} s")
         return min(limit_s, left)
+
+
+@contextlib.contextmanager
+def _forgery_of(keeper: Keeper) -> Iterator[None]:
+    """Claims that do not fit together end the worker: no honest one makes them."""
+    try:
+        yield
+    except (wire.BadFrame, ValueError, OverflowError, TypeError) as error:
+        keeper.alive = False
+        raise Forged(f"claims that no worker makes: {wire.printable(str(error), 200)}") from error
 
 
 def _outputs(claims: wire.Done, copies: tuple[torch.Tensor | None, ...]) -> tuple[Output, ...]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from backend_bench.cases import Entry
 from backend_bench.errors import BackendBenchError, UsageError, WorkerLost
 from backend_bench.grading.score import score
-from backend_bench.judge import audit, correctness, performance
+from backend_bench.judge import audit, correctness, performance, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.devices import Lease, device_of
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
@@ -46,6 +46,8 @@ class Judge:
         self._nursery = Nursery(device_of(device), self.lease, zygotes, threads=THREADS)
         self._suites: dict[SuiteSpec, Suite] = {}
         self._opening = threading.Lock()
+        self._known_peaks: roofline.Peaks | None = None
+        self._measuring = threading.Lock()
 
     def __enter__(self) -> Judge:
         return self
@@ -119,7 +121,7 @@ class Judge:
                 wants_performance = ()
             timing = performance.Timing(
                 bench, suite, submission.op, wants_performance, seed=seed ^ 1,
-                profile=submission.profile,
+                profile=submission.profile, peaks=self._peaks(bench) if wants_performance else roofline.Peaks(),
             )  # fmt: skip
             if wants_performance:
                 with protocol.stage("reference"):
@@ -145,6 +147,13 @@ class Judge:
             if wants_performance and not protocol.compile_error:
                 with protocol.stage("performance"):
                     protocol.note_performance(timing.run())
+
+    def _peaks(self, bench: Bench) -> roofline.Peaks:
+        with self._measuring:
+            if self._known_peaks is None:
+                with bench.alone():
+                    self._known_peaks = roofline.measured(bench.device)
+            return self._known_peaks
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn, TypeVar
@@ -14,12 +15,17 @@ from typing import NoReturn, TypeVar
 import torch
 
 from backend_bench import wire
+from backend_bench.cases import Call
 from backend_bench.errors import SandboxUnavailable, WorkerLost
-from backend_bench.judge.stage import Stage, Staged
+from backend_bench.judge.blocks import Copies, Course
+from backend_bench.judge.stage import Meta, Stage, Staged
 from backend_bench.judge.zygotes import Life
 
 Reply = TypeVar("Reply")
 
+QUEUE_LIMIT_S = 0.005
+"""So long the device waits for the launches of a block, some 0.1 ms each; a kernel that asks for a result on the way
+waits for the device itself."""
 READY_LIMIT_S = 60.0
 """From fork to locked in; a CUDA context under load has been seen to take 2 s."""
 
@@ -49,12 +55,23 @@ class Answer:
     """From the request to the reply by the judge's clock."""
 
 
+@dataclass(frozen=True, slots=True)
+class BlockAnswer:
+    """A worker's claims about a block of calls, what it left behind, and what the judge's own clock says."""
+
+    claims: wire.Timed
+    copies: Copies
+    wall_us: float
+    """From before the inputs went in to after the outputs came out."""
+
+
 class Keeper:
     """Keeps one worker. Use it as a context manager; leaving it leaves no process."""
 
     def __init__(self, life: Life, device: torch.device) -> None:
         self._life = life
         self.stage = Stage(device)
+        self._course: Course | None = None
         self.sandbox: wire.Ready | None = None
         self.alive = True
 
@@ -70,6 +87,9 @@ class Keeper:
         """Kill the worker and unmap its memory."""
         self.alive = False
         self._life.kill()
+        if self._course is not None:
+            self._course.__exit__()
+            self._course = None
         self.stage.__exit__()
 
     @property
@@ -109,16 +129,36 @@ class Keeper:
         if freeze:
             self._life.freeze()
         wall_us = (time.perf_counter_ns() - start) / 1e3
-        if claims.number != staged.frame.number:
-            self.alive = False
-            raise Forged("the worker answered a call that was not asked for")
+        self._must_match(claims.number, staged.frame.number)
         return Answer(claims, wall_us)
+
+    def run_block(
+        self, calls: Sequence[Call], metas: tuple[Meta | None, ...], *, pause: int, rewrite: bool, limit_s: float
+    ) -> BlockAnswer:  # fmt: skip
+        """Time calls on a GPU. Raises `Ended` when the worker does not survive it."""
+        course = self._course = self._course or Course(self.stage)
+        block = course.plan(calls, metas, pause)
+        self._send(block.frame, block.fds)
+        copies = course.queue(block, rewrite=rewrite)
+        try:
+            if not self._life.channel.answers(QUEUE_LIMIT_S) and not course.begun():
+                course.begin(block)
+            claims = self._receive(wire.Timed, limit_s, "in a timed call")
+        finally:
+            wall_us = course.wall_us(block)
+        self._must_match(claims.number, block.frame.number)
+        return BlockAnswer(claims, copies, wall_us)
 
     def thaw(self) -> None:
         """Let a frozen worker go on."""
         self._life.thaw()
 
-    def _send(self, frame: wire.Load | wire.Call, fds: tuple[int, ...] = ()) -> None:
+    def _must_match(self, answered: int, asked: int) -> None:
+        if answered != asked:
+            self.alive = False
+            raise Forged("the worker answered a call that was not asked for")
+
+    def _send(self, frame: wire.Load | wire.Call | wire.Block, fds: tuple[int, ...] = ()) -> None:
         try:
             self._life.channel.send(frame, fds)
         except wire.ChannelClosed as error:

@@ -1,66 +1,106 @@
 """Phase two: is it fast?
 
-The reference runs first in the worker that will be the candidate's, before any candidate code is
-loaded: that gives a time to compare with later, and what a call costs around a kernel in that very
-process. Then it runs in a twin, a worker without candidate code, interleaved with the candidate.
+Calls are timed in blocks: one call on a CPU; on a GPU a few, queued behind a gate (`blocks`). The reference runs
+first in the worker that will be the candidate's, before any candidate code is loaded, in turn with a twin, a worker that
+never sees candidate code. That gives a time to compare with later, what a block costs around its kernels, and
+how far two processes differ on the same work. Then the twin and the candidate take turns.
+
 Every timed call gets values that did not exist before it, and its output is checked: against the
 twin's at the dtype's own tolerance, and where that does not settle it against the oracle. The
-worker's times are claims; the judge's own wall clock bounds them. Times are taken while nobody else
-uses the device.
+worker's times are claims; the judge's own clock around the block bounds them. Times are taken while nobody else
+uses the device; values are drawn and outputs checked while others may.
 
-Not covered yet: blocks of several calls, without which the bound means little for short kernels on a
-GPU; a roofline floor; neighbours outside this service.
+Not covered: neighbours outside this service; what is computed ahead inside one part of a block.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
-from backend_bench.grading import checker, oracle
-from backend_bench.grading.alike import alike
+from backend_bench.grading import checker, inputs, oracle
+from backend_bench.grading.alike import alike, same_output
 from backend_bench.grading.speedup import Ratio, compare
 from backend_bench.judge import correctness
-from backend_bench.judge.bench import Bench, CompileFailed, Sample
+from backend_bench.judge.bench import Bench, CompileFailed, Timed
+from backend_bench.judge.blocks import decoy_of
 from backend_bench.judge.keeper import Ended, Forged, Keeper
+from backend_bench.judge.roofline import Peaks
 from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
 from backend_bench.submission import Profile
 from backend_bench.suites import Suite, resolve
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 
-WARM_UP = 2
-"""Calls of each side before sampling: compilation, caches, clocks coming up."""
-BASELINE = 5
-"""Samples of the reference before the candidate is loaded."""
-MIN_ROUNDS = 12
-"""Fewer pairs give no usable band."""
-MAX_ROUNDS = 100
-NOISE_GOAL = 0.01
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is sampled, and how closely the judge's clock binds."""
+
+    warm_up: int
+    """Pairs of each case that do not count: caches, clocks coming up."""
+    baseline: int
+    """Pairs of the reference with itself, before the candidate is loaded."""
+    least: int
+    """Pairs that a usable band takes."""
+    most: int
+    """Pairs after which the band is what it is."""
+    chunk: int
+    """Pairs for which the device is taken at once; between, others have their turn."""
+    budget_s: float
+    """Time with the device to oneself for the pairs of a case, likewise."""
+    trust: float
+    """A claim is believed down to the judge's figure divided by this, and its own margin."""
+    block_us: float
+    """Calls are put together until a block takes so long."""
+    block_calls: int
+    """At most so many."""
+
+
+PACES = {
+    "cpu": Pace(
+        warm_up=2, baseline=5, least=12, most=100, chunk=4, budget_s=0.6, trust=1.1, block_us=0, block_calls=1
+    ),
+    "cuda": Pace(
+        warm_up=1,
+        baseline=4,
+        least=8,
+        most=32,
+        chunk=4,
+        budget_s=0.04,
+        trust=1.03,
+        block_us=400,
+        block_calls=8,
+    ),
+}
+"""A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); eight
+calls in a block divide what that varies by, and what an event adds, by eight."""
+BLOCK_BYTES = 256 << 20
+"""Inputs and results of a block; each worker holds so much."""
+NOISE_GOAL = 0.005
 """Half-width of the ratio's band at which sampling stops."""
-CASE_BUDGET_S = 0.6
-"""Wall time for the rounds of one case, after which the band is what it is."""
 SLOWED = 1.25
 """An interleaved reference this much slower than the one before counts as slowed."""
-CLOCK_SLACK = 1.1
-"""A claim below the wall clock's figure by more than this, and by the spread of what trusted calls cost
-around a kernel, is not believed."""
-CLOCK_SLACK_US = 100.0
-"""On a GPU at least so much: a single call's hand-over differs from process to process."""
 GROSS = 1.5
 """A claim that is contradicted by more than this is worth a person's look."""
 SHORTEST_US = 1.5
 """No GPU has launched and finished a kernel in less."""
 LEAST_US = 0.05
 """A Python call that does nothing takes longer."""
+REWRITTEN = 0.25
+"""Share of blocks whose later inputs are rewritten; no time is taken from them."""
 LEASE_LIMIT_S = 5.0
-"""A kernel that is slow in timed calls gets `FEW_ROUNDS`, and others their turn."""
-FEW_ROUNDS = 3
+"""A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
+FEW_PAIRS = 3
 
 
 @dataclass(slots=True)
@@ -76,17 +116,59 @@ class Phase:
 class _Times:
     """Raw samples of one side of one case, in microseconds."""
 
+    calls: int
+    """In each block."""
     claimed_us: list[float] = field(default_factory=list)
+    """Of a call, by the worker's clock."""
     wall_us: list[float] = field(default_factory=list)
+    """Of a block, by the judge's."""
 
-    def add(self, sample: Sample) -> None:
-        self.claimed_us.append(sample.claims.elapsed_us)
-        self.wall_us.append(sample.wall_us)
+    def add(self, timed: Timed) -> None:
+        self.claimed_us.append(timed.claimed_us / self.calls)
+        self.wall_us.append(timed.wall_us)
 
     @property
     def overheads_us(self) -> list[float]:
-        """What each call cost around the kernel: hand-over, copying the outputs."""
-        return [wall - claimed for wall, claimed in zip(self.wall_us, self.claimed_us, strict=True)]
+        """What each block took around its kernels: hand-over, inputs in, outputs out."""
+        return [
+            wall - self.calls * claimed for wall, claimed in zip(self.wall_us, self.claimed_us, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The reference before the candidate came."""
+
+    clean: _Times
+    """In the worker that became the candidate's."""
+    twin: _Times
+
+    @property
+    def bias_us(self) -> float:
+        """How much longer the same call takes in the one than in the other."""
+        return statistics.median(self.clean.claimed_us) - statistics.median(self.twin.claimed_us)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one case is timed."""
+
+    metas: tuple[Meta | None, ...]
+    calls: int
+    """In a block."""
+    floor_us: float
+    """No call on this device takes less."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Both sides of the same calls."""
+
+    calls: tuple[Call, ...]
+    pause: int
+    rewritten: bool
+    ours: Timed
+    theirs: Timed
 
 
 class _Wrong(Exception):
@@ -101,30 +183,35 @@ class Timing:
     """Times one operator's performance cases. `before` first, then load the candidate, then `run`."""
 
     def __init__(
-        self, bench: Bench, suite: Suite, op: Operator, texts: Sequence[str], *, seed: int, profile: Profile
+        self, bench: Bench, suite: Suite, op: Operator, texts: Sequence[str], *, seed: int, profile: Profile,
+        peaks: Peaks,
     ) -> None:  # fmt: skip
         self._bench, self._suite, self._op = bench, suite, op
         self._texts = list(texts)
         self._profile: Profile = profile
+        self._peaks = peaks
+        self._pace = PACES[bench.device.type]
         self._rng = random.Random(seed)
         self._overload = resolve(op)
-        self._metas: dict[int, tuple[Meta | None, ...]] = {}
-        self._before: dict[int, _Times] = {}
+        self._plans: dict[int, _Plan] = {}
+        self._before: dict[int, _Before] = {}
         self.phase = Phase()
 
     def before(self) -> None:
         """Time the reference where the candidate will run, while there is no candidate."""
         for case in range(len(self._texts)):
+            clean, twin = self._bench.clean(), self._bench.twin()
+            plan = self._plans[case] = self._planned(case, clean, twin)
+            sides = _Before(_Times(plan.calls), _Times(plan.calls))
             with self._bench.sharing():
-                self._metas[case] = self._describe(case)
-            clean = self._bench.clean()
-            times = _Times()
+                blocks = [self._drawn(case) for _ in range(1 + self._pace.baseline)]
             with self._bench.alone():
-                for number in range(WARM_UP + BASELINE):
-                    sample = self._reference(clean, case, self._draw(case))
-                    if number >= WARM_UP:
-                        times.add(sample)
-            self._before[case] = times
+                for number, calls in enumerate(blocks):
+                    for keeper, times in self._either((clean, sides.clean), (twin, sides.twin)):
+                        timed = self._reference(keeper, case, calls)
+                        if number:
+                            times.add(timed)
+            self._before[case] = sides
 
     def run(self) -> Phase:
         """Time every case against the twin."""
@@ -150,53 +237,81 @@ class Timing:
             CaseResult(args=self._texts[case], kind=CaseKind.PERFORMANCE, status=status, message=message)
         )
 
+    # ---- sampling ------------------------------------------------------------------------------
+
     def _time(self, case: int, text: str) -> CaseResult:
-        candidate, twin = self._bench.candidate(), self._bench.twin()
-        reference, measured = _Times(), _Times()
+        candidate = self._bench.candidate()
         errors = _Errors()
-        with self._bench.sharing():
-            # The first call may compile for a minute; nobody should wait for that alone.
-            call = self._draw(case)
-            self._check(case, call, self._call(candidate, case, call), errors)
-        with self._bench.alone():
-            for _ in range(WARM_UP):
-                self._round(case, twin, candidate, _Times(), _Times(), errors)
-            started = time.monotonic()
-            while not self._enough(reference, measured, started):
-                self._round(case, twin, candidate, reference, measured, errors)
+        self._first_call(candidate, case, errors)
+        plan = self._plans[case]
+        reference, measured = _Times(plan.calls), _Times(plan.calls)
+        waiting, spent_s = self._pace.warm_up, 0.0
+        while not self._enough(reference, measured, spent_s):
+            with self._bench.sharing():
+                blocks = [self._drawn(case) for _ in range(self._pace.chunk + waiting)]
+            with self._bench.alone():
+                begun = time.monotonic()
+                pairs = self._pairs(case, candidate, blocks)
+                spent_s += time.monotonic() - begun
+            for pair in pairs[waiting:]:
+                if not pair.rewritten:
+                    reference.add(pair.ours)
+                    measured.add(pair.theirs)
+            waiting = 0
+            with self._bench.sharing():
+                for pair in pairs:
+                    self._check_pair(case, pair, errors)
         return self._result(case, text, reference, measured, errors)
 
-    def _round(
-        self, case: int, twin: Keeper, candidate: Keeper, reference: _Times, measured: _Times,
-        errors: _Errors,
-    ) -> None:  # fmt: skip
-        call = self._draw(case)
-        if self._rng.random() < 0.5:
-            ours = self._reference(twin, case, call)
-            theirs = self._call(candidate, case, call)
-        else:
-            theirs = self._call(candidate, case, call)
-            ours = self._reference(twin, case, call)
-        if not alike(theirs.observed, ours.observed):
-            self._check(case, call, theirs, errors)
-        reference.add(ours)
-        measured.add(theirs)
+    def _first_call(self, candidate: Keeper, case: int, errors: _Errors) -> None:
+        """The first call may compile for a minute; nobody should wait for that alone."""
+        with self._bench.sharing():
+            call = self._draw(case)
+            sample = self._bench.call(candidate, ("timed", case), call, self._plans[case].metas)
+            if sample.claims.error:
+                raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
+            self._check(case, call, sample.observed, errors)
 
-    @staticmethod
-    def _enough(reference: _Times, measured: _Times, started: float) -> bool:
-        rounds, spent_s = len(measured.claimed_us), time.monotonic() - started
-        if rounds >= FEW_ROUNDS and spent_s > LEASE_LIMIT_S:
+    def _pairs(self, case: int, candidate: Keeper, blocks: Sequence[tuple[Call, ...]]) -> list[_Pair]:
+        """Both sides of each block in turn; fewer where the kernel is slow."""
+        twin, found, begun = self._bench.twin(), [], time.monotonic()
+        for calls in blocks:
+            pause = self._rng.randrange(1, len(calls)) if len(calls) > 1 else 1
+            rewritten = len(calls) > 1 and self._rng.random() < REWRITTEN
+            took: dict[bool, Timed] = {}
+            for is_ours in self._either(True, False):
+                took[is_ours] = (
+                    self._reference(twin, case, calls, pause)
+                    if is_ours
+                    else self._candidate(candidate, case, calls, pause, rewritten)
+                )
+            found.append(_Pair(calls, pause, rewritten, took[True], took[False]))
+            if len(found) >= FEW_PAIRS and time.monotonic() - begun > LEASE_LIMIT_S:
+                break
+        return found
+
+    def _enough(self, reference: _Times, measured: _Times, spent_s: float) -> bool:
+        pairs, pace = len(measured.claimed_us), self._pace
+        if pairs >= FEW_PAIRS and spent_s > LEASE_LIMIT_S:
             return True
-        if rounds < MIN_ROUNDS:
+        if pairs < pace.least:
             return False
-        if rounds >= MAX_ROUNDS or spent_s > CASE_BUDGET_S:
+        if pairs >= pace.most or spent_s > pace.budget_s:
             return True
         return compare(reference.claimed_us, measured.claimed_us).noise <= NOISE_GOAL
+
+    def _either(self, one: T, other: T) -> Iterator[T]:
+        """Both, in an order that nobody knows beforehand."""
+        yield from (one, other) if self._rng.random() < 0.5 else (other, one)
+
+    # ---- what the samples say --------------------------------------------------------------------
 
     def _result(
         self, case: int, text: str, reference: _Times, measured: _Times, errors: _Errors
     ) -> CaseResult:
-        ratio = compare(reference.claimed_us, measured.claimed_us)
+        bias_us = self._before[case].bias_us if self._bench.device.type == "cuda" else 0.0
+        unbiased = [max(us - bias_us, LEAST_US) for us in measured.claimed_us]
+        ratio = compare(reference.claimed_us, unbiased)
         candidate_us = self._believed(case, ratio, reference, measured)
         reference_us = self._unslowed(case, ratio, reference)
         as_sampled = (reference_us, candidate_us) == (ratio.reference_us, ratio.candidate_us)
@@ -213,40 +328,42 @@ class Timing:
         )
 
     def _believed(self, case: int, ratio: Ratio, reference: _Times, measured: _Times) -> float:
-        """The candidate's time: its claim, unless the judge's wall clock contradicts it.
+        """The candidate's time: its claim, unless the judge's clock contradicts it or the device cannot do it.
 
-        On a CPU a claim is not believed either below what the wall clock can tell apart, unless the
-        reference is as short.
+        On a CPU a claim is not believed either below what the clock can tell apart, unless the reference is as short.
         """
-        trusted = reference.overheads_us + self._before[case].overheads_us
+        before = self._before[case]
+        trusted = reference.overheads_us + before.clean.overheads_us + before.twin.overheads_us
         overhead_us, spread_us = statistics.median(trusted), _spread(trusted)
+        ours_us = (statistics.median(measured.wall_us) - overhead_us) / measured.calls
+        claimed_us, slack_us = ratio.candidate_us, 2 * spread_us / measured.calls
+        if claimed_us * self._pace.trust + slack_us < ours_us:
+            return self._overruled(case, "clock_mismatch", claimed_us, ours_us, "the judge's clock")
         on_cpu = self._bench.device.type == "cpu"
-        slack_us = 2 * spread_us if on_cpu else max(CLOCK_SLACK_US, 2 * spread_us)
-        wall_us = statistics.median(measured.wall_us) - overhead_us
-        claimed_us = ratio.candidate_us
-        if claimed_us * CLOCK_SLACK + slack_us < wall_us:
-            return self._overruled(case, claimed_us, wall_us)
-        floor_us = min(ratio.reference_us, spread_us) if on_cpu else SHORTEST_US
+        shortest_us = min(ratio.reference_us, spread_us) if on_cpu else SHORTEST_US
+        if claimed_us < shortest_us:
+            return self._overruled(case, "clock_mismatch", claimed_us, shortest_us, "the judge's clock")
+        floor_us = self._plans[case].floor_us
         if claimed_us < floor_us:
-            return self._overruled(case, claimed_us, floor_us)
+            return self._overruled(case, "beyond_the_device", claimed_us, floor_us, "what this device can do")
         return claimed_us
 
-    def _overruled(self, case: int, claimed_us: float, ours_us: float) -> float:
+    def _overruled(self, case: int, rule: str, claimed_us: float, ours_us: float, who: str) -> float:
         """Our figure; a gross contradiction is noted, a small one is what load does."""
-        if ours_us < claimed_us * GROSS:
+        if rule == "clock_mismatch" and ours_us < claimed_us * GROSS:
             return ours_us
         self.phase.evidence.append(
             Evidence(
-                rule="clock_mismatch",
-                detail=f"{self._texts[case]}: the worker claims {claimed_us:.3g} us a call, the judge's "
-                f"clock allows no less than {ours_us:.3g} us; the judge's figure counts",
+                rule=rule,
+                detail=f"{self._texts[case]}: the worker claims {claimed_us:.3g} us a call, {who} "
+                f"allows no less than {ours_us:.3g} us; the latter counts",
             )
         )
         return ours_us
 
     def _unslowed(self, case: int, ratio: Ratio, reference: _Times) -> float:
         """The reference's time: interleaved, unless it ran faster before the candidate came."""
-        before_us = statistics.median(self._before[case].claimed_us)
+        before_us = statistics.median(self._before[case].twin.claimed_us)
         # The quickest sample: passing load spares some, a candidate that works on slows them all.
         if min(reference.claimed_us) <= before_us * SLOWED:
             return ratio.reference_us
@@ -259,42 +376,87 @@ class Timing:
         )
         return before_us
 
+    # ---- calls -------------------------------------------------------------------------------------
+
+    def _planned(self, case: int, clean: Keeper, twin: Keeper) -> _Plan:
+        """What its outputs are like, and how many calls make a block, by a first call in both workers."""
+        with self._bench.sharing():
+            call = self._draw(case)
+            attempt = correctness.Attempt(case, call, "base")
+            expectation = correctness.expectation_of(self._overload, attempt, self._profile)
+            assert expectation is not None
+            plan = _Plan(correctness.output_metas(expectation), 1, self._peaks.floor_us(self._overload, call))
+            self._plans[case] = plan
+            for keeper in (clean, twin):
+                self._bench.call(keeper, ("timed", case), call, plan.metas)  # loads what it needs
+            claimed_us = max(self._reference(clean, case, (call,)).claimed_us, SHORTEST_US)
+        held = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
+        held += sum(meta.nbytes for meta in plan.metas if meta is not None)
+        count = min(self._pace.block_us / claimed_us, BLOCK_BYTES / max(held, 1), self._pace.block_calls)
+        return _Plan(plan.metas, max(math.floor(count), 1), plan.floor_us)
+
+    def _drawn(self, case: int) -> tuple[Call, ...]:
+        """Fresh values for a block."""
+        return tuple(self._draw(case) for _ in range(self._plans[case].calls))
+
     def _draw(self, case: int) -> Call:
         return self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._rng.getrandbits(48))
 
-    def _describe(self, case: int) -> tuple[Meta | None, ...]:
-        attempt = correctness.Attempt(case, self._draw(case), "base")
-        expectation = correctness.expectation_of(self._overload, attempt, self._profile)
-        assert expectation is not None
-        return correctness.output_metas(expectation)
-
-    def _reference(self, twin: Keeper, case: int, call: Call) -> Sample:
+    def _reference(
+        self, keeper: Keeper, case: int, calls: tuple[Call, ...], pause: int | None = None
+    ) -> Timed:
         try:
-            sample = self._bench.call(twin, ("timed", case), call, self._metas[case], timed=True)
+            timed = self._bench.timed(keeper, ("timed", case), calls, self._plans[case].metas, pause=pause)
         except Ended as error:
             raise JudgeError(f"the reference did not survive {self._texts[case]}: {error}") from error
-        if sample.claims.error:
-            raise JudgeError(f"the reference failed on {self._texts[case]}: {sample.claims.error}")
-        return sample
+        if timed.error:
+            raise JudgeError(f"the reference failed on {self._texts[case]}: {timed.error}")
+        return timed
 
-    def _call(self, keeper: Keeper, case: int, call: Call) -> Sample:
-        """One timed call of the candidate; raises `_Wrong` if it failed or claims no time."""
-        sample = self._bench.call(keeper, ("timed", case), call, self._metas[case], timed=True)
-        if sample.claims.error:
-            raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
-        if not LEAST_US < sample.claims.elapsed_us < float("inf"):
+    def _candidate(
+        self, keeper: Keeper, case: int, calls: tuple[Call, ...], pause: int, rewrite: bool
+    ) -> Timed:
+        """A block of the candidate; raises `_Wrong` if it failed or claims no time."""
+        metas = self._plans[case].metas
+        timed = self._bench.timed(keeper, ("timed", case), calls, metas, pause=pause, rewrite=rewrite)
+        if timed.error:
+            raise _Wrong(CaseStatus.RAISED, f"the kernel raised {timed.error}")
+        if not LEAST_US * len(calls) < timed.claimed_us < float("inf"):
             raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
-        return sample
+        return timed
 
-    def _check(self, case: int, call: Call, sample: Sample, errors: _Errors) -> None:
-        """The whole check of one timed call; raises `_Wrong`."""
+    def _check_pair(self, case: int, pair: _Pair, errors: _Errors) -> None:
+        """Every call of the candidate; raises `_Wrong`."""
+        sides = zip(pair.calls, pair.theirs.observed, pair.ours.observed, strict=True)
+        for number, (call, theirs, ours) in enumerate(sides):
+            if alike(theirs, ours):
+                continue
+            try:
+                self._check(case, call, theirs, errors)
+            except _Wrong:
+                if pair.rewritten and number >= pair.pause:
+                    self._accuse(case, theirs, pair.ours.observed[decoy_of(number - pair.pause, pair.pause)])
+                raise
+
+    def _accuse(self, case: int, theirs: checker.Observed, shown: checker.Observed) -> None:
+        """A wrong output that is right for the inputs that lay there before the call was made: raises `_Wrong`."""
+        if len(theirs.outputs) != len(shown.outputs) or not all(
+            same_output(one, other) for one, other in zip(theirs.outputs, shown.outputs, strict=True)
+        ):
+            return
+        detail = f"{self._texts[case]}: the output is that of inputs which lay there before the call was made"
+        self.phase.evidence.append(Evidence(rule="precomputed", detail=detail))
+        raise _Wrong(CaseStatus.CHEATED, "in a timed call: computed before it was called")
+
+    def _check(self, case: int, call: Call, observed: checker.Observed, errors: _Errors) -> None:
+        """The whole check of one call; raises `_Wrong`."""
         attempt = correctness.Attempt(case, call, "base")
         try:
             expectation = correctness.expectation_of(self._overload, attempt, self._profile)
         except oracle.Unjudgeable:
             return
         assert expectation is not None
-        finding = checker.check(expectation, sample.observed)
+        finding = checker.check(expectation, observed)
         errors.note(finding)
         if not finding.passed:
             raise _Wrong(CaseStatus.WRONG, f"in a timed call: {finding.message}")

@@ -7,6 +7,7 @@ its places, so that later draws of it arrive at the same addresses.
 from __future__ import annotations
 
 import itertools
+import math
 import secrets
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -35,6 +36,10 @@ class Meta:
     dtype: torch.dtype
     shape: tuple[int, ...]
 
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -43,6 +48,19 @@ class Place:
     buffer: int
     offset: int
     nbytes: int
+
+    @property
+    def room(self) -> int:
+        """Bytes up to where the next place may begin."""
+        return -(-max(self.nbytes, 1) // ALIGNMENT) * ALIGNMENT
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Buffers that a worker is to hear of with its next request."""
+
+    buffers: tuple[wire.NewBuffer, ...]
+    fds: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,7 @@ class Stage:
         self._fresh: int | None = None
         self._fresh_used = 0
         self._places: dict[Hashable, Place] = {}
+        self._track: int | None = None
 
     def __enter__(self) -> Stage:
         return self
@@ -100,42 +119,60 @@ class Stage:
                 storages[key] = len(places)
                 nbytes = tensor.untyped_storage().nbytes()
                 place = self._next_fresh(nbytes) if fresh else self._place((case, "in", len(places)), nbytes)
-                self._bytes(place).copy_(_storage_bytes(tensor))
+                self.bytes_at(place).copy_(storage_bytes(tensor))
                 places.append(place)
         numbers = tuple(storages[storage_of(tensor)] for tensor in tensors)
-        specs = tuple(_spec(tensor, places[number]) for tensor, number in zip(tensors, numbers, strict=True))
+        specs = tuple(
+            spec_of(tensor, places[number]) for tensor, number in zip(tensors, numbers, strict=True)
+        )
         slots = tuple(self._slot(case, number, meta) for number, meta in enumerate(outputs))
         self._poison(slots)
         frame = wire.Call(
             number=secrets.randbits(62),
-            args=wire.pack(call.args, _numbering(tensors)),
-            kwargs=wire.pack(call.kwargs, _numbering(tensors)),
+            args=wire.pack(call.args, numbering(tensors)),
+            kwargs=wire.pack(call.kwargs, numbering(tensors)),
             tensors=specs,
             outputs=slots,
-            buffers=tuple(wire.NewBuffer(n, self._buffers[n].nbytes) for n in self._unannounced),
+            buffers=(news := self.news()).buffers,
             dropped=dropped,
             record=record,
         )
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return Staged(frame, news.fds, tuple(places), numbers)
+
+    def track(self, nbytes: int) -> tuple[int, tuple[int, ...]]:
+        """A buffer with room for a whole block, and the buffers that it replaces."""
+        known = self._track
+        if known is not None and self._buffers[known].nbytes >= nbytes:
+            return known, ()
+        dropped = () if known is None else (known,)
+        if known is not None:
+            self._buffers.pop(known).close()
+        self._track = self._new_buffer(nbytes)
+        return self._track, dropped
+
+    def news(self) -> News:
+        """What the worker has not heard of yet; it counts as told."""
         fds = tuple(self._buffers[number].fd for number in self._unannounced)
         if len(fds) > wire.MAX_FDS:
             raise JudgeError(f"one call needs {len(fds)} shared buffers; at most {wire.MAX_FDS}")
+        buffers = tuple(wire.NewBuffer(n, self._buffers[n].nbytes) for n in self._unannounced)
         self._unannounced.clear()
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return Staged(frame, fds, tuple(places), numbers)
+        return News(buffers, fds)
 
     def inputs_after(self, staged: Staged) -> tuple[torch.Tensor, ...]:
         """Private copies of the input tensors as the call left them."""
-        copies = [_private(self._bytes(place)) for place in staged.places]
+        copies = [_private(self.bytes_at(place)) for place in staged.places]
         return tuple(
-            _rebuild(copies[number], spec)
+            rebuild(copies[number], spec)
             for number, spec in zip(staged.numbers, staged.frame.tensors, strict=True)
         )
 
     def outputs_after(self, staged: Staged) -> tuple[torch.Tensor | None, ...]:
         """Private copies of the places of the outputs."""
         return tuple(
-            None if slot is None else _rebuild(_private(self._slot_bytes(slot)), slot)
+            None if slot is None else rebuild(_private(self._slot_bytes(slot)), slot)
             for slot in staged.frame.outputs
         )
 
@@ -144,35 +181,30 @@ class Stage:
             return None
         like = torch.empty(meta.shape, dtype=meta.dtype, device="meta")
         nbytes = like.numel() * like.element_size()
-        return _spec(like, self._place((case, "out", number), nbytes), nbytes)
+        return spec_of(like, self._place((case, "out", number), nbytes), nbytes)
 
     def _poison(self, slots: tuple[wire.TensorSpec | None, ...]) -> None:
         for slot in slots:
             if slot is not None and slot.nbytes:
                 # A fresh pattern each time: what an earlier call left must not pass for a result.
-                room = Place(
-                    slot.buffer, slot.offset, self._room(Place(slot.buffer, slot.offset, slot.nbytes))
-                )
-                self._bytes(room).view(torch.int64).fill_(secrets.randbits(63))
+                room = Place(slot.buffer, slot.offset, Place(slot.buffer, slot.offset, slot.nbytes).room)
+                self.bytes_at(room).view(torch.int64).fill_(secrets.randbits(63))
 
     def _slot_bytes(self, slot: wire.TensorSpec) -> torch.Tensor:
-        return self._bytes(Place(slot.buffer, slot.offset, slot.nbytes))
+        return self.bytes_at(Place(slot.buffer, slot.offset, slot.nbytes))
 
-    def _bytes(self, place: Place) -> torch.Tensor:
+    def bytes_at(self, place: Place) -> torch.Tensor:
+        """The bytes of a place, as the worker sees them."""
         return self._buffers[place.buffer].stretch(place.offset, place.nbytes)
 
     def _place(self, key: Hashable, nbytes: int) -> Place:
         known = self._places.get(key)
-        if known is None or self._room(known) < nbytes:
+        if known is None or known.room < nbytes:
             known = self._places[key] = self._reserve(nbytes)
         return Place(known.buffer, known.offset, nbytes)
 
-    @staticmethod
-    def _room(place: Place) -> int:
-        return -(-max(place.nbytes, 1) // ALIGNMENT) * ALIGNMENT
-
     def _reserve(self, nbytes: int) -> Place:
-        room = self._room(Place(0, 0, nbytes))
+        room = Place(0, 0, nbytes).room
         if self._chunk is None or self._used + room > self._buffers[self._chunk].nbytes:
             self._chunk = self._new_buffer(max(CHUNK_BYTES, room))
             self._used = 0
@@ -190,12 +222,12 @@ class Stage:
         """A buffer with room for every storage of the call."""
         storages = {storage_of(t): t.untyped_storage().nbytes() for t in tensors_of(call)}
         self._fresh_used = 0
-        return self._new_buffer(sum(self._room(Place(0, 0, nbytes)) for nbytes in storages.values()))
+        return self._new_buffer(sum(Place(0, 0, nbytes).room for nbytes in storages.values()))
 
     def _next_fresh(self, nbytes: int) -> Place:
         assert self._fresh is not None
         place = Place(self._fresh, self._fresh_used, nbytes)
-        self._fresh_used += self._room(place)
+        self._fresh_used += place.room
         return place
 
     def _drop_fresh(self) -> tuple[int, ...]:
@@ -211,17 +243,20 @@ def _private(shared: torch.Tensor) -> torch.Tensor:
     return shared.cpu() if shared.is_cuda and len(shared) <= HOST_BYTES else shared.clone()
 
 
-def _numbering(tensors: list[torch.Tensor]) -> Any:
+def numbering(tensors: list[torch.Tensor]) -> Any:
+    """For `wire.pack`: the number of a tensor among these, None for anything else."""
     numbers = {id(tensor): number for number, tensor in enumerate(tensors)}
     return lambda value: numbers.get(id(value))
 
 
-def _storage_bytes(tensor: torch.Tensor) -> torch.Tensor:
+def storage_bytes(tensor: torch.Tensor) -> torch.Tensor:
+    """All bytes of a tensor's storage."""
     storage = tensor.untyped_storage()
     return torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(storage, 0, (storage.nbytes(),), (1,))
 
 
-def _spec(tensor: torch.Tensor, place: Place, nbytes: int | None = None) -> wire.TensorSpec:
+def spec_of(tensor: torch.Tensor, place: Place, nbytes: int | None = None) -> wire.TensorSpec:
+    """A tensor whose storage lies at a place."""
     return wire.TensorSpec(
         buffer=place.buffer,
         offset=place.offset,
@@ -235,9 +270,10 @@ def _spec(tensor: torch.Tensor, place: Place, nbytes: int | None = None) -> wire
     )
 
 
-def _rebuild(flat: torch.Tensor, spec: wire.TensorSpec) -> torch.Tensor:
+def rebuild(flat: torch.Tensor, spec: wire.TensorSpec) -> torch.Tensor:
+    """The tensor that the spec describes, over a copy of its storage or a slice of a larger copy."""
     dtype: torch.dtype = getattr(torch, spec.dtype)
     typed = flat[: len(flat) - len(flat) % dtype.itemsize].view(dtype)
-    tensor = typed.as_strided(spec.shape, spec.stride, spec.start)
+    tensor = typed.as_strided(spec.shape, spec.stride, typed.storage_offset() + spec.start)
     tensor = torch._conj(tensor) if spec.conj else tensor
     return torch._neg_view(tensor) if spec.neg else tensor

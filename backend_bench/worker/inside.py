@@ -11,13 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from backend_bench import wire
 from backend_bench.buffers import SharedBuffer, open_shared
+from backend_bench.gate import Gate
 from backend_bench.worker.loader import LoadFailed, describe, load
 from backend_bench.worker.recorder import Recorder, is_same
-from backend_bench.worker.stopwatch import stopwatch
+from backend_bench.worker.stopwatch import Course, on_cpu
 
 
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
@@ -25,7 +27,7 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
     desk = _Desk(device)
     kernel: Callable[..., Any] | None = None
     while True:
-        request, fds = channel.receive_with_fds(wire.Load | wire.Call)
+        request, fds = channel.receive_with_fds(wire.Load | wire.Call | wire.Block)
         if isinstance(request, wire.Load):
             kernel, reply = _load(request, folder)
             channel.send(reply)
@@ -36,7 +38,8 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
             except (OSError, ValueError, RuntimeError, MemoryError) as error:
                 channel.send(_no_room(request, error))
             else:
-                channel.send(_answer(kernel, request, desk))
+                answer = _answer if isinstance(request, wire.Call) else _answer_block
+                channel.send(answer(kernel, request, desk))
 
 
 def _load(request: wire.Load, folder: Path) -> tuple[Callable[..., Any] | None, wire.Loaded]:
@@ -49,10 +52,11 @@ def _load(request: wire.Load, folder: Path) -> tuple[Callable[..., Any] | None, 
         return None, wire.Loaded(error=str(error)[: wire.MAX_TEXT] or "the source failed to load")
 
 
-def _no_room(request: wire.Call, error: Exception) -> wire.Done:
+def _no_room(request: wire.Call | wire.Block, error: Exception) -> wire.Done | wire.Timed:
     """The kernel has left neither memory nor descriptors for the inputs of its next call."""
     text = f"MemoryError: no room for the inputs of this call, the kernel holds too much ({error})"
-    return wire.Done(number=request.number, error=text, error_type="MemoryError")
+    kind = wire.Done if isinstance(request, wire.Call) else wire.Timed
+    return kind(number=request.number, error=text, error_type="MemoryError")
 
 
 class _Desk:
@@ -60,10 +64,12 @@ class _Desk:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.stopwatch = stopwatch(device)
+        self.gate: Gate | None = None
         self._buffers: dict[int, SharedBuffer] = {}
 
-    def receive(self, request: wire.Call, fds: list[int]) -> None:
+    def receive(self, request: wire.Call | wire.Block, fds: list[int]) -> None:
+        if isinstance(request, wire.Block) and request.gate:
+            self.gate, fds = Gate(fds[0]), fds[1:]
         for number in request.dropped:
             self._buffers.pop(number).close()
         for new, fd in zip(request.buffers, fds, strict=True):
@@ -96,39 +102,69 @@ def _named(kind: str, name: str) -> Any:
 
 def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire.Done:
     tensors = desk.tensors(request.tensors)
-    args = wire.unpack(request.args, tensors.__getitem__, _named)
-    kwargs = wire.unpack(request.kwargs, tensors.__getitem__, _named)
     recorder = Recorder(tensors) if request.record else None
-
-    def call() -> Any:
-        with recorder or contextlib.nullcontext():
-            return kernel(*args, **kwargs)
-
+    call = _prepared(kernel, request, tensors)
     try:
         with torch.no_grad():
-            result, elapsed_us = desk.stopwatch.time(call)
-            single = not isinstance(result, (tuple, list))
-            # One more than allowed shows that there are too many; a million would not fit a reply.
-            leaves = (result,) if single else tuple(result)[: wire.MAX_OUTPUTS + 1]
-            claims = tuple(
-                _claim(leaf, slot, tensors, desk)
-                for leaf, slot in zip(leaves, _padded(request.outputs, len(leaves)), strict=True)
-            )
+            with recorder or contextlib.nullcontext():
+                result, elapsed_us = on_cpu(call)
+            done = _done(request, result, tensors, desk)
             if desk.device.type == "cuda":
                 torch.cuda.synchronize()
     except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
-        return wire.Done(
-            number=request.number,
-            error=describe(error)[: wire.MAX_TEXT] or type(error).__name__,
-            error_type=type(error).__name__[: wire.MAX_NAME],
-        )
-    return wire.Done(
-        number=request.number,
-        single=single,
-        outputs=claims,
-        elapsed_us=elapsed_us,
-        operators=recorder.calls(result) if recorder else (),
+        return wire.Done(number=request.number, error=_text_of(error), error_type=_name_of(error))
+    return msgspec.structs.replace(
+        done, elapsed_us=elapsed_us, operators=recorder.calls(result) if recorder else ()
     )
+
+
+def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk) -> wire.Timed:
+    """All calls, queued behind the gate with the copies of their outputs after them."""
+    assert desk.gate is not None
+    course = Course(desk.gate, request.turn)
+    tensors = [desk.tensors(call.tensors) for call in request.calls]
+    calls = [_prepared(kernel, call, given) for call, given in zip(request.calls, tensors, strict=True)]
+    try:
+        with torch.no_grad():
+            results = course.queue(calls[: request.pause])
+            if calls[request.pause :]:
+                results += course.queue(calls[request.pause :])
+            done = tuple(
+                _done(call, result, given, desk)
+                for call, result, given in zip(request.calls, results, tensors, strict=True)
+            )
+            elapsed_us = course.run()
+    except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
+        return wire.Timed(number=request.number, error=_text_of(error), error_type=_name_of(error))
+    return wire.Timed(number=request.number, calls=done, elapsed_us=elapsed_us)
+
+
+def _prepared(
+    kernel: Callable[..., Any], request: wire.Call, tensors: list[torch.Tensor]
+) -> Callable[[], Any]:
+    args = wire.unpack(request.args, tensors.__getitem__, _named)
+    kwargs = wire.unpack(request.kwargs, tensors.__getitem__, _named)
+    return lambda: kernel(*args, **kwargs)
+
+
+def _done(request: wire.Call, result: Any, tensors: list[torch.Tensor], desk: _Desk) -> wire.Done:
+    """The claims about a result, its values copied to where the judge wants them."""
+    single = not isinstance(result, (tuple, list))
+    # One more than allowed shows that there are too many; a million would not fit a reply.
+    leaves = (result,) if single else tuple(result)[: wire.MAX_OUTPUTS + 1]
+    claims = tuple(
+        _claim(leaf, slot, tensors, desk)
+        for leaf, slot in zip(leaves, _padded(request.outputs, len(leaves)), strict=True)
+    )
+    return wire.Done(number=request.number, single=single, outputs=claims)
+
+
+def _text_of(error: BaseException) -> str:
+    return describe(error)[: wire.MAX_TEXT] or type(error).__name__
+
+
+def _name_of(error: BaseException) -> str:
+    return type(error).__name__[: wire.MAX_NAME]
 
 
 def _padded(slots: tuple[wire.TensorSpec | None, ...], count: int) -> tuple[wire.TensorSpec | None, ...]:

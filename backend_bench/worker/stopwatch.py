@@ -1,56 +1,50 @@
-"""Times one call with the worker's own clock. A raw sample, no opinion: the judge has a clock too."""
+"""Times calls with the worker's own clock. A raw sample, no opinion: the judge has a clock too."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
-FLUSH_BYTES = 256 << 20
-"""Written before each call on a GPU: clears the L2 cache (50 MB on an H100)."""
-RUNWAY_CYCLES = 800_000
-"""The device waits so long before that, about 0.5 ms, so that the host has launched the kernel by the
-time the device gets there: the events enclose the kernel and not its launch. A Triton wrapper with a
-few allocations was seen to need more than the 0.1 ms that the flush alone takes."""
+from backend_bench.gate import Gate, Word
 
 
-class Stopwatch(Protocol):
-    """Calls once and says how long it took."""
-
-    def time(self, call: Callable[[], Any]) -> tuple[Any, float]:
-        """The call's result, and its time in microseconds."""
-        ...
-
-
-class CpuStopwatch:
-    """Wall clock."""
-
-    def time(self, call: Callable[[], Any]) -> tuple[Any, float]:
-        start = time.perf_counter_ns()
-        result = call()
-        return result, (time.perf_counter_ns() - start) / 1e3
+def on_cpu(call: Callable[[], Any]) -> tuple[Any, float]:
+    """The call's result, and its wall time in microseconds."""
+    start = time.perf_counter_ns()
+    result = call()
+    return result, (time.perf_counter_ns() - start) / 1e3
 
 
-class CudaStopwatch:
-    """CUDA events on the current stream, behind a runway and a flush of the cache."""
+class Course:
+    """Queues the calls of a block behind the judge's gate, on a GPU.
 
-    def __init__(self, device: torch.device) -> None:
-        self._flush = torch.empty(FLUSH_BYTES // 4, dtype=torch.int32, device=device)
-        self._start = torch.cuda.Event(enable_timing=True)
-        self._stop = torch.cuda.Event(enable_timing=True)
+    The device stands still until the judge opens the gate, so that all launches are in its queue by
+    then: the events enclose the kernels and not their launching.
+    """
 
-    def time(self, call: Callable[[], Any]) -> tuple[Any, float]:
-        torch.cuda._sleep(RUNWAY_CYCLES)
-        self._flush.zero_()
-        self._start.record()
-        result = call()
-        self._stop.record()
+    def __init__(self, gate: Gate, turn: int) -> None:
+        self._gate, self._turn = gate, turn
+        self._laps: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def queue(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        """What the calls return; the device may not have begun with them."""
+        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        if self._laps:
+            self._gate.write(Word.PASSED, self._turn)
+            self._turn += 1
+        self._gate.wait(Word.OPEN, self._turn)
+        start.record()
+        results = [call() for call in calls]
+        stop.record()
+        self._laps.append((start, stop))
+        return results
+
+    def run(self) -> float:
+        """Let the judge begin, and wait for the end; the time of all calls in microseconds."""
+        self._gate.write(Word.PASSED, self._turn)
+        self._gate.say(Word.ENQUEUED, self._turn)
         torch.cuda.synchronize()
-        return result, self._start.elapsed_time(self._stop) * 1e3
-
-
-def stopwatch(device: torch.device) -> Stopwatch:
-    """The stopwatch of a device."""
-    return CudaStopwatch(device) if device.type == "cuda" else CpuStopwatch()
+        return float(sum(start.elapsed_time(stop) for start, stop in self._laps)) * 1e3

@@ -1,0 +1,90 @@
+"""A block's places: every call gets its own inputs and outputs, and a rewritten block shows others first."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from backend_bench import wire
+from backend_bench.cases import Call
+from backend_bench.judge.blocks import Block, decoy_of, laid_in, plan, taken
+from backend_bench.judge.stage import Meta, Place, Stage, rebuild
+
+ROWS, COLUMNS, PICKED = 64, 33, 17
+METAS = (Meta(torch.float32, (PICKED, COLUMNS)),)
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with Stage(torch.device("cpu")) as stage:
+        yield stage
+
+
+def calls(count: int) -> list[Call]:
+    return [
+        Call(args=(torch.randn(ROWS, COLUMNS), 0, torch.randint(0, ROWS, (PICKED,))), kwargs={})
+        for _ in range(count)
+    ]
+
+
+def answer(stage: Stage, call: wire.Call) -> None:
+    """What an honest worker does with the places that it is given."""
+    source, index = (_seen(stage, spec) for spec in call.tensors)
+    [slot] = call.outputs
+    assert slot is not None
+    _seen(stage, slot).copy_(torch.index_select(source, 0, index))
+
+
+def _seen(stage: Stage, spec: wire.TensorSpec) -> torch.Tensor:
+    return rebuild(stage.bytes_at(Place(spec.buffer, spec.offset, spec.nbytes)), spec)
+
+
+def planned(stage: Stage, count: int) -> tuple[Block, list[Call]]:
+    made = calls(count)
+    return plan(stage, made, METAS, turn=1, pause=random.randrange(1, count)), made
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 8])
+def test_each_call_has_its_own_inputs_and_outputs(stage: Stage, count: int) -> None:
+    block, made = planned(stage, count)
+    laid_in(block.early)
+    laid_in(block.decoys())
+    for call in block.frame.calls[: block.frame.pause]:
+        answer(stage, call)
+    laid_in(block.late)
+    for call in block.frame.calls[block.frame.pause :]:
+        answer(stage, call)
+    copies = taken(stage, block)
+    for call, outputs, inputs in zip(made, copies.outputs, copies.inputs, strict=True):
+        assert torch.equal(inputs[0], call.args[0])
+        assert torch.equal(inputs[1], call.args[2])
+        assert outputs[0] is not None
+        assert torch.equal(outputs[0], torch.index_select(call.args[0], 0, call.args[2]))
+
+
+def test_what_is_computed_ahead_in_a_rewritten_block_is_that_of_a_decoy(stage: Stage) -> None:
+    block, made = planned(stage, 5)
+    laid_in(block.early)
+    laid_in(block.decoys())
+    for call in block.frame.calls:
+        answer(stage, call)
+    laid_in(block.late)
+    pause = block.frame.pause
+    for number, outputs in enumerate(taken(stage, block).outputs[pause:]):
+        shown = made[decoy_of(number, pause)]
+        assert outputs[0] is not None
+        assert torch.equal(outputs[0], torch.index_select(shown.args[0], 0, shown.args[2]))
+
+
+def test_a_stage_keeps_one_buffer_for_all_blocks(stage: Stage) -> None:
+    """And tells the worker of the one that a larger block replaces."""
+    small, _ = planned(stage, 2)
+    again, _ = planned(stage, 2)
+    large, _ = planned(stage, 8)
+    assert small.outputs.buffer == again.outputs.buffer
+    assert not again.frame.buffers
+    assert large.frame.dropped == (small.outputs.buffer,)
+    assert [new.number for new in large.frame.buffers] == [large.outputs.buffer]
