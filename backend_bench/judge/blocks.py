@@ -114,10 +114,12 @@ class Course:
         return block
 
     def queue(self, block: Block, *, rewrite: bool) -> Copies:
-        """Queue the judge's side of a block; the copies are there when `wall_us` has returned."""
+        """Queue the judge's side of a block, all of it before the worker hears of it, so that nothing of the host's is
+        between the stamps; the copies are there when `wall_us` has returned."""
         turn, gate = block.frame.turn, self._gate
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
+            room = Room.of(self._stage, block)
             self._poison(block)
             gate.wait(Word.ENQUEUED, turn)
             self._began.record()
@@ -132,7 +134,7 @@ class Course:
                 turn += 1
                 gate.write(Word.OPEN, turn)
             gate.wait(Word.PASSED, turn)
-            return taken(self._stage, block, stamp=self._ended.record)
+            return taken(self._stage, block, room, stamp=self._ended.record)
 
     def begun(self) -> bool:
         """Whether the worker has queued its calls."""
@@ -199,11 +201,23 @@ def laid_in(moves: Iterable[tuple[Move, ...]]) -> None:
             there.copy_(values)
 
 
-def taken(stage: Stage, block: Block, stamp: Callable[[], None] = lambda: None) -> Copies:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Private memory for what a block leaves behind: an allocation can take longer than a block."""
+
+    outputs: torch.Tensor
+    inputs: torch.Tensor
+
+    @classmethod
+    def of(cls, stage: Stage, block: Block) -> Room:
+        return cls(*(torch.empty_like(stage.bytes_at(place)) for place in (block.outputs, block.inputs)))
+
+
+def taken(stage: Stage, block: Block, room: Room, stamp: Callable[[], None] = lambda: None) -> Copies:
     """Private copies of a block's outputs, and after a stamp of its inputs."""
-    outputs = stage.bytes_at(block.outputs).clone()
+    outputs = room.outputs.copy_(stage.bytes_at(block.outputs))
     stamp()
-    inputs = stage.bytes_at(block.inputs).clone()
+    inputs = room.inputs.copy_(stage.bytes_at(block.inputs))
     return Copies(
         tuple(
             tuple(None if slot is None else _part(outputs, slot, block.outputs) for slot in call.outputs)

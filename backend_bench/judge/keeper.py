@@ -23,7 +23,7 @@ from backend_bench.judge.zygotes import Life
 
 Reply = TypeVar("Reply")
 
-QUEUE_LIMIT_S = 0.005
+QUEUE_LIMIT_S = 0.02
 """So long the device waits for the launches of a block, some 0.1 ms each; a kernel that asks for a result on the way
 waits for the device itself."""
 READY_LIMIT_S = 60.0
@@ -138,9 +138,9 @@ class Keeper:
         """Time calls on a GPU. Raises `Ended` when the worker does not survive it."""
         course = self._course = self._course or Course(self.stage)
         block = course.plan(calls, metas, pause)
-        self._send(block.frame, block.fds)
         copies = course.queue(block, rewrite=rewrite)
         try:
+            self._send(block.frame, block.fds)
             if not self._life.channel.answers(QUEUE_LIMIT_S) and not course.begun():
                 course.begin(block)
             claims = self._receive(wire.Timed, limit_s, "in a timed call")

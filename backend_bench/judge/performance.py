@@ -82,9 +82,9 @@ PACES = {
         block_calls=8,
     ),
 }
-"""A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); eight
-calls in a block divide what that varies by, and what an event adds, by eight."""
-BLOCK_BYTES = 256 << 20
+"""A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); many
+calls in a block divide what that varies by, and what an event adds."""
+BLOCK_BYTES = 512 << 20
 """Inputs and results of a block; each worker holds so much."""
 NOISE_GOAL = 0.005
 """Half-width of the ratio's band at which sampling stops."""
@@ -96,6 +96,8 @@ SHORTEST_US = 1.5
 """No GPU has launched and finished a kernel in less."""
 LEAST_US = 0.05
 """A Python call that does nothing takes longer."""
+BIAS_US = 0.2
+"""Two processes differ by so much on the same call, where memory lies and what an event costs (0.06 to 0.35 us seen)."""
 REWRITTEN = 0.25
 """Share of blocks whose later inputs are rewritten; no time is taken from them."""
 LEASE_LIMIT_S = 5.0
@@ -145,8 +147,10 @@ class _Before:
 
     @property
     def bias_us(self) -> float:
-        """How much longer the same call takes in the one than in the other."""
-        return statistics.median(self.clean.claimed_us) - statistics.median(self.twin.claimed_us)
+        """How much longer the same call takes in the one than in the other, as far as these few samples can tell."""
+        seen_us = statistics.median(self.clean.claimed_us) - statistics.median(self.twin.claimed_us)
+        error_us = math.hypot(*(_standard_error(times.claimed_us) for times in (self.clean, self.twin)))
+        return seen_us * BIAS_US**2 / (BIAS_US**2 + error_us**2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,6 +476,11 @@ class _Errors:
     def note(self, finding: checker.Finding) -> None:
         self.max_abs_error = correctness.larger(self.max_abs_error, finding.max_abs_error)
         self.max_rel_error = correctness.larger(self.max_rel_error, finding.max_rel_error)
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    """Of the median of some values, about."""
+    return 1.25 * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _spread(values: Sequence[float]) -> float:
