@@ -6,16 +6,16 @@ Exit codes: 0 all right, 1 a kernel failed, 2 wrong usage, our own fault, or not
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from backend_bench import __version__
+from backend_bench import __version__, cli_runs
+from backend_bench.cli_runs import usage
 from backend_bench.errors import BackendBenchError, UsageError
 
 app = typer.Typer(
@@ -71,7 +71,7 @@ def grade(
     from backend_bench import kernels
     from backend_bench.submission import Submission
 
-    with _usage():
+    with usage():
         rules = _rules(language=language, profile=profile, only=only, sandbox=sandbox, seed=seed)
         spec = _spec(suite, device, dtype, source)
         found = kernels.find(path, op=op, profile=rules["profile"])
@@ -105,7 +105,7 @@ def selfcheck(
     from backend_bench.operator import Operator
     from backend_bench.submission import Submission
 
-    with _usage():
+    with usage():
         rules = _rules(only=only, sandbox=sandbox, seed=seed)
         index = _index(_spec(suite, device, dtype, source))
         names = _selected(ops, index)
@@ -128,7 +128,7 @@ def ops(
     """List a suite's operators and how many cases each has."""
     from backend_bench.report import terminal
 
-    with _usage():
+    with usage():
         index = _index(_spec(suite, device, dtype, source))
     listing = [
         {
@@ -159,7 +159,7 @@ def prompt(
     from backend_bench.dialogue import prompt as prompts
     from backend_bench.operator import Operator
 
-    with _usage():
+    with usage():
         _choice("language", language, ("triton", "pytorch"))
         index = _index(_spec(suite, device, dtype, source))
         name = str(Operator.parse(op))
@@ -184,7 +184,7 @@ def doctor(
     """Say what this machine has, which walls of the sandbox hold here, and what is missing."""
     from backend_bench.report import terminal
 
-    with _usage():
+    with usage():
         facts = _at_judge(device, lambda executor: executor.machine())
     if json_file:
         _write_json(json_file, {"schema": 1, "machine": dict(facts)})
@@ -201,7 +201,7 @@ def author(
     """Serve a built-in model over the OpenAI protocol, for vf-eval or anything else."""
     from backend_bench.authors.server import serve
 
-    with _usage():
+    with usage():
         serve(name if name.startswith("builtin/") else f"builtin/{name}", host, port)
 
 
@@ -216,16 +216,10 @@ def eval(context: typer.Context) -> None:
     raise typer.Exit(run_eval(context.args))
 
 
+cli_runs.add_to(app)
+
+
 # --- what the commands share -------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _usage() -> Iterator[None]:
-    """A request that makes no sense ends with one sentence and exit code 2."""
-    try:
-        yield
-    except BackendBenchError as error:
-        _fail(str(error))
 
 
 def _fail(message: str) -> NoReturn:

@@ -1,8 +1,9 @@
 """Kernels on disk: every kernel of a run with its verdict, and the best one of each operator.
 
     kernels_dir/<run>/
-    ├── run.json                                     arguments and versions
+    ├── run.json                                     arguments, versions, and the machines that judged
     ├── verdicts.jsonl                               one line a verdict, in the order they came
+    ├── rollouts.jsonl                               one line a rollout that was played to its end
     ├── best/add__Tensor/                            best over all rollouts; what BackendBench's
     │   ├── add__Tensor_implementation_v1.py         directory loader reads (one .py a folder)
     │   └── add__Tensor_implementation_v1.verdict.json
@@ -105,6 +106,28 @@ class Turn:
     """The turn's reward; None when the verdict is our own fault."""
     feedback: str = ""
     """What the model was told about it."""
+    model: str = ""
+    """Name of the model that wrote it, where it is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """A rollout that was played to its end; one that was interrupted or failed has none."""
+
+    op: Operator
+    """The operator."""
+    rollout: str
+    """Identity of the rollout."""
+    turns: int
+    """How many turns it had."""
+    reward: float
+    """The best turn's reward."""
+    model: str = ""
+    """Name of the model, where it is known."""
+    prompt_tokens: int | None = None
+    """Tokens that the model read, all turns together; None where its server does not say."""
+    completion_tokens: int | None = None
+    """Tokens that the model wrote, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +140,10 @@ class Run:
     @property
     def verdicts(self) -> Path:
         return self.path / "verdicts.jsonl"
+
+    @property
+    def rollouts(self) -> Path:
+        return self.path / "rollouts.jsonl"
 
     def describe(self, arguments: Mapping[str, Any]) -> None:
         """Write run.json unless another process has."""
@@ -131,6 +158,23 @@ class Run:
                     "versions": {"backend_bench": __version__, "python": sys.version.split()[0]},
                 }
                 _write_json(self.path / "run.json", facts)
+
+    def add_machine(self, facts: Mapping[str, Any]) -> None:
+        """Note a machine that judges for this run in run.json, once; a resumed run may have moved."""
+        with self._locked():
+            try:
+                known = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                known = {"schema": SCHEMA}
+            machines = known.setdefault("machines", [])
+            if plain(facts) not in machines:
+                _write_json(self.path / "run.json", {**known, "machines": [*machines, facts]})
+
+    def end(self, ending: Ending) -> None:
+        """Note that a rollout was played to its end."""
+        line = {**{name: getattr(ending, name) for name in Ending.__slots__}, "op": str(ending.op)}
+        with self._locked():
+            _append(self.rollouts, line)
 
     def write(self, turn: Turn) -> Path:
         """Store a turn, count it, and let it be the operator's best if it is. Returns its folder.
@@ -152,26 +196,26 @@ class Run:
         return folder
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """The lines of verdicts.jsonl: op, rollout, turn, reward, verdict.
+        """The lines of verdicts.jsonl: op, rollout, turn, model, reward, verdict.
 
         A line that a killed process left half-written is passed over.
         """
-        if not self.verdicts.exists():
-            return
-        for line in self.verdicts.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                yield json.loads(line)
+        return _lines(self.verdicts)
+
+    def read_endings(self) -> Iterator[dict[str, Any]]:
+        """The lines of rollouts.jsonl, read likewise."""
+        return _lines(self.rollouts)
 
     def _append(self, turn: Turn) -> None:
         line = {
             "op": str(turn.op),
             "rollout": turn.rollout,
             "turn": turn.turn,
-            "reward": plain(turn.reward),
+            "model": turn.model,
+            "reward": turn.reward,
             "verdict": None if turn.verdict is None else verdict_json(turn.verdict),
         }
-        with self.verdicts.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+        _append(self.verdicts, line)
 
     def _keep_best(self, turn: Turn) -> None:
         """Only a kernel that earned something is kept, and the first of equals stays."""
@@ -204,6 +248,20 @@ def _best_reward(record: Path) -> float:
         return float(json.loads(record.read_text(encoding="utf-8"))["run_reward"])
     except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError, ValueError):
         return 0.0
+
+
+def _append(path: Path, line: Mapping[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(plain(line), allow_nan=False) + "\n")
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for line in file:
+            with contextlib.suppress(json.JSONDecodeError):
+                yield json.loads(line)
 
 
 def _write(path: Path, text: str) -> None:

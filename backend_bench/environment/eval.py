@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from backend_bench import authors, records
 from backend_bench.errors import BackendBenchError, UsageError
-from backend_bench.report import table
+from backend_bench.report import runs, table
 
 ENV_ID = "backend-bench"
 NO_KEY = "EMPTY"
@@ -134,11 +134,13 @@ def _conclude(command: list[str]) -> int:
         return 0
     outcome = read_outcome(results / "traces.jsonl")
     run = _kernels(command, results)
-    table.print_run(list(run.read()) if run else [], episodes=outcome.episodes, failed=outcome.failed)
+    rollouts = runs.read(run.path).rollouts if run is not None and run.verdicts.exists() else ()
+    table.print_run(rollouts, episodes=outcome.episodes, failed=outcome.failed)
     for error in outcome.errors[:5]:
         print(f"failed: {error}", file=sys.stderr)
     if run is not None and run.path.exists():
         print(f"kernels  {run.path}")
+        print(f"report   backend-bench report {run.path}")
     print(f"run      {results}")
     return 1 if outcome.episodes and outcome.failed == outcome.episodes else 0
 

@@ -11,15 +11,19 @@ Nothing of a rollout is kept on the environment: 64 at once cannot mix.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Any, Literal, get_args
 
 import verifiers.v1 as vf
 from pydantic import Field, field_validator
 
 from backend_bench.environment.taskset import BackendBenchTask, BackendBenchTaskset, known
-from backend_bench.errors import UsageError
+from backend_bench.errors import BackendBenchError, UsageError
 from backend_bench.executors import choose
 from backend_bench.records import Run
+
+logger = logging.getLogger(f"verifiers.v1.{__name__}")  # the host shows no other loggers
 
 FeedbackLoop = Literal["until_max_turns", "until_correct", "none"]
 
@@ -45,8 +49,11 @@ class BackendBenchEnvConfig(vf.SingleAgentEnvConfig):
 class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):
     """One model, one operator, a few turns."""
 
+    _facts: asyncio.Task[None] | None = None
+    """Asks for the machine's facts beside the first rollouts; no state of a rollout."""
+
     async def start(self) -> None:
-        """Write the run's arguments down before the first rollout."""
+        """Write the run's arguments down before the first rollout, and the machine as soon as it tells."""
         taskset = self.config.taskset
         if isinstance(self.taskset, BackendBenchTaskset):
             arguments = {
@@ -54,10 +61,15 @@ class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):
                 "num_turns": self.config.num_turns,
                 "feedback_loop": self.config.feedback_loop,
             }
-            Run(taskset.task.kernels_dir / taskset.task.run).describe(arguments)
+            run = Run(taskset.task.kernels_dir / taskset.task.run)
+            run.describe(arguments)
+            self._facts = asyncio.create_task(_note_machine(run, taskset.task.gpu))
 
     async def stop(self) -> None:
         """Let go of the place that judges."""
+        if self._facts is not None:
+            self._facts.cancel()  # nobody waits for them where a run ends before they came
+            await asyncio.gather(self._facts, return_exceptions=True)
         await choose.release()
 
     async def run(self, task: vf.Task[Any, Any, Any], agents: vf.Agents[Any]) -> None:
@@ -71,6 +83,7 @@ class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):
                     return
                 result = await task.attempt(chat.trace, segment.last_reply)
                 if turn == self.config.num_turns or self._done(result):
+                    await task.conclude(chat.trace)
                     return
                 segment = await chat.turn(self._answer(result))
 
@@ -83,3 +96,13 @@ class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):
         if self.config.feedback_loop == "none" and turn["verdict"] is not None:
             return ANOTHER
         return str(turn["feedback"])
+
+
+async def _note_machine(run: Run, gpu: str) -> None:
+    """Put the facts of the machine that judges into run.json."""
+    try:
+        facts = await choose.choose(gpu).machine()
+    except BackendBenchError as error:  # the rollouts meet the same judge, and fail with it
+        logger.warning("run.json will lack the machine's facts: %s", error)
+        return
+    await asyncio.to_thread(run.add_machine, facts)

@@ -116,7 +116,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
             "feedback": _tell(verdict, found.note, turns),
             "reward": None if faulty else scores.turn_reward(verdict),
         }
-        await asyncio.to_thread(self._keep, trace.id, op, verdict, turn)
+        await asyncio.to_thread(self._keep, trace, op, verdict, turn)
         if verdict is not None and faulty:
             raise JudgeError(f"no verdict on {op}, turn {turn['turn']}: {verdict.message or verdict.status}")
         turns.append(turn)
@@ -140,6 +140,22 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         trace.info.setdefault("kernels", str(self.folder.path / trace.id))
         if not trace.info.get("turns") and trace.num_turns:
             await self.attempt(trace, trace.last_reply)
+            await self.conclude(trace)
+
+    async def conclude(self, trace: vf.Trace[Any, Any, Any]) -> None:
+        """Record that the rollout was played to its end."""
+        turns = trace.info.get("turns", [])
+        usage = trace.usage
+        ending = records.Ending(
+            op=Operator.parse(self.data.op),
+            rollout=trace.id,
+            turns=len(turns),
+            reward=scores.metrics(turns)["best_reward"],
+            model=_model(trace),
+            prompt_tokens=None if usage is None else usage.input_tokens,
+            completion_tokens=None if usage is None else usage.completion_tokens,
+        )
+        await asyncio.to_thread(self.folder.end, ending)
 
     @vf.reward
     async def reward(self, trace: vf.Trace[Any, Any, Any]) -> float:
@@ -151,20 +167,28 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         """Everything else that is worth a number; see `scores.metrics`."""
         return scores.metrics(trace.info.get("turns", []))
 
-    def _keep(self, rollout: str, op: Operator, verdict: Verdict | None, turn: dict[str, Any]) -> None:
+    def _keep(
+        self, trace: vf.Trace[Any, Any, Any], op: Operator, verdict: Verdict | None, turn: dict[str, Any]
+    ) -> None:
         run = self.folder
         run.describe({"task": self.config.model_dump(mode="json"), "first": self.data.key})
         run.write(
             records.Turn(
                 op=op,
-                rollout=rollout,
+                rollout=trace.id,
                 turn=turn["turn"],
                 code=turn["code"],
                 verdict=verdict,
                 reward=turn["reward"],
                 feedback=turn["feedback"],
+                model=_model(trace),
             )
         )
+
+
+def _model(trace: vf.Trace[Any, Any, Any]) -> str:
+    """The model that was asked last."""
+    return (trace.calls[-1].model or "") if trace.calls else ""
 
 
 def _tell(verdict: Verdict | None, note: str, turns: list[dict[str, Any]]) -> str:

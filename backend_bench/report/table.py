@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from backend_bench.records import read_verdict
+from backend_bench.report.runs import Rollout, best_of
 from backend_bench.verdict import Status, Tally, Verdict
 
 _STYLE = {
@@ -34,14 +33,14 @@ def print_verdicts(verdicts: Sequence[Verdict], *, console: Console | None = Non
 
 
 def print_run(
-    lines: Iterable[Mapping[str, Any]],
+    rollouts: Sequence[Rollout],
     *,
     episodes: int = 0,
     failed: int = 0,
     console: Console | None = None,
 ) -> None:
     """One line an operator of a run, the best turn over all its rollouts."""
-    (console or own_console()).print(run_table(lines, episodes=episodes, failed=failed))
+    (console or own_console()).print(run_table(rollouts, episodes=episodes, failed=failed))
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
@@ -60,33 +59,33 @@ def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
     return Group(table, _totals(verdicts), *_remarks(verdicts), *_notes(verdicts))
 
 
-def run_table(lines: Iterable[Mapping[str, Any]], *, episodes: int = 0, failed: int = 0) -> RenderableType:
-    """A table for `eval` and `report`, from the lines of verdicts.jsonl."""
-    by_op: dict[str, list[Mapping[str, Any]]] = {}
-    for line in lines:
-        by_op.setdefault(str(line["op"]), []).append(line)
+def run_table(rollouts: Sequence[Rollout], *, episodes: int = 0, failed: int = 0) -> RenderableType:
+    """A table for `eval` and `report --text`, from the rollouts of a run."""
+    by_op: dict[str, list[Rollout]] = {}
+    for rollout in rollouts:
+        by_op.setdefault(rollout.op, []).append(rollout)
     table = _table("operator", "status", "correctness", "performance", "speed-up", "reward", "best of")
     best: list[Verdict] = []
-    for op, turns in sorted(by_op.items()):
-        top = max(turns, key=_rank)
-        rollouts = len({turn["rollout"] for turn in turns})
-        tries = f"{len(turns)} in {rollouts}" if rollouts > 1 else str(len(turns))
-        if top.get("verdict") is None:
-            table.add_row(op, Text("no code", "red"), "–", "–", "–", number(top.get("reward")), tries)
+    rewards: list[float] = []
+    for op, attempts in sorted(by_op.items()):
+        top = best_of([turn for attempt in attempts for turn in attempt.turns])
+        turns = sum(len(attempt.turns) for attempt in attempts)
+        tries = f"{turns} in {len(attempts)}" if len(attempts) > 1 else str(turns)
+        rewards.append(top.reward or 0.0)
+        if top.verdict is None:
+            table.add_row(op, Text("no code", "red"), "–", "–", "–", number(top.reward), tries)
             continue
-        verdict = read_verdict(top["verdict"])
-        best.append(verdict)
+        best.append(top.verdict)
         table.add_row(
             op,
-            status(verdict.status),
-            tally(verdict.correctness),
-            tally(verdict.performance),
-            speed(verdict),
-            number(top.get("reward")),
+            status(top.verdict.status),
+            tally(top.verdict.correctness),
+            tally(top.verdict.performance),
+            speed(top.verdict),
+            number(top.reward),
             tries,
         )
     parts: list[RenderableType] = [table] if by_op else []
-    rewards = [float(max(turns, key=_rank).get("reward") or 0.0) for turns in by_op.values()]
     summary = []
     if rewards:
         right = sum(verdict.status is Status.OK for verdict in best)
@@ -182,9 +181,3 @@ def _first_failure(verdict: Verdict) -> str:
         return verdict.message.strip()[-1500:]
     failed = next((case for case in verdict.cases if not case.passed and case.message), None)
     return f"{failed.args}: {failed.message}" if failed else ""
-
-
-def _rank(line: Mapping[str, Any]) -> tuple[float, float]:
-    verdict = line.get("verdict") or {}
-    reward = line.get("reward")
-    return (-1.0 if reward is None else float(reward)), float(verdict.get("correctness_score") or 0.0)

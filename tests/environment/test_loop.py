@@ -45,6 +45,23 @@ def test_the_feedback_is_what_the_model_reads(play: Play) -> None:
     assert "values differ at [2]" in said[1]
 
 
+def test_the_end_of_a_rollout_is_recorded_with_its_model(play: Play) -> None:
+    played = play(model=rewards(0.5, 1.5), ops="relu", num_turns=2)
+    (ending,) = [json.loads(line) for line in (played.kernels / "rollouts.jsonl").read_text().splitlines()]
+    assert (ending["rollout"], ending["turns"], ending["reward"]) == (played.trace["id"], 2, 1.5)
+    assert (ending["op"], ending["model"]) == ("relu.default", "test")
+    assert ending["completion_tokens"] > 0
+    lines = [json.loads(line) for line in (played.kernels / "verdicts.jsonl").read_text().splitlines()]
+    assert {line["model"] for line in lines} == {"test"}
+    assert json.loads((played.kernels / "run.json").read_text())["machines"] == [{"executor": "scripted"}]
+
+
+def test_a_rollout_that_the_judge_failed_has_no_ending(play: Play) -> None:
+    played = play(model=rewards(0.5), script=lambda _: verdict(None, status=Status.ERROR), ops="relu")
+    assert played.code == 1
+    assert not (played.kernels / "rollouts.jsonl").exists()
+
+
 def test_kernels_and_verdicts_are_on_disk(play: Play) -> None:
     played = play(model=rewards(0.5, 1.5), ops="relu", num_turns=2)
     rollout = played.kernels / played.trace["id"] / "relu__default"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from backend_bench.records import verdict_json
+from backend_bench.report.runs import Rollout, Turn
 from backend_bench.report.table import (
     number,
     print_run,
@@ -97,18 +97,22 @@ def test_nothing_graded_is_said() -> None:
     assert "nothing was judged" in shown(run_table([]))
 
 
-def line(
-    reward: float | None, *, rollout: str = "a", turn: int = 1, code: bool = True, op: str = "relu.default"
-) -> dict[str, Any]:
-    judged = verdict_json(
-        verdict(op=op, reward=reward, status=Status.OK if (reward or 0) >= 1 else Status.WRONG)
-    )
-    return {"op": op, "rollout": rollout, "turn": turn, "reward": reward, "verdict": judged if code else None}
+def turn(reward: float | None, *, number: int = 1, code: bool = True, op: str = "relu.default") -> Turn:
+    judged = verdict(op=op, reward=reward, status=Status.OK if (reward or 0) >= 1 else Status.WRONG)
+    return Turn(number=number, reward=reward, verdict=judged if code else None)
+
+
+def rollout(*turns: Turn, name: str = "a", op: str = "relu.default") -> Rollout:
+    return Rollout(id=name, op=op, turns=turns)
 
 
 def test_a_run_shows_the_best_turn_of_each_operator() -> None:
-    lines = [line(0.5), line(1.5, turn=2), line(1.0, rollout="b"), line(0.25, op="add.Tensor")]
-    text = shown(run_table(lines, episodes=3, failed=1))
+    rollouts = [
+        rollout(turn(0.5), turn(1.5, number=2)),
+        rollout(turn(1.0), name="b"),
+        rollout(turn(0.25, op="add.Tensor"), name="c", op="add.Tensor"),
+    ]
+    text = shown(run_table(rollouts, episodes=3, failed=1))
     assert "1.500" in text
     assert "3 in 2" in text
     assert "1 of 2 operators right" in text
@@ -117,19 +121,19 @@ def test_a_run_shows_the_best_turn_of_each_operator() -> None:
 
 
 def test_a_run_without_code_is_shown_as_such() -> None:
-    text = shown(run_table([line(0.0, code=False)]))
+    text = shown(run_table([rollout(turn(0.0, code=False))]))
     assert "no code" in text
     assert "0 of 1 operators right" in text
 
 
 def test_our_own_fault_never_counts_as_best() -> None:
-    text = shown(run_table([line(None), line(0.5)]))
+    text = shown(run_table([rollout(turn(None), turn(0.5, number=2))]))
     assert "0.500" in text
 
 
 def test_away_from_a_terminal_it_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
     print_verdicts([verdict(op="_scaled_dot_product_flash_attention_backward.default")])
-    print_run([line(1.0)])
+    print_run([rollout(turn(1.0))])
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "_scaled_dot_product_flash_attention_backward.default" in out
