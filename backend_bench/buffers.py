@@ -158,12 +158,20 @@ def _create_cuda(nbytes: int, device: torch.device) -> SharedBuffer:
         cu("cuMemGetAllocationGranularity", ctypes.byref(granularity), ctypes.byref(prop), 0)
         size = -(-nbytes // granularity.value) * granularity.value
         handle, fd = ctypes.c_ulonglong(), ctypes.c_int()
-        cu("cuMemCreate", ctypes.byref(handle), ctypes.c_size_t(size), ctypes.byref(prop),
-            ctypes.c_ulonglong(0))  # fmt: skip
+        try:
+            _allocate(handle, size, prop)
+        except CudaDriverError:
+            torch.cuda.empty_cache()  # torch keeps what it has freed; the driver cannot take that back
+            _allocate(handle, size, prop)
         cu("cuMemExportToShareableHandle", ctypes.byref(fd), handle, _POSIX_FD,
             ctypes.c_ulonglong(0))  # fmt: skip
         os.set_inheritable(fd.value, False)
         return _map_cuda(handle, size, device, fd.value)
+
+
+def _allocate(handle: ctypes.c_ulonglong, size: int, prop: _AllocationProp) -> None:
+    cu("cuMemCreate", ctypes.byref(handle), ctypes.c_size_t(size), ctypes.byref(prop),
+       ctypes.c_ulonglong(0))  # fmt: skip
 
 
 def _open_cuda(fd: int, nbytes: int, device: torch.device) -> SharedBuffer:

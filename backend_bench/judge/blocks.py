@@ -92,7 +92,7 @@ class Course:
         self._gate = Gate.make()
         self._known = False
         self._turn = 1
-        self._stream = torch.cuda.Stream(stage.device)
+        self._stream = stream_of(stage.device)
         self._began = torch.cuda.Event(enable_timing=True)
         self._ended = torch.cuda.Event(enable_timing=True)
 
@@ -161,6 +161,12 @@ class Course:
 def flush_of(device: torch.device) -> torch.Tensor:
     """What is written to empty the cache of a device; one for all workers."""
     return torch.empty(FLUSH_BYTES // 4, dtype=torch.int32, device=device)
+
+
+@functools.cache
+def stream_of(device: torch.device) -> torch.cuda.Stream:
+    """The judge's own stream; one for all workers, since each stream keeps the memory that it has used."""
+    return torch.cuda.Stream(device)
 
 
 def plan(

@@ -84,8 +84,10 @@ PACES = {
 }
 """A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); many
 calls in a block divide what that varies by, and what an event adds."""
-BLOCK_BYTES = 512 << 20
+BLOCK_BYTES = 256 << 20
 """Inputs and results of a block; each worker holds so much."""
+HELD_BYTES = 2 << 30
+"""Of a chunk: what was drawn, and what both sides left behind, until it is checked."""
 NOISE_GOAL = 0.005
 """Half-width of the ratio's band at which sampling stops."""
 SLOWED = 1.25
@@ -96,8 +98,9 @@ SHORTEST_US = 1.5
 """No GPU has launched and finished a kernel in less."""
 LEAST_US = 0.05
 """A Python call that does nothing takes longer."""
-BIAS_US = 0.2
-"""Two processes differ by so much on the same call, where memory lies and what an event costs (0.06 to 0.35 us seen)."""
+BIAS_US, BIAS = 0.2, 0.01
+"""Two processes differ by so much on the same call, in microseconds and as a share: what an event costs (0.06 to
+0.35 us seen), where memory lies (up to 3 % seen, of topk)."""
 REWRITTEN = 0.25
 """Share of blocks whose later inputs are rewritten; no time is taken from them."""
 LEASE_LIMIT_S = 5.0
@@ -148,9 +151,15 @@ class _Before:
     @property
     def bias_us(self) -> float:
         """How much longer the same call takes in the one than in the other, as far as these few samples can tell."""
-        seen_us = statistics.median(self.clean.claimed_us) - statistics.median(self.twin.claimed_us)
+        clean_us, twin_us = (statistics.median(times.claimed_us) for times in (self.clean, self.twin))
+        usual_us = math.hypot(BIAS_US, BIAS * twin_us)
         error_us = math.hypot(*(_standard_error(times.claimed_us) for times in (self.clean, self.twin)))
-        return seen_us * BIAS_US**2 / (BIAS_US**2 + error_us**2)
+        return (clean_us - twin_us) * usual_us**2 / (usual_us**2 + error_us**2)
+
+    def unbiased(self, claimed_us: float) -> float:
+        """A claim without the bias of its process; a shorter call has its share of it."""
+        share = min(1.0, claimed_us / statistics.median(self.clean.claimed_us))
+        return max(claimed_us - share * self.bias_us, LEAST_US)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,8 @@ class _Plan:
     metas: tuple[Meta | None, ...]
     calls: int
     """In a block."""
+    pairs: int
+    """For which the device is taken at once."""
     floor_us: float
     """No call on this device takes less."""
 
@@ -252,7 +263,7 @@ class Timing:
         waiting, spent_s = self._pace.warm_up, 0.0
         while not self._enough(reference, measured, spent_s):
             with self._bench.sharing():
-                blocks = [self._drawn(case) for _ in range(self._pace.chunk + waiting)]
+                blocks = [self._drawn(case) for _ in range(plan.pairs + waiting)]
             with self._bench.alone():
                 begun = time.monotonic()
                 pairs = self._pairs(case, candidate, blocks)
@@ -261,7 +272,7 @@ class Timing:
                 if not pair.rewritten:
                     reference.add(pair.ours)
                     measured.add(pair.theirs)
-            waiting = 0
+            waiting = max(waiting - len(pairs), 0)
             with self._bench.sharing():
                 for pair in pairs:
                     self._check_pair(case, pair, errors)
@@ -313,9 +324,10 @@ class Timing:
     def _result(
         self, case: int, text: str, reference: _Times, measured: _Times, errors: _Errors
     ) -> CaseResult:
-        bias_us = self._before[case].bias_us if self._bench.device.type == "cuda" else 0.0
-        unbiased = [max(us - bias_us, LEAST_US) for us in measured.claimed_us]
-        ratio = compare(reference.claimed_us, unbiased)
+        before = self._before[case]
+        on_gpu = self._bench.device.type == "cuda"  # on a CPU the bias is lost in the noise
+        claimed_us = [before.unbiased(us) for us in measured.claimed_us] if on_gpu else measured.claimed_us
+        ratio = compare(reference.claimed_us, claimed_us)
         candidate_us = self._believed(case, ratio, reference, measured)
         reference_us = self._unslowed(case, ratio, reference)
         as_sampled = (reference_us, candidate_us) == (ratio.reference_us, ratio.candidate_us)
@@ -389,7 +401,8 @@ class Timing:
             attempt = correctness.Attempt(case, call, "base")
             expectation = correctness.expectation_of(self._overload, attempt, self._profile)
             assert expectation is not None
-            plan = _Plan(correctness.output_metas(expectation), 1, self._peaks.floor_us(self._overload, call))
+            floor_us = self._peaks.floor_us(self._overload, call)
+            plan = _Plan(correctness.output_metas(expectation), 1, 1, floor_us)
             self._plans[case] = plan
             for keeper in (clean, twin):
                 self._bench.call(keeper, ("timed", case), call, plan.metas)  # loads what it needs
@@ -397,7 +410,9 @@ class Timing:
         held = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
         held += sum(meta.nbytes for meta in plan.metas if meta is not None)
         count = min(self._pace.block_us / claimed_us, BLOCK_BYTES / max(held, 1), self._pace.block_calls)
-        return _Plan(plan.metas, max(math.floor(count), 1), plan.floor_us)
+        calls = max(math.floor(count), 1)
+        pairs = min(HELD_BYTES // max(3 * calls * held, 1), self._pace.chunk)
+        return _Plan(plan.metas, calls, max(pairs, 1), floor_us)
 
     def _drawn(self, case: int) -> tuple[Call, ...]:
         """Fresh values for a block."""
