@@ -86,7 +86,10 @@ def grade(
         else:
             submission = Submission(op=kernel.op, source=kernel.source, suite=index.spec, **rules)
             known.append((number, submission))
-    _judge(known, ready, index=index, profile=rules["profile"], json_file=json_file, what="grading")
+    _judge(
+        known, ready, index=index, profile=rules["profile"], sandbox=sandbox, json_file=json_file,
+        what="grading",
+    )  # fmt: skip
 
 
 @app.command()
@@ -113,8 +116,9 @@ def selfcheck(
         Submission(op=Operator.parse(name), suite=index.spec, kind="reference", **rules) for name in names
     ]
     _judge(
-        list(enumerate(submissions)), {}, index=index, profile="strict", json_file=json_file, what="checking"
-    )
+        list(enumerate(submissions)), {}, index=index, profile="strict", sandbox=sandbox, json_file=json_file,
+        what="checking",
+    )  # fmt: skip
 
 
 @app.command()
@@ -181,15 +185,49 @@ def doctor(
     device: _DEVICE = "auto",
     json_file: _JSON = None,
 ) -> None:
-    """Say what this machine has, which walls of the sandbox hold here, and what is missing."""
-    from backend_bench.report import terminal
+    """Say what this machine has, which walls of the sandbox hold here, and which judge services run."""
+    from backend_bench.executors import services
+    from backend_bench.report import live, terminal
 
     with usage():
-        facts = _at_judge(device, lambda executor: executor.machine())
+        _device(device)
+        facts = _at_judge("best-effort", lambda executor: executor.machine())
+        running = [
+            {"pid": seen.pid, "name": seen.address.name, "log": str(seen.address.log), "state": seen.state}
+            for seen in services.running()
+        ]
     if json_file:
-        _write_json(json_file, {"schema": 1, "machine": dict(facts)})
+        _write_json(json_file, {"schema": 1, "machine": dict(facts), "services": running})
     if json_file != "-":
         terminal.print_facts(facts)
+        live.print_services(running)
+
+
+@app.command()
+def serve(
+    stop: Annotated[bool, typer.Option("--stop", help="end the judge services of this user")] = False,
+    idle: Annotated[
+        float | None, typer.Option("--idle", help="end after so many idle seconds; never by default")
+    ] = None,
+    sandbox: _SANDBOX = "best-effort",
+) -> None:
+    """Run the judge service in the foreground and show its queue; Ctrl-C ends it."""
+    from backend_bench.executors import services
+    from backend_bench.report import live
+
+    with usage():
+        if stop:
+            for seen in services.running():
+                services.end(seen)
+                print(f"ended service {seen.pid} ({seen.address.name})")
+            return
+        rules = _rules(sandbox=sandbox)
+        if idle is not None and not 0 < idle < float("inf"):
+            raise UsageError(f"--idle {idle:g} is no number of seconds above 0")
+        with services.Foreground(rules["sandbox"], idle or float("inf")) as service:
+            title = f"judge service, process {service.pid}; its log is {service.address.log}"
+            with contextlib.suppress(KeyboardInterrupt):
+                live.watch(service.states(), title=title)
 
 
 @app.command()
@@ -257,8 +295,14 @@ def _rules(**given: Any) -> dict[str, Any]:
 
 
 def _spec(suite: str, device: str, dtype: str | None, source: str | None) -> Any:
-    from backend_bench.executors import choose
     from backend_bench.submission import SuiteSpec
+
+    return SuiteSpec(name=suite, device=_device(device), dtype=dtype, source=source)  # type: ignore[arg-type]  # the suite checks
+
+
+def _device(device: str) -> str:
+    """`cpu` or `cuda`, whichever is meant and there."""
+    from backend_bench.executors import choose
 
     _choice("device", device, ("auto", "cpu", "cuda"))
     if device == "auto":
@@ -266,7 +310,7 @@ def _spec(suite: str, device: str, dtype: str | None, source: str | None) -> Any
         print(f"device: {device}", file=sys.stderr)
     elif device == "cuda" and choose.device("local") != "cuda":
         raise UsageError("no CUDA device on this host; use --device cpu, or a host with a GPU")
-    return SuiteSpec(name=suite, device=device, dtype=dtype, source=source)  # type: ignore[arg-type]  # the suite checks
+    return device
 
 
 def _index(spec: Any) -> Any:
@@ -294,11 +338,11 @@ def _selected(text: str, index: Any) -> list[str]:
     return names
 
 
-def _at_judge(device: str, ask: Callable[[Any], Any]) -> Any:
+def _at_judge(sandbox: str, ask: Callable[[Any], Any]) -> Any:
     from backend_bench.executors.local import LocalExecutor
 
     async def run() -> Any:
-        executor = LocalExecutor(device)  # type: ignore[arg-type]  # checked by the caller
+        executor = LocalExecutor(sandbox)  # type: ignore[arg-type]  # checked by the caller
         try:
             return await ask(executor)
         finally:
@@ -309,7 +353,7 @@ def _at_judge(device: str, ask: Callable[[Any], Any]) -> Any:
 
 def _judge(
     submissions: list[tuple[int, Any]], ready: dict[int, Any], *, index: Any, profile: str,
-    json_file: str | None, what: str,
+    sandbox: str, json_file: str | None, what: str,
 ) -> NoReturn:  # fmt: skip
     """Judge, show progress, write what there is even when interrupted, and exit with the right code."""
     from backend_bench import grade as grading_run
@@ -335,7 +379,7 @@ def _judge(
         machine.update(await facts)
 
     try:
-        _at_judge(index.spec.device, ask)
+        _at_judge(sandbox, ask)
     except BackendBenchError as error:
         fault = str(error)
     except KeyboardInterrupt:

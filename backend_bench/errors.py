@@ -5,7 +5,8 @@ BackendBenchError
 │   └── MissingExtra      a part of the package is not installed
 ├── JudgeError            our own fault while judging: status `error`, never a score of 0
 │   ├── WorkerLost        a worker could not be had or did not answer before any candidate ran
-│   └── DeviceUnavailable the device asked for is not there, or is broken
+│   ├── DeviceUnavailable the device asked for is not there, or is broken
+│   └── Abandoned         whoever wanted the verdict has gone: there will be none
 ├── ServiceError          the judge service could not be reached or refused
 └── SandboxUnavailable    this machine cannot give the sandbox that was required
 """
@@ -39,6 +40,10 @@ class WorkerLost(JudgeError):
 
 class DeviceUnavailable(JudgeError):
     """The device that was asked for cannot be used."""
+
+
+class Abandoned(JudgeError):
+    """Nobody waits for this verdict any more; judging it was stopped."""
 
 
 class ServiceError(BackendBenchError):

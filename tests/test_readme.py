@@ -15,7 +15,7 @@ import pytest
 import typer.main
 
 import backend_bench
-from backend_bench import cli
+from backend_bench import cli, runtime
 from backend_bench.environment import eval as evaluation
 
 ROOT = Path(__file__).parents[1]
@@ -61,13 +61,20 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("info", "line"), lines("run"), ids=lambda text: str(text)[:60])
-def test_a_command_marked_run_ends_as_the_readme_says(info: str, line: str, beside: Path) -> None:
+def test_a_command_marked_run_ends_as_the_readme_says(
+    info: str, line: str, beside: Path, runtime_folder: Path
+) -> None:
     program, *arguments = line.split()
     assert program == "backend-bench", "only our own commands are run"
     done = subprocess.run(
         [sys.executable, "-m", "backend_bench.cli", *arguments],
         cwd=beside,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(beside)},
+        env={
+            "PYTHONPATH": str(ROOT),
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(beside),
+            runtime.FOLDER: str(runtime_folder),
+        },
         capture_output=True,
         text=True,
         timeout=SECONDS,

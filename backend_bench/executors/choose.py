@@ -87,7 +87,7 @@ def choose(gpu: str) -> Executor:
 
     places = _open.setdefault(asyncio.get_running_loop(), {})
     if gpu not in places:
-        places[gpu] = LocalExecutor(device="cpu" if gpu == "cpu" else "auto")
+        places[gpu] = LocalExecutor()
     return places[gpu]
 
 

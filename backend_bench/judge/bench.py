@@ -18,10 +18,10 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading.checker import Observed, Output
-from backend_bench.judge.devices import Lease
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Keeper, TimedOut
-from backend_bench.judge.nursery import Nursery, Wish
+from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stage import Meta
+from backend_bench.judge.stay import Stay
 from backend_bench.submission import Language, Limits, Submission
 
 RELAUNCHES = 2
@@ -58,12 +58,11 @@ class Timed:
 class Bench:
     """Workers for one submission. Use it as a context manager; leaving it leaves no process."""
 
-    def __init__(self, submission: Submission, language: Language, nursery: Nursery, lease: Lease) -> None:
-        self._lease = lease
+    def __init__(self, submission: Submission, language: Language, stay: Stay) -> None:
+        self._stay = stay
         self.limits: Limits = submission.limits
-        self.device = nursery.device
+        self.device = stay.device
         self.interpreted = language == "triton" and self.device.type == "cpu"
-        self._nursery = nursery
         self._wish = Wish(
             mode="interpreted" if self.interpreted and submission.kind == "candidate" else "native",
             sandbox=submission.sandbox,
@@ -95,7 +94,7 @@ class Bench:
     def sharing(self) -> Iterator[None]:
         """Use the device beside others; the wait for it is not the submission's own time."""
         asked = time.monotonic()
-        with self._lease.shared():
+        with self._stay.shared():
             self._deadline += time.monotonic() - asked
             yield
 
@@ -103,7 +102,7 @@ class Bench:
     def alone(self) -> Iterator[None]:
         """Have the device to oneself, for timing; the wait does not count either."""
         asked = time.monotonic()
-        with self._lease.alone():
+        with self._stay.alone():
             self._deadline += time.monotonic() - asked
             yield
 
@@ -128,7 +127,7 @@ class Bench:
     def clean(self) -> Keeper:
         """The worker that will become the candidate's; until then it holds ATen's own operator."""
         if self._clean is None:
-            keeper = self._clean = self._nursery.take(self._wish)
+            keeper = self._clean = self._stay.take(self._wish)
             assert keeper.sandbox is not None
             self.sandbox = (*keeper.sandbox.holds, *(f"missing: {what}" for what in keeper.sandbox.missing))
             keeper.load(self._reference, limit_s=self.limits.load_s)
@@ -140,7 +139,7 @@ class Bench:
             if self._twin is not None:
                 self._twin.close()
             wish = Wish("native", self._wish.sandbox, self._wish.memory_bytes)
-            self._twin = self._nursery.take(wish)
+            self._twin = self._stay.take(wish)
             self._twin.load(self._reference, limit_s=self.limits.load_s)
         return self._twin
 

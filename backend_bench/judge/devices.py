@@ -1,8 +1,4 @@
-"""The device that a judge owns: who may use it when, and what machine it is.
-
-Timing takes the device for itself; everything else shares it. A lease is a lock in this process:
-the judge service is the only one that schedules work on a device.
-"""
+"""The devices of this host: which there are, by what name a lease knows them, and what machine it is."""
 
 from __future__ import annotations
 
@@ -10,8 +6,6 @@ import contextlib
 import importlib.metadata
 import os
 import platform
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -20,53 +14,28 @@ from backend_bench.errors import DeviceUnavailable
 from backend_bench.submission import Device
 
 
-class Lease:
-    """Shared by many or held by one. Whoever wants it alone goes before new sharers."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._sharers = 0
-        self._alone = False
-        self._waiting_alone = 0
-
-    @contextlib.contextmanager
-    def shared(self) -> Iterator[None]:
-        """Use the device beside others, for work that is not timed."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._alone and not self._waiting_alone)
-            self._sharers += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._sharers -= 1
-                self._changed.notify_all()
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Have the device to oneself, for timing."""
-        with self._changed:
-            self._waiting_alone += 1
-            try:
-                self._changed.wait_for(lambda: not self._alone and not self._sharers)
-            finally:
-                self._waiting_alone -= 1
-            self._alone = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._alone = False
-                self._changed.notify_all()
-
-
-def device_of(name: Device) -> torch.device:
-    """The torch device. Raises `DeviceUnavailable` where there is none."""
+def devices_of(name: Device) -> tuple[torch.device, ...]:
+    """The torch devices of a kind, each with its index. Raises `DeviceUnavailable` where there is none."""
     if name == "cpu":
-        return torch.device("cpu")
+        return (torch.device("cpu"),)
     if not torch.cuda.is_available():
         raise DeviceUnavailable("no CUDA device on this host; use --device cpu, or a GPU host")
-    return torch.device("cuda", torch.cuda.current_device())
+    return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
+
+
+def lease_name(device: torch.device) -> str:
+    """What a device is called on this host, whichever of them this process may see; no context is made."""
+    if device.type == "cpu":
+        return "cpu"
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    return f"gpu-{uuid or driver_name(device)}"
+
+
+def driver_name(device: torch.device) -> str:
+    """What the driver calls a GPU: an element of `CUDA_VISIBLE_DEVICES`, else its number."""
+    visible = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+    index = device.index or 0
+    return visible[index] if visible else str(index)
 
 
 def machine_facts() -> dict[str, Any]:
@@ -77,7 +46,6 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "os": f"{platform.system()} {platform.release()}",
         "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)),
         "devices": ["cpu"],
     }
     if torch.cuda.is_available():

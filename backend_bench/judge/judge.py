@@ -15,17 +15,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import torch
+
 from backend_bench.cases import Entry
-from backend_bench.errors import BackendBenchError, UsageError, WorkerLost
+from backend_bench.errors import Abandoned, BackendBenchError, UsageError, WorkerLost
 from backend_bench.grading.score import score
-from backend_bench.judge import audit, correctness, performance, roofline
+from backend_bench.judge import audit, cores, correctness, performance, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
-from backend_bench.judge.devices import Lease, device_of
+from backend_bench.judge.devices import lease_name
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
+from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
+from backend_bench.judge.stay import Stay
 from backend_bench.judge.zygotes import Zygotes
 from backend_bench.languages import language_of, mismatch
-from backend_bench.submission import Device, Language, Limits, Submission, SuiteSpec
+from backend_bench.submission import Language, Limits, Sandbox, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Status, Verdict
 
@@ -40,10 +44,10 @@ THREADS = 1
 class Judge:
     """Judges on one device. Safe to call from several threads; use it as a context manager."""
 
-    def __init__(self, device: Device, zygotes: Zygotes) -> None:
-        self.device: Device = device
-        self.lease = Lease()
-        self._nursery = Nursery(device_of(device), self.lease, zygotes, threads=THREADS)
+    def __init__(self, device: torch.device, zygotes: Zygotes, share: cores.Share = cores.UNDIVIDED) -> None:
+        self.lease = Lease(lease_name(device))
+        self._share = share
+        self._nursery = Nursery(device, self.lease, zygotes, threads=THREADS)
         self._suites: dict[SuiteSpec, Suite] = {}
         self._opening = threading.Lock()
         self._known_peaks: roofline.Peaks | None = None
@@ -62,32 +66,39 @@ class Judge:
                 self._suites[spec] = open_suite(spec)
             return self._suites[spec]
 
-    def walls(self) -> dict[str, tuple[str, ...]]:
+    def stay(self) -> Stay:
+        """A place for one submission; who has it can abandon it."""
+        return Stay(self._nursery, self.lease, self._share)
+
+    def walls(self, level: Sandbox = "best-effort") -> dict[str, tuple[str, ...]]:
         """Which walls of the sandbox hold around a worker here, and which are missing and why."""
-        keeper = self._nursery.take(Wish("native", "best-effort", Limits().memory_bytes))
+        keeper = self._nursery.take(Wish("native", level, Limits().memory_bytes))
         with keeper:
             assert keeper.sandbox is not None
             return {"holds": keeper.sandbox.holds, "missing": keeper.sandbox.missing}
 
-    def judge(self, submission: Submission) -> Verdict:
-        """The verdict. Raises `UsageError` for an operator or suite that does not exist."""
+    def judge(self, submission: Submission, stay: Stay | None = None) -> Verdict:
+        """The verdict. Raises `UsageError` for an operator or suite that does not exist, and `Abandoned`."""
         started = time.monotonic()
+        stay = stay or self.stay()
         if submission.kind == "reference" and submission.source:
             raise UsageError("kind `reference` is ATen itself and carries no source")
         suite = self.suite(submission.suite)
         entry = suite.index().entries.get(str(submission.op))
         if entry is None:
             raise UsageError(f"suite {suite.spec.name} has no operator {submission.op}")
-        protocol = self._attempt(submission, suite, entry)
+        protocol = self._attempt(submission, suite, entry, stay)
         if protocol.lost_worker:
-            protocol = self._attempt(submission, suite, entry)
+            protocol = self._attempt(submission, suite, entry, stay)
         return protocol.verdict(time.monotonic() - started)
 
-    def _attempt(self, submission: Submission, suite: Suite, entry: Entry) -> _Protocol:
+    def _attempt(self, submission: Submission, suite: Suite, entry: Entry, stay: Stay) -> _Protocol:
         """One try; whatever goes wrong on our side is noted as our fault."""
         protocol = _Protocol(submission)
         try:
-            self._proceed(protocol, suite, entry)
+            self._proceed(protocol, suite, entry, stay)
+        except Abandoned:
+            raise
         except BackendBenchError as error:
             log.exception("judging %s failed", submission.op)
             protocol.fault, protocol.lost_worker = str(error), isinstance(error, WorkerLost)
@@ -96,7 +107,7 @@ class Judge:
             protocol.fault = f"{type(error).__name__}: {error}"
         return protocol
 
-    def _proceed(self, protocol: _Protocol, suite: Suite, entry: Entry) -> None:
+    def _proceed(self, protocol: _Protocol, suite: Suite, entry: Entry, stay: Stay) -> None:
         submission = protocol.submission
         wants_correctness = entry.correctness if submission.only != "performance" else ()
         wants_performance = entry.performance if submission.only != "correctness" else ()
@@ -105,17 +116,17 @@ class Judge:
             return
         protocol.compile_error = "" if submission.kind == "reference" else mismatch(submission)
         if not protocol.compile_error:
-            self._call_it(protocol, suite, entry, wants_correctness, wants_performance)
+            self._call_it(protocol, suite, entry, stay, wants_correctness, wants_performance)
         if (protocol.compile_error or protocol.ended) and not protocol.cases:
             protocol.note_not_run(wants_correctness, wants_performance)
 
     def _call_it(
-        self, protocol: _Protocol, suite: Suite, entry: Entry, wants_correctness: tuple[str, ...],
-        wants_performance: tuple[str, ...],
+        self, protocol: _Protocol, suite: Suite, entry: Entry, stay: Stay,
+        wants_correctness: tuple[str, ...], wants_performance: tuple[str, ...],
     ) -> None:  # fmt: skip
         submission = protocol.submission
         seed = submission.seed if submission.seed is not None else secrets.randbits(48)
-        with Bench(submission, protocol.language, self._nursery, self.lease) as bench:
+        with Bench(submission, protocol.language, stay) as bench:
             if bench.interpreted and wants_performance:
                 protocol.notes.append("interpreted on a CPU: performance is not measured")
                 wants_performance = ()

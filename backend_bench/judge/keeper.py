@@ -97,6 +97,14 @@ class Keeper:
         """It has not died, as far as anybody knows."""
         return self.alive and not self._life.gone.is_set()
 
+    def interrupt(self) -> None:
+        """Kill the worker under whoever waits for it, from another thread; closing remains to be done."""
+        self._life.interrupt()
+
+    def processes(self) -> list[int]:
+        """The worker's processes, as the host numbers them."""
+        return self._life.processes()
+
     def wait_ready(self) -> wire.Ready:
         """Wait until it is locked in. Its failure before that is our fault: `WorkerLost`."""
         try:

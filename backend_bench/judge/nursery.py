@@ -1,25 +1,31 @@
 """Ready workers on one device: a few spare children of the zygotes that wait locked in.
 
-A spare is made while the device is shared, never during a timing.
+A worker is made while the device is shared, never during a timing: a CUDA context in the making stops
+the whole device for a while. Spares of a kind that nobody has asked for lately are let go.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import threading
+from collections import OrderedDict, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 
 from backend_bench.errors import WorkerLost
-from backend_bench.judge.devices import Lease
+from backend_bench.judge.devices import driver_name
 from backend_bench.judge.keeper import Keeper
+from backend_bench.judge.leases import Lease
 from backend_bench.judge.zygotes import Mode, Zygotes
 from backend_bench.submission import Sandbox
 
 SPARES = 2
 """A submission needs two workers, its own and a twin; more would only hold memory."""
+
+
+KINDS = 4
+"""Of so many kinds spares are kept; limits on memory make a kind, and a client may bring its own."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,7 +45,7 @@ class Nursery:
         self._zygotes = zygotes
         self._lease = lease
         self._threads = threads
-        self._spares: dict[Wish, collections.deque[Future[Keeper]]] = {}
+        self._spares: OrderedDict[Wish, deque[Future[Keeper]]] = OrderedDict()
         self._lock = threading.Lock()
         self._makers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="nursery")
         self._closed = False
@@ -55,18 +61,26 @@ class Nursery:
         self._closed = True
         self._makers.shutdown(wait=True, cancel_futures=True)
         for spares in self._spares.values():
-            for spare in spares:
-                if not spare.cancelled() and spare.exception() is None:
-                    spare.result().close()
+            _close(spares)
 
     def take(self, wish: Wish) -> Keeper:
-        """A ready worker; a spare where there is one. Raises `WorkerLost` or `SandboxUnavailable`."""
+        """A ready worker; a spare where there is one. Raises `WorkerLost` or `SandboxUnavailable`.
+
+        Not for a thread that has the device: the spare may be waiting for it.
+        """
+        if self._lease.held:
+            raise RuntimeError(
+                "a worker was asked for in the middle of a lease; ask before taking the device"
+            )
         with self._lock:
-            spares = self._spares.setdefault(wish, collections.deque())
+            spares = self._spares.setdefault(wish, deque())
+            self._spares.move_to_end(wish)
+            _, unwanted = self._spares.popitem(last=False) if len(self._spares) > KINDS else (None, deque())
             waiting = spares.popleft() if spares else None
-        keeper = self._ready(waiting) if waiting else self._make(wish)
+        _close(unwanted)
+        keeper = self._ready(waiting) if waiting else None
         self._refill(wish)
-        return keeper or self._make(wish)
+        return keeper or self._make_between_leases(wish)
 
     @staticmethod
     def _ready(waiting: Future[Keeper]) -> Keeper | None:
@@ -82,7 +96,7 @@ class Nursery:
 
     def _refill(self, wish: Wish) -> None:
         with self._lock:
-            spares = self._spares[wish]
+            spares = self._spares.get(wish, deque())
             while len(spares) < SPARES and not self._closed:
                 spares.append(self._makers.submit(self._make_between_leases, wish))
 
@@ -94,7 +108,7 @@ class Nursery:
         life = self._zygotes.of(wish.mode).spawn(
             level=wish.sandbox,
             memory_bytes=wish.memory_bytes,
-            device=str(self.device),
+            device="cpu" if self.device.type == "cpu" else f"cuda:{driver_name(self.device)}",
             threads=self._threads,
         )
         keeper = Keeper(life, self.device)
@@ -104,3 +118,9 @@ class Nursery:
             keeper.close()
             raise
         return keeper
+
+
+def _close(spares: deque[Future[Keeper]]) -> None:
+    for spare in spares:
+        if not spare.cancel() and not spare.cancelled() and spare.exception() is None:
+            spare.result().close()

@@ -30,7 +30,16 @@ EXIT_LIMIT_S = 20.0
 _STOP_LOOKS = 2000
 """Looks at a process that was told to stop, some 20 us each; it takes one or two."""
 
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "TZ")
+_INHERITED = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "CUDA_HOME",
+    "CUDA_PATH",
+    "CUDA_DEVICE_ORDER",
+    "TZ",
+)
 """The environment of a worker is an allow-list: what is not here is not there."""
 
 
@@ -80,14 +89,22 @@ class Life:
         """Let them go on."""
         _signal_below(self.pid, signal.SIGCONT)
 
-    def kill(self) -> None:
-        """Kill it, with everything that it started, and wait until it is gone."""
+    def processes(self) -> list[int]:
+        """Every process of this life but its relay."""
+        return _signal_below(self.pid, 0) if self.pid else []
+
+    def interrupt(self) -> None:
+        """Kill it, with everything that it started, and wait for nothing."""
         if not self.gone.is_set() and self.pid:
             for send in (os.kill, os.killpg):
                 try:
                     send(self.pid, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
+
+    def kill(self) -> None:
+        """Kill it, with everything that it started, and wait until it is gone."""
+        self.interrupt()
         self.channel.close()
         if self.pid and not self.gone.wait(EXIT_LIMIT_S):
             raise WorkerLost(f"worker {self.pid} did not die within {EXIT_LIMIT_S:g} s of SIGKILL")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from backend_bench.errors import UsageError
 from backend_bench.judge.judge import Judge
@@ -31,7 +32,7 @@ def zygotes() -> Iterator[Zygotes]:
 
 @pytest.fixture
 def own_judge(zygotes: Zygotes) -> Iterator[Judge]:
-    with Judge("cpu", zygotes) as judge:
+    with Judge(torch.device("cpu"), zygotes) as judge:
         yield judge
 
 

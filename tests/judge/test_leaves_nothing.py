@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from backend_bench.executors import services
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.verdict import Status
@@ -52,19 +53,12 @@ def _one_round(judge: Judge) -> None:
 
 
 def _holdings() -> dict[str, int]:
-    family = list(_descendants(os.getpid()))
+    family = [pid for seen in services.running() for pid in _descendants(seen.pid)]
     return {
         "processes": len(family),
         "descriptors": sum(_descriptors(pid) for pid in family if _is_service(pid)),
-        "folders": sum(
-            not _of_a_service(path) for path in Path(tempfile.gettempdir()).glob("backend-bench-*")
-        ),
+        "folders": len(list(Path(tempfile.gettempdir()).glob("backend-bench-*"))),
     }
-
-
-def _of_a_service(folder: Path) -> bool:
-    """Another test's service may come or go meanwhile."""
-    return (folder / "log").exists() or not folder.exists()
 
 
 def _descendants(root: int) -> Iterator[int]:

@@ -1,0 +1,143 @@
+"""The services of this user, looked at and ended from outside; and one run in the foreground.
+
+Judges nothing and shows nothing: what is seen here is drawn in `report`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from backend_bench import runtime
+from backend_bench.errors import ServiceError
+from backend_bench.executors import conversation, launch
+from backend_bench.runtime import Address
+from backend_bench.submission import Sandbox
+
+LOOK_LIMIT_S = 5.0
+"""A service answers in milliseconds; one that imports torch is silent for a while."""
+END_LIMIT_S = 15.0
+"""A service that has not ended so long after it was asked to is killed; its workers die with it."""
+LOOK_EVERY_S = 0.5
+"""A person watches."""
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One service that runs."""
+
+    address: Address
+    pid: int
+    state: dict[str, Any] | None
+    """Its queues, what it finished; None where it does not answer (yet)."""
+
+
+def running() -> list[Seen]:
+    """Every service of this user that runs."""
+    found = [(address, address.pid()) for address in runtime.known()]
+    return [Seen(address, pid, look(address)) for address, pid in found if pid is not None]
+
+
+def look(address: Address, limit_s: float = LOOK_LIMIT_S) -> dict[str, Any] | None:
+    """What a service says about itself; None where it says nothing."""
+    transport = httpx.HTTPTransport(uds=str(address.socket))
+    with httpx.Client(transport=transport, base_url=conversation.FACE, timeout=limit_s) as client:
+        try:
+            return conversation.read(client.get("/v1/service"), dict[str, Any])
+        except httpx.TransportError:
+            return None
+
+
+def end(seen: Seen) -> None:
+    """End a service and wait until it has gone; killed if need be."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            if seen.address.pid() == seen.pid:
+                os.kill(seen.pid, number)
+        if _has_gone(seen):
+            _clear(seen.address)
+            return
+    raise ServiceError(f"service {seen.pid} ({seen.address.name}) does not end")
+
+
+def _clear(address: Address) -> None:
+    """Take away the socket of a service that was killed, unless another has begun meanwhile."""
+    if (lock := address.try_lock()) is not None:
+        address.socket.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _has_gone(seen: Seen) -> bool:
+    deadline = time.monotonic() + END_LIMIT_S
+    while time.monotonic() < deadline:
+        if seen.address.pid() != seen.pid:
+            return True
+        time.sleep(_POLL_S)
+    return False
+
+
+class Foreground:
+    """A service that ends with this process, however that ends. Use it as a context manager.
+
+    Raises `ServiceError` where one runs already.
+    """
+
+    def __init__(self, sandbox: Sandbox, idle_s: float) -> None:
+        launch.require_judge()
+        self.address = runtime.address(sandbox)
+        lock = self.address.try_lock()
+        if lock is None:
+            raise ServiceError(
+                f"a judge service of this build runs already, process {self.address.pid()}; "
+                "`backend-bench doctor` shows it, `backend-bench serve --stop` ends it"
+            )
+        try:
+            with launch.open_log(self.address) as log, launch.bound(self.address) as listener:
+                self._process = subprocess.Popen(
+                    launch.command(
+                        sandbox, listener=listener.fileno(), lock=lock, idle_s=idle_s, detach=False
+                    ),
+                    stdin=subprocess.PIPE,  # its end is the service's end
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env=launch.environment(),
+                    pass_fds=(listener.fileno(), lock),
+                    start_new_session=True,
+                )
+            self.address.note(lock, self.pid)
+        finally:
+            os.close(lock)
+
+    def __enter__(self) -> Foreground:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._process:
+            if self._process.poll() is None:
+                end(Seen(self.address, self.pid, None))
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    def states(self) -> Iterator[dict[str, Any]]:
+        """What it says of itself, again and again until it ends. Raises `ServiceError` if it failed."""
+        while self._process.poll() is None:
+            if (state := look(self.address)) is not None:
+                yield state
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(LOOK_EVERY_S)
+        if self._process.returncode:
+            said = launch.last_words(self.address.log)
+            raise ServiceError(f"the judge service failed; its log is {self.address.log} and ends:\n{said}")

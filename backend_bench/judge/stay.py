@@ -1,0 +1,77 @@
+"""One submission's stay on a device: the workers that it took, the device while it has it, and its end.
+
+Whoever wants the verdict may go away at any time. Then the stay is abandoned: its workers are killed,
+it gets no others, and the thread that judges comes to its end at the next step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import torch
+
+from backend_bench.errors import Abandoned
+from backend_bench.judge import cores
+from backend_bench.judge.keeper import Keeper
+from backend_bench.judge.leases import Lease
+from backend_bench.judge.nursery import Nursery, Wish
+
+
+class Stay:
+    """Workers and the device, for one submission. `abandon` may come from any thread."""
+
+    def __init__(self, nursery: Nursery, lease: Lease, share: cores.Share) -> None:
+        self._nursery, self._lease, self._share = nursery, lease, share
+        self._keepers: list[Keeper] = []
+        self._lock = threading.Lock()
+        self._abandoned = False
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the judge."""
+        return self._nursery.device
+
+    def take(self, wish: Wish) -> Keeper:
+        """A ready worker. Raises `Abandoned`, `WorkerLost` or `SandboxUnavailable`."""
+        self._check()
+        keeper = self._nursery.take(wish)
+        with self._lock:
+            self._keepers = [kept for kept in self._keepers if kept.alive] + [keeper]
+            too_late = self._abandoned
+        if too_late:
+            keeper.close()
+            self._check()
+        return keeper
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[None]:
+        """Use the device beside others, for work that is not timed."""
+        self._check()
+        with self._lease.shared():
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the device, and the cores that are kept for it, for timing."""
+        self._check()
+        with self._lease.alone(), cores.moved(self._share, self._family()):
+            self._check()
+            yield
+
+    def abandon(self) -> None:
+        """Nobody wants the verdict any more. Kills the workers and returns at once."""
+        with self._lock:
+            self._abandoned = True
+            keepers = list(self._keepers)
+        for keeper in keepers:
+            keeper.interrupt()
+
+    def _family(self) -> list[int]:
+        with self._lock:
+            return [pid for keeper in self._keepers if keeper.alive for pid in keeper.processes()]
+
+    def _check(self) -> None:
+        if self._abandoned:
+            raise Abandoned("whoever asked for the verdict has gone")

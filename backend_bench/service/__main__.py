@@ -1,0 +1,101 @@
+"""Starts the judge service on a socket that its starter has bound: `python -m backend_bench.service …`.
+
+Not for hands: `executors/launch.py` and `backend-bench serve` run it. With `--detach` it forks, and the
+first process ends at once, so that the service is nobody's child. Torch takes a second to import, here
+and in the zygote: the zygote is started first, and the judges' room is opened beside it. Clients
+that connect meanwhile wait in the socket's backlog.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from dataclasses import dataclass
+
+from backend_bench.runtime import Address
+from backend_bench.submission import Sandbox
+
+
+def main() -> None:
+    """Fork before anything is imported that a fork would have to carry."""
+    options = _parse(sys.argv[1:])
+    pid = os.fork() if options.detach else 0
+    Address.note(options.lock, pid or os.getpid())
+    if pid:
+        os._exit(0)
+    for fd in (options.listener, options.lock):
+        os.set_inheritable(fd, False)  # no child may keep the address taken
+    _serve(options)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the starter says; checked there."""
+
+    listener: int
+    """Descriptor of the bound and listening socket."""
+    lock: int
+    """Descriptor that holds the address's lock."""
+    sandbox: Sandbox
+    """The only level at which this service judges."""
+    idle_s: float
+    """Idle seconds after which it ends; infinity for never."""
+    detach: bool
+    """Whether to leave the starter; else the service ends when its standard input does."""
+
+
+def _parse(arguments: list[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="backend_bench.service")
+    parser.add_argument("--listener", type=int, required=True)
+    parser.add_argument("--lock", type=int, required=True)
+    parser.add_argument("--sandbox", required=True)
+    parser.add_argument("--idle", type=float, default=float("inf"), dest="idle_s")
+    parser.add_argument("--detach", action="store_true")
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def _serve(options: Options) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    from backend_bench.judge import cores
+    from backend_bench.judge.zygotes import Zygotes
+
+    share = cores.settle()
+    zygotes = Zygotes()
+    threading.Thread(target=_warm, args=(zygotes,), daemon=True).start()
+    # These import torch and the web server, see above.
+    from backend_bench.judge.judges import Judges
+    from backend_bench.service.life import Life
+
+    listener = socket.socket(fileno=options.listener)
+    judges = Judges(zygotes, share, sandbox=options.sandbox)
+    life = Life(judges, listener, idle_s=options.idle_s)
+    if not options.detach:
+        threading.Thread(target=_end_with_starter, daemon=True).start()
+    asyncio.run(life.live())
+    os._exit(0)  # threads may still be at work for nobody
+
+
+def _warm(zygotes: object) -> None:
+    """Start the zygote that nearly every submission needs; its failure is told to who needs it."""
+    from backend_bench.errors import BackendBenchError
+    from backend_bench.judge.zygotes import Zygotes
+
+    assert isinstance(zygotes, Zygotes)
+    with contextlib.suppress(BackendBenchError):
+        zygotes.of("native")
+
+
+def _end_with_starter() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""The HTTP interface of the judge service. Bodies are the JSON of the nouns.
+
+Carries requests to the judges and verdicts back; decides nothing. A client that hangs up gives up what
+it has asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import fastapi
+import msgspec
+
+import backend_bench
+from backend_bench.errors import BackendBenchError, UsageError
+from backend_bench.executors.conversation import CLIENT
+from backend_bench.judge.judges import Judges
+from backend_bench.submission import Submission, SuiteSpec
+
+T = TypeVar("T")
+
+_LONGEST_NAME = 64
+
+State = Callable[[], dict[str, Any]]
+
+
+class Gone(Exception):
+    """The client hung up; there is nobody to answer."""
+
+
+def application(judges: Judges, *, state: State, stop: Callable[[], None]) -> fastapi.FastAPI:
+    """The interface for clients of this host."""
+    app = fastapi.FastAPI(title="backend-bench judge", version=backend_bench.__version__)
+
+    @app.exception_handler(UsageError)
+    async def refuse(_: fastapi.Request, error: UsageError) -> fastapi.Response:
+        return _json({"error": "usage", "message": str(error)}, 422)
+
+    @app.exception_handler(BackendBenchError)
+    async def fault(_: fastapi.Request, error: BackendBenchError) -> fastapi.Response:
+        return _json({"error": type(error).__name__, "message": str(error)}, 503)
+
+    @app.exception_handler(msgspec.DecodeError)
+    async def invalid(_: fastapi.Request, error: msgspec.DecodeError) -> fastapi.Response:
+        return _json({"error": "usage", "message": f"not a request: {error}"}, 422)
+
+    @app.exception_handler(Gone)
+    async def nobody(_: fastapi.Request, __: Gone) -> fastapi.Response:
+        return _json({"error": "gone", "message": "the client hung up"}, 499)
+
+    @app.get("/v1/machine")
+    async def machine() -> fastapi.Response:
+        """Facts about this host, the build that judges, and what its sandbox holds."""
+        return _json(await judges.machine())
+
+    @app.post("/v1/index")
+    async def index(request: fastapi.Request) -> fastapi.Response:
+        """The operators and cases of a suite."""
+        return _json(await judges.index(msgspec.json.decode(await request.body(), type=SuiteSpec)))
+
+    @app.post("/v1/submissions")
+    async def submissions(request: fastapi.Request) -> fastapi.Response:
+        """Judge one kernel; answers when the verdict is there."""
+        submission = msgspec.json.decode(await request.body(), type=Submission)
+        client = request.headers.get(CLIENT, "unnamed")[:_LONGEST_NAME]
+        return _json(await _while_wanted(request, judges.submit(submission, client)))
+
+    @app.get("/v1/service")
+    async def service() -> fastapi.Response:
+        """This process, its queues, and what it finished lately."""
+        return _json(state())
+
+    @app.post("/v1/stop")
+    async def end() -> fastapi.Response:
+        """End the service. Its clients find another and ask again."""
+        stop()
+        return _json({}, 202)
+
+    return app
+
+
+async def _while_wanted(request: fastapi.Request, work: Coroutine[Any, Any, T]) -> T:
+    """The work's result; the work is cancelled, and `Gone` raised, when the client hangs up first."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_hung_up(request.receive))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Gone
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+async def _hung_up(receive: Callable[[], Awaitable[Any]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json(body: Any, status: int = 200) -> fastapi.Response:
+    return fastapi.Response(msgspec.json.encode(body), status, media_type="application/json")

@@ -1,0 +1,139 @@
+"""The life of a service: it serves until it is told to stop, or nobody has asked it anything for long.
+
+Its socket was bound by its starter. When it ends it takes the socket away first, so that whoever comes
+then starts another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+
+import backend_bench
+from backend_bench.judge.judges import Judges
+from backend_bench.service.application import application
+
+KEEP_ALIVE_S = 3600
+"""An idle connection of a client that thinks for an hour is not closed under it."""
+CLOSE_LIMIT_S = 2.0
+"""To kill the workers one by one; what is left then dies with its zygote, when that misses the service."""
+LAST_ANSWERS_S = 1
+"""Requests that are still open when the service ends get so long; their clients ask again elsewhere."""
+
+
+class Idle:
+    """Counts what is asked, and calls `end` when nothing has been for `limit_s`."""
+
+    def __init__(self, limit_s: float, end: Callable[[], None]) -> None:
+        self.limit_s = limit_s
+        self._end = end
+        self._open = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Something is asked."""
+        self._open += 1
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def finish(self) -> None:
+        """It has been answered."""
+        self._open -= 1
+        self.wait()
+
+    def wait(self) -> None:
+        """Begin to be idle, if nothing is open."""
+        if self._open == 0 and self.limit_s != float("inf"):
+            self._timer = asyncio.get_running_loop().call_later(self.limit_s, self._end)
+
+
+class Life:
+    """One service, from a bound socket to its end."""
+
+    def __init__(self, judges: Judges, listener: socket.socket, *, idle_s: float) -> None:
+        self._judges, self._listener = judges, listener
+        self._path = listener.getsockname()
+        self._started = time.time()
+        self._idle = Idle(idle_s, self.stop)
+        app = application(judges, state=self.state, stop=self.stop)
+        self._server = _Server(
+            uvicorn.Config(
+                _counting(app, self._idle),
+                log_level="warning",
+                lifespan="off",
+                ws="none",
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=LAST_ANSWERS_S,
+            )
+        )
+
+    async def live(self) -> None:
+        """Serve to the end; afterwards no worker is left."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+        self._idle.wait()
+        try:
+            await self._server.serve(sockets=[self._listener])
+        finally:
+            self._vanish()
+            # A judge may sit in a call that takes a minute; nobody waits for its verdict any more.
+            threading.Timer(CLOSE_LIMIT_S, os._exit, (0,)).start()
+            self._judges.close()
+
+    def stop(self) -> None:
+        """Come to an end."""
+        self._vanish()
+        self._server.should_exit = True
+
+    def state(self) -> dict[str, Any]:
+        """What the view of a service shows; plain JSON."""
+        return {
+            "pid": os.getpid(),
+            "version": backend_bench.__version__,
+            "up_s": round(time.time() - self._started, 1),
+            "idle_limit_s": None if self._idle.limit_s == float("inf") else self._idle.limit_s,
+            "devices": self._judges.state(),
+            "finished": list(self._judges.finished),
+        }
+
+    def _vanish(self) -> None:
+        """Nobody shall find it any more; the address is still ours while the lock is."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `Life`: uvicorn would raise them again before the judges are closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def _counting(app: App, idle: Idle) -> App:
+    """Everything but a look at the service keeps it alive."""
+
+    async def counted(scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path") == "/v1/service":
+            await app(scope, receive, send)
+            return
+        idle.begin()
+        try:
+            await app(scope, receive, send)
+        finally:
+            idle.finish()
+
+    return counted
