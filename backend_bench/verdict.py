@@ -124,7 +124,7 @@ class Verdict:
     wall_s: float = 0.0
     """Wall time from the judge's first step to the verdict, in seconds."""
     stages_s: Mapping[str, float] = field(default_factory=dict)
-    """Where the wall time went, in seconds: queue, load, correctness, performance."""
+    """Where the wall time went, in seconds; `queue` came before it. The stages are told in `judge/stages.py`."""
     notes: tuple[str, ...] = ()
     """What a reader must know, such as `interpreted: performance not measured`."""
     sandbox: tuple[str, ...] = ()

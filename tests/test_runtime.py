@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,11 @@ from backend_bench.errors import ServiceError
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(runtime.FOLDER, str(tmp_path / "own"))
-    return tmp_path / "own"
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that is not there yet; its path is short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as above:
+        monkeypatch.setenv(runtime.FOLDER, f"{above}/own")
+        yield Path(above, "own")
 
 
 @pytest.mark.parametrize(

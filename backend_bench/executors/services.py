@@ -6,19 +6,21 @@ Judges nothing and shows nothing: what is seen here is drawn in `report`.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import msgspec
 
 from backend_bench import runtime
 from backend_bench.errors import ServiceError
-from backend_bench.executors import conversation, launch
+from backend_bench.executors import launch
 from backend_bench.runtime import Address
 from backend_bench.submission import Sandbox
 
@@ -49,11 +51,15 @@ def running() -> list[Seen]:
 
 def look(address: Address, limit_s: float = LOOK_LIMIT_S) -> dict[str, Any] | None:
     """What a service says about itself; None where it says nothing."""
-    transport = httpx.HTTPTransport(uds=str(address.socket))
-    with httpx.Client(transport=transport, base_url=conversation.FACE, timeout=limit_s) as client:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+        line.settimeout(limit_s)
+        question = http.client.HTTPConnection("judge")
+        question.sock = line
         try:
-            return conversation.read(client.get("/v1/service"), dict[str, Any])
-        except httpx.TransportError:
+            line.connect(str(address.socket))
+            question.request("GET", "/v1/service")
+            return msgspec.json.decode(question.getresponse().read(), type=dict[str, Any])
+        except (OSError, http.client.HTTPException):
             return None
 
 

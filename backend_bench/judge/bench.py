@@ -62,6 +62,7 @@ class Bench:
         self._stay = stay
         self.limits: Limits = submission.limits
         self.device = stay.device
+        self.stages = stay.stages
         self.interpreted = language == "triton" and self.device.type == "cpu"
         self._wish = Wish(
             mode="interpreted" if self.interpreted and submission.kind == "candidate" else "native",

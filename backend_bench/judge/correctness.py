@@ -98,7 +98,7 @@ def run(
     overload = resolve(op)
     tallies = [_Tally(args=text) for text in texts]
     # What the judge itself computes would disturb somebody's timing as much as a worker does.
-    with bench.sharing():
+    with bench.sharing(), bench.stages("draw"):
         attempts = draw_all(suite, op, overload, len(texts), seed=seed, profile=profile)
     rng = random.Random(seed)
     rng.shuffle(attempts)
@@ -164,7 +164,7 @@ def _attempt(
 ) -> bool:  # fmt: skip
     """Judge one draw; False when the rest is not worth calling."""
     try:
-        with bench.sharing():
+        with bench.sharing(), bench.stages("oracle"):
             expectation = expectation_of(overload, attempt, profile)
     except oracle.Unjudgeable as error:
         phase.unjudgeable = phase.unjudgeable or str(error)
@@ -173,7 +173,7 @@ def _attempt(
         return True
     try:
         keeper = bench.candidate()
-        with bench.sharing():
+        with bench.sharing(), bench.stages("run" if tally.judged else "first_calls"):
             sample = bench.call(keeper, attempt.case, attempt.call, output_metas(expectation), record=record)
     except CompileFailed as error:
         phase.compile_error = str(error)
@@ -191,7 +191,7 @@ def _attempt(
     if sample.claims.error:
         _note_exception(sample.claims, tally, phase, bench)
         return True
-    with bench.sharing():
+    with bench.sharing(), bench.stages("check"):
         finding = checker.check(expectation, sample.observed)
     tally.note_errors(finding)
     tally.note(CaseStatus.PASSED if finding.passed else CaseStatus.WRONG, finding.message)

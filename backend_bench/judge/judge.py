@@ -6,13 +6,10 @@ Whatever goes wrong on its own side is a verdict `error`, never a score of 0.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import secrets
 import threading
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -79,7 +76,6 @@ class Judge:
 
     def judge(self, submission: Submission, stay: Stay | None = None) -> Verdict:
         """The verdict. Raises `UsageError` for an operator or suite that does not exist, and `Abandoned`."""
-        started = time.monotonic()
         stay = stay or self.stay()
         if submission.kind == "reference" and submission.source:
             raise UsageError("kind `reference` is ATen itself and carries no source")
@@ -90,7 +86,7 @@ class Judge:
         protocol = self._attempt(submission, suite, entry, stay)
         if protocol.lost_worker:
             protocol = self._attempt(submission, suite, entry, stay)
-        return protocol.verdict(time.monotonic() - started)
+        return protocol.verdict(stay.stages.spent_s())
 
     def _attempt(self, submission: Submission, suite: Suite, entry: Entry, stay: Stay) -> _Protocol:
         """One try; whatever goes wrong on our side is noted as our fault."""
@@ -135,10 +131,10 @@ class Judge:
                 profile=submission.profile, peaks=self._peaks(bench) if wants_performance else roofline.Peaks(),
             )  # fmt: skip
             if wants_performance:
-                with protocol.stage("reference"):
+                with stay.stages("timing"):
                     timing.before()
             try:
-                with protocol.stage("load"):
+                with stay.stages("load"):
                     bench.candidate()
             except CompileFailed as error:
                 protocol.compile_error = str(error)
@@ -148,15 +144,13 @@ class Judge:
             if protocol.compile_error or protocol.ended:
                 return
             if wants_correctness:
-                with protocol.stage("correctness"):
-                    protocol.note_correctness(
-                        correctness.run(
-                            bench, suite, submission.op, entry.correctness, seed=seed,
-                            profile=submission.profile, record=protocol.is_recorded,
-                        )
-                    )  # fmt: skip
+                phase = correctness.run(
+                    bench, suite, submission.op, entry.correctness, seed=seed,
+                    profile=submission.profile, record=protocol.is_recorded,
+                )  # fmt: skip
+                protocol.note_correctness(phase)
             if wants_performance and not protocol.compile_error:
-                with protocol.stage("performance"):
+                with stay.stages("timing"):
                     protocol.note_performance(timing.run())
 
     def _peaks(self, bench: Bench) -> roofline.Peaks:
@@ -175,7 +169,6 @@ class _Protocol:
     cases: list[CaseResult] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    stages_s: dict[str, float] = field(default_factory=dict)
     sandbox: tuple[str, ...] = ()
     compile_error: str = ""
     no_cases: str = ""
@@ -192,14 +185,6 @@ class _Protocol:
     @property
     def is_recorded(self) -> bool:
         return self.submission.kind == "candidate" and self.submission.profile == "strict"
-
-    @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            self.stages_s[name] = round(time.monotonic() - started, 6)
 
     def note_not_run(self, correctness: tuple[str, ...], performance: tuple[str, ...]) -> None:
         """The kernel never got as far as a case: all of them count as failed."""
@@ -233,7 +218,7 @@ class _Protocol:
             )
         self.ended = self.ended or phase.ended
 
-    def verdict(self, wall_s: float) -> Verdict:
+    def verdict(self, stages_s: dict[str, float]) -> Verdict:
         submission = self.submission
         status, message = self._outcome()
         scores = score(self.cases, status=status, only=submission.only, profile=submission.profile)
@@ -249,8 +234,8 @@ class _Protocol:
             performance=scores.performance,
             cases=tuple(self.cases),
             evidence=tuple(self.evidence),
-            wall_s=round(wall_s, 6),
-            stages_s=self.stages_s,
+            wall_s=round(sum(stages_s.values()), 6),
+            stages_s=stages_s,
             notes=tuple(self.notes),
             sandbox=self.sandbox,
             profile=submission.profile,

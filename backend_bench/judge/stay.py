@@ -17,6 +17,7 @@ from backend_bench.judge import cores
 from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
+from backend_bench.judge.stages import Stages
 
 
 class Stay:
@@ -24,6 +25,7 @@ class Stay:
 
     def __init__(self, nursery: Nursery, lease: Lease, share: cores.Share) -> None:
         self._nursery, self._lease, self._share = nursery, lease, share
+        self.stages = Stages()
         self._keepers: list[Keeper] = []
         self._lock = threading.Lock()
         self._abandoned = False
@@ -36,7 +38,8 @@ class Stay:
     def take(self, wish: Wish) -> Keeper:
         """A ready worker. Raises `Abandoned`, `WorkerLost` or `SandboxUnavailable`."""
         self._check()
-        keeper = self._nursery.take(wish)
+        with self.stages("fork"):
+            keeper = self._nursery.take(wish)
         with self._lock:
             self._keepers = [kept for kept in self._keepers if kept.alive] + [keeper]
             too_late = self._abandoned
@@ -49,15 +52,22 @@ class Stay:
     def shared(self) -> Iterator[None]:
         """Use the device beside others, for work that is not timed."""
         self._check()
-        with self._lease.shared():
+        with self._waited_for(self._lease.shared()):
             yield
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Have the device, and the cores that are kept for it, for timing."""
         self._check()
-        with self._lease.alone(), cores.moved(self._share, self._family()):
+        with self._waited_for(self._lease.alone()), cores.moved(self._share, self._family()):
             self._check()
+            yield
+
+    @contextlib.contextmanager
+    def _waited_for(self, lease: contextlib.AbstractContextManager[None]) -> Iterator[None]:
+        with contextlib.ExitStack() as held:
+            with self.stages("device"):
+                held.enter_context(lease)
             yield
 
     def abandon(self) -> None:

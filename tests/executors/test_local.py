@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -55,13 +56,13 @@ asyncio.run(submit())
 
 
 @pytest.fixture
-def fresh(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder in which no service runs yet; those that come end with the test."""
-    folder = tmp_path_factory.mktemp("rt")
-    monkeypatch.setenv(runtime.FOLDER, str(folder))
-    yield folder
-    for seen in services.running():
-        services.end(seen)
+    with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:  # a socket's path must be short
+        monkeypatch.setenv(runtime.FOLDER, folder)
+        yield Path(folder)
+        for seen in services.running():
+            services.end(seen)
 
 
 def at_executor(story: Callable[[LocalExecutor], Awaitable[T]]) -> T:
