@@ -167,11 +167,6 @@ class Judges:
             for line in self._lines.values()
         ]  # fmt: skip
 
-    @property
-    def busy(self) -> bool:
-        """Whether any submission waits or is in hand."""
-        return any(line.length for line in self._lines.values())
-
     def _next(self, line: _Line) -> None:
         """Start what there is room for."""
         while line.has_room and (place := line.turns.take()) is not None:
