@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from backend_bench import __version__, cli_runs
+from backend_bench import __version__, cli_runs, cli_service
 from backend_bench.cli_runs import usage
 from backend_bench.errors import BackendBenchError, UsageError
 
@@ -204,33 +204,6 @@ def doctor(
 
 
 @app.command()
-def serve(
-    stop: Annotated[bool, typer.Option("--stop", help="end the judge services of this user")] = False,
-    idle: Annotated[
-        float | None, typer.Option("--idle", help="end after so many idle seconds; never by default")
-    ] = None,
-    sandbox: _SANDBOX = "best-effort",
-) -> None:
-    """Run the judge service in the foreground and show its queue; Ctrl-C ends it."""
-    from backend_bench.executors import services
-    from backend_bench.report import live
-
-    with usage():
-        if stop:
-            for seen in services.running():
-                services.end(seen)
-                print(f"ended service {seen.pid} ({seen.address.name})")
-            return
-        rules = _rules(sandbox=sandbox)
-        if idle is not None and not 0 < idle < float("inf"):
-            raise UsageError(f"--idle {idle:g} is no number of seconds above 0")
-        with services.Foreground(rules["sandbox"], idle or float("inf")) as service:
-            title = f"judge service, process {service.pid}; its log is {service.address.log}"
-            with contextlib.suppress(KeyboardInterrupt):
-                live.watch(service.states(), title=title)
-
-
-@app.command()
 def author(
     name: Annotated[str, typer.Argument(help="builtin/pytorch or builtin/triton")],
     host: Annotated[str, typer.Option("--host", help="address to listen on")] = "127.0.0.1",
@@ -255,6 +228,7 @@ def eval(context: typer.Context) -> None:
 
 
 cli_runs.add_to(app)
+cli_service.add_to(app)
 
 
 # --- what the commands share -------------------------------------------------------------------

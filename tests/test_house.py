@@ -15,7 +15,7 @@ import backend_bench
 PACKAGE = Path(backend_bench.__file__).parent
 
 FLOORS = {
-    "cli": 5, "cli_runs": 5, "environment": 5,
+    "cli": 5, "cli_runs": 5, "cli_service": 5, "environment": 5,
     "executors": 4, "service": 4, "grade": 4,
     "judge": 3, "worker": 3, "report": 3, "authors": 3,
     "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "gate": 2, "kernels": 2, "languages": 2,
@@ -25,7 +25,8 @@ FLOORS = {
 """Floor of each room; a room may import rooms below it, and of its own floor only what `BESIDE` names."""
 
 BESIDE = {
-    ("grade", "executors"), ("service", "executors"), ("cli", "environment"), ("cli", "cli_runs"),
+    ("grade", "executors"), ("service", "executors"), ("cli", "environment"), ("cli", "cli_runs"), ("cli", "cli_service"),
+    ("cli_service", "cli_runs"),
     ("operator", "errors"), ("submission", "operator"), ("verdict", "operator"), ("verdict", "submission"),
     ("cases", "submission"), ("gate", "buffers"),
 }  # fmt: skip
@@ -39,7 +40,7 @@ NEVER = [
 ]
 ONLY_IN = {"verifiers": "environment", "modal": "executors/modal.py", "ray": "executors/ray.py"}
 NO_TORCH = ("operator", "submission", "verdict", "errors", "cases", "wire", "dialogue", "environment", "records",
-            "executors", "cli", "cli_runs", "grade", "runtime", "kernels", "languages", "report", "authors")  # fmt: skip
+            "executors", "cli", "cli_runs", "cli_service", "grade", "runtime", "kernels", "languages", "report", "authors")  # fmt: skip
 NO_CLOCKS = ("subprocess", "multiprocessing", "time", "socket", "signal", "tempfile")
 
 
