@@ -17,7 +17,8 @@ def serve(
         float | None, typer.Option("--idle", help="end after so many idle seconds; never by default")
     ] = None,
     sandbox: Annotated[
-        Literal["required", "best-effort", "off"], typer.Option("--sandbox", help="the level that it judges at")
+        Literal["required", "best-effort", "off"],
+        typer.Option("--sandbox", help="the level that it judges at"),
     ] = "best-effort",
 ) -> None:
     """Run the judge service in the foreground and show its queue; Ctrl-C ends it."""
