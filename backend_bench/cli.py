@@ -75,6 +75,7 @@ def grade(
         rules = _rules(language=language, profile=profile, only=only, sandbox=sandbox, seed=seed)
         spec = _spec(suite, device, dtype, source)
         found = kernels.find(path, op=op, profile=rules["profile"])
+        _begin(rules["sandbox"])
         index = _index(spec)
     known: list[Any] = []
     ready: dict[int, Any] = {}
@@ -110,7 +111,9 @@ def selfcheck(
 
     with usage():
         rules = _rules(only=only, sandbox=sandbox, seed=seed)
-        index = _index(_spec(suite, device, dtype, source))
+        spec = _spec(suite, device, dtype, source)
+        _begin(rules["sandbox"])
+        index = _index(spec)
         names = _selected(ops, index)
     submissions = [
         Submission(op=Operator.parse(name), suite=index.spec, kind="reference", **rules) for name in names
@@ -285,6 +288,14 @@ def _device(device: str) -> str:
     elif device == "cuda" and choose.device("local") != "cuda":
         raise UsageError("no CUDA device on this host; use --device cpu, or a host with a GPU")
     return device
+
+
+def _begin(sandbox: str) -> None:
+    """A judge that must be started imports torch while the suite is read here."""
+    from backend_bench import runtime
+    from backend_bench.executors import launch
+
+    launch.ensure(runtime.address(sandbox), sandbox)  # type: ignore[arg-type]  # checked by the caller
 
 
 def _index(spec: Any) -> Any:
