@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -20,6 +21,12 @@ def serve(
         Literal["required", "best-effort", "off"],
         typer.Option("--sandbox", help="the level that it judges at"),
     ] = "best-effort",
+    listen: Annotated[
+        str | None, typer.Option("--listen", metavar="HOST:PORT", help="let clients of other hosts in, too")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option("--token-file", help="a private file with the token that they need")
+    ] = None,
 ) -> None:
     """Run the judge service in the foreground and show its queue; Ctrl-C ends it."""
     from backend_bench.executors import services
@@ -33,8 +40,13 @@ def serve(
             return
         if idle is not None and not 0 < idle < float("inf"):
             raise UsageError(f"--idle {idle:g} is no number of seconds above 0")
-        with services.Foreground(sandbox, idle or float("inf")) as service:
+        if (listen is None) != (token_file is None):
+            raise UsageError("--listen needs --token-file, and the other way round")
+        door = services.Door.parse(listen, token_file) if listen and token_file else None
+        with services.Foreground(sandbox, idle or float("inf"), door) as service:
             title = f"judge service, process {service.pid}; its log is {service.address.log}"
+            if door is not None:
+                title += f"; listens on {door.host}:{service.port}"
             with contextlib.suppress(KeyboardInterrupt):
                 live.watch(service.states(), title=title)
 

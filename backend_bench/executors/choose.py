@@ -3,7 +3,8 @@
 gpu               place
 local             this host's GPUs; with none, its CPU
 cpu               this host's CPU
-H100 …, a URL, ray://…   not built in yet: refused, and the message says what to use
+http(s)://…       a judge service on another host
+H100 …, ray://…   not built in yet: refused, and the message says what to use
 """
 
 from __future__ import annotations
@@ -59,10 +60,11 @@ def check(gpu: str) -> None:
             f"gpu={gpu!r}: renting a GPU (Modal) is not built in yet; "
             f"run on a host that has one, with gpu='local'"
         )
-    if gpu.startswith(("http://", "https://")):
-        raise UsageError(
-            f"gpu={gpu!r}: judging at another host's service is not built in yet; run there, with gpu='local'"
-        )
+    if _is_url(gpu):
+        from backend_bench.executors import remote  # only where another host judges
+
+        remote.check(gpu)
+        return
     if gpu.startswith("ray://"):
         raise UsageError(
             f"gpu={gpu!r}: judging on a Ray cluster is not built in yet; "
@@ -71,7 +73,7 @@ def check(gpu: str) -> None:
     known = [*LOCAL, *RENTED]
     folded = {name.lower(): name for name in known}
     near = [folded[name] for name in difflib.get_close_matches(gpu.lower(), folded, n=3)]
-    hint = f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(known)}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(known)}, or a URL"
     raise UsageError(f"gpu={gpu!r} is not a place that judges; {hint}")
 
 
@@ -83,12 +85,24 @@ def choose(gpu: str) -> Executor:
     check(gpu)
     if (place := _replacement.get()) is not None:
         return place
-    from backend_bench.executors.local import LocalExecutor  # only where this host judges
-
     places = _open.setdefault(asyncio.get_running_loop(), {})
     if gpu not in places:
-        places[gpu] = LocalExecutor()
+        places[gpu] = _make(gpu)
     return places[gpu]
+
+
+def _make(gpu: str) -> Executor:
+    if _is_url(gpu):
+        from backend_bench.executors.remote import RemoteExecutor  # only where another host judges
+
+        return RemoteExecutor(gpu)
+    from backend_bench.executors.local import LocalExecutor  # only where this host judges
+
+    return LocalExecutor()
+
+
+def _is_url(gpu: str) -> bool:
+    return gpu.startswith(("http://", "https://"))
 
 
 async def release() -> None:
@@ -102,6 +116,10 @@ def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
     check(gpu)
     if (place := _replacement.get()) is not None:
         return place.read_index(spec)
+    if _is_url(gpu):
+        from backend_bench.executors import remote  # only where another host judges
+
+        return remote.read_index(gpu, spec)
     from backend_bench.executors import local  # only where this host judges
 
     return local.read_index(spec)
@@ -110,6 +128,10 @@ def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
 def device(gpu: str) -> Device:
     """Where tensors live at the place of `gpu`; told without torch and without a CUDA context."""
     check(gpu)
+    if _is_url(gpu):
+        from backend_bench.executors import remote  # only where another host judges
+
+        return remote.device(gpu)
     return "cuda" if gpu != "cpu" and _has_gpu() else "cpu"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from typing import Any, TypeVar
 
 import httpx
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 CLIENT = "x-client"
 """Header in which a client says who it is; turns go round between these names."""
+VERSION = "x-backend-bench-version"
+"""Header in which a client says what it is; a service on another host takes its own version only."""
 FACE = "http://judge"
 """Stands where an address would; a Unix socket has none."""
 
@@ -27,19 +30,39 @@ def client_name() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
+KEEP_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""On both ends of a line over a network: a host that vanished is noticed after a minute, though nothing is
+sent while a kernel is judged."""
+_OUR_REQUEST = (401, 409, 413, 422)
+"""Answers that say that the request is at fault: token, version, size, sense."""
+
+
 async def ask(client: httpx.AsyncClient, path: str, body: object, answer: type[T]) -> T:
     """One request; `body` None asks without one. Raises `httpx.HTTPError` where the line is lost."""
+    return read(await client.send(request(client, path, body)), answer)
+
+
+def request(client: httpx.AsyncClient | httpx.Client, path: str, body: object) -> httpx.Request:
+    """The request itself."""
     content = b"" if body is None else msgspec.json.encode(body)
-    return read(await client.request("GET" if body is None else "POST", path, content=content), answer)
+    return client.build_request("GET" if body is None else "POST", path, content=content)
 
 
 def read(response: httpx.Response, answer: type[T]) -> T:
     """The answer, or what is wrong: `UsageError` for the request, `ServiceError` for the service."""
-    if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+    if response.status_code in _OUR_REQUEST:
         raise UsageError(_message(response))
     if response.is_error:
         raise ServiceError(_message(response))
-    return msgspec.json.decode(response.content, type=answer)
+    try:
+        return msgspec.json.decode(response.content, type=answer)
+    except msgspec.DecodeError as error:
+        raise ServiceError(f"what answered is no judge service of this version: {error}") from error
 
 
 def _message(response: httpx.Response) -> str:

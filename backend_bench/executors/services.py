@@ -14,13 +14,14 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from backend_bench import runtime
-from backend_bench.errors import ServiceError
-from backend_bench.executors import launch
+from backend_bench.errors import ServiceError, UsageError
+from backend_bench.executors import conversation, launch, tokens
 from backend_bench.runtime import Address
 from backend_bench.submission import Sandbox
 
@@ -91,13 +92,45 @@ def _has_gone(seen: Seen) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a service lets clients of other hosts in."""
+
+    host: str
+    port: int
+    """0 takes any that is free."""
+    token_file: Path
+
+    @classmethod
+    def parse(cls, listen: str, token_file: Path) -> Door:
+        """From `HOST:PORT`. Raises `UsageError`, also for a file without a token."""
+        host, _, port = listen.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise UsageError(f"--listen {listen} is not HOST:PORT")
+        tokens.read(token_file)
+        return cls(host.strip("[]"), int(port), token_file.absolute())
+
+    def bound(self) -> socket.socket:
+        """Its socket, listening; a client whose host has vanished is noticed after a minute."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            listener = socket.create_server((self.host, self.port), family=family)
+        except OSError as error:
+            raise UsageError(f"cannot listen on {self.host}:{self.port}: {error}") from error
+        for level, name, value in conversation.KEEP_ALIVE:
+            listener.setsockopt(level, name, value)
+        return listener
+
+
 class Foreground:
     """A service that ends with this process, however that ends. Use it as a context manager.
 
-    Raises `ServiceError` where one runs already.
+    With a `door` clients of other hosts come in, at `port`. Raises `ServiceError` where one runs already.
     """
 
-    def __init__(self, sandbox: Sandbox, idle_s: float) -> None:
+    port: int | None = None
+
+    def __init__(self, sandbox: Sandbox, idle_s: float, door: Door | None = None) -> None:
         launch.require_judge()
         self.address = runtime.address(sandbox)
         lock = self.address.try_lock()
@@ -106,23 +139,30 @@ class Foreground:
                 f"a judge service of this build runs already, process {self.address.pid()}; "
                 "`backend-bench doctor` shows it, `backend-bench serve --stop` ends it"
             )
-        try:
-            with launch.open_log(self.address) as log, launch.bound(self.address) as listener:
-                self._process = subprocess.Popen(
-                    launch.command(
-                        sandbox, listener=listener.fileno(), lock=lock, idle_s=idle_s, detach=False
-                    ),
-                    stdin=subprocess.PIPE,  # its end is the service's end
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",
-                    env=launch.environment(),
-                    pass_fds=(listener.fileno(), lock),
-                    start_new_session=True,
-                )
+        with contextlib.ExitStack() as held:
+            held.callback(os.close, lock)
+            log = held.enter_context(launch.open_log(self.address))
+            listener = held.enter_context(launch.bound(self.address))
+            command = launch.command(
+                sandbox, listener=listener.fileno(), lock=lock, idle_s=idle_s, detach=False
+            )
+            handed = [listener.fileno(), lock]
+            if door is not None:
+                public = held.enter_context(door.bound())
+                self.port = public.getsockname()[1]
+                command += ["--public", str(public.fileno()), "--token-file", str(door.token_file)]
+                handed.append(public.fileno())
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # its end is the service's end
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=launch.environment(),
+                pass_fds=handed,
+                start_new_session=True,
+            )
             self.address.note(lock, self.pid)
-        finally:
-            os.close(lock)
 
     def __enter__(self) -> Foreground:
         return self

@@ -18,9 +18,14 @@ import socket
 import sys
 import threading
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from backend_bench.runtime import Address
 from backend_bench.submission import Sandbox
+
+if TYPE_CHECKING:
+    from backend_bench.service.life import Public
 
 
 def main() -> None:
@@ -30,7 +35,7 @@ def main() -> None:
     Address.note(options.lock, pid or os.getpid())
     if pid:
         os._exit(0)
-    for fd in (options.listener, options.lock):
+    for fd in filter(None, (options.listener, options.lock, options.public)):
         os.set_inheritable(fd, False)  # no child may keep the address taken
     _serve(options)
 
@@ -47,6 +52,10 @@ class Options:
     """The only level at which this service judges."""
     idle_s: float
     """Idle seconds after which it ends; infinity for never."""
+    public: int | None
+    """Descriptor of a bound and listening TCP socket, for clients of other hosts."""
+    token_file: Path | None
+    """What their token is, with `public`."""
     detach: bool
     """Whether to leave the starter; else the service ends when its standard input does."""
 
@@ -57,6 +66,8 @@ def _parse(arguments: list[str]) -> Options:
     parser.add_argument("--lock", type=int, required=True)
     parser.add_argument("--sandbox", required=True)
     parser.add_argument("--idle", type=float, default=float("inf"), dest="idle_s")
+    parser.add_argument("--public", type=int)
+    parser.add_argument("--token-file", type=Path)
     parser.add_argument("--detach", action="store_true")
     return Options(**vars(parser.parse_args(arguments)))
 
@@ -75,11 +86,20 @@ def _serve(options: Options) -> None:
 
     listener = socket.socket(fileno=options.listener)
     judges = Judges(zygotes, share, sandbox=options.sandbox)
-    life = Life(judges, listener, idle_s=options.idle_s)
+    life = Life(judges, listener, idle_s=options.idle_s, public=_public(options))
     if not options.detach:
         threading.Thread(target=_end_with_starter, daemon=True).start()
     asyncio.run(life.live())
     os._exit(0)  # threads may still be at work for nobody
+
+
+def _public(options: Options) -> Public | None:
+    from backend_bench.executors import tokens
+    from backend_bench.service.life import Public
+
+    if options.public is None or options.token_file is None:
+        return None
+    return Public(socket.socket(fileno=options.public), tokens.read(options.token_file))
 
 
 def _warm(zygotes: object) -> None:

@@ -13,7 +13,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -21,11 +22,14 @@ import uvicorn
 import backend_bench
 from backend_bench.judge.judges import Judges
 from backend_bench.service.application import application
+from backend_bench.service.guard import App, Guard
 
 KEEP_ALIVE_S = 3600
 """An idle connection of a client that thinks for an hour is not closed under it."""
 CLOSE_LIMIT_S = 2.0
 """To kill the workers one by one; what is left then dies with its zygote, when that misses the service."""
+STRANGERS = 512
+"""Connections of other hosts at once; each in flight is one. More are told to come later."""
 LAST_ANSWERS_S = 1
 """Requests that are still open when the service ends get so long; their clients ask again elsewhere."""
 
@@ -57,25 +61,30 @@ class Idle:
             self._timer = asyncio.get_running_loop().call_later(self.limit_s, self._end)
 
 
+@dataclass(frozen=True, slots=True)
+class Public:
+    """A second door, for clients of other hosts."""
+
+    listener: socket.socket
+    token: str
+
+
 class Life:
     """One service, from a bound socket to its end."""
 
-    def __init__(self, judges: Judges, listener: socket.socket, *, idle_s: float) -> None:
-        self._judges, self._listener = judges, listener
+    def __init__(
+        self, judges: Judges, listener: socket.socket, *, idle_s: float, public: Public | None = None
+    ) -> None:  # fmt: skip
+        self._judges = judges
         self._path = listener.getsockname()
         self._started = time.time()
         self._idle = Idle(idle_s, self.stop)
-        app = application(judges, state=self.state, stop=self.stop)
-        self._server = _Server(
-            uvicorn.Config(
-                _counting(app, self._idle),
-                log_level="warning",
-                lifespan="off",
-                ws="none",
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=LAST_ANSWERS_S,
-            )
-        )
+        ours = application(judges, state=self.state, stop=self.stop)
+        self._doors = [(_Server(_config(ours, self._idle)), listener)]
+        if public is not None:
+            theirs = Guard(application(judges, state=self.state, stop=None), public.token)
+            config = _config(theirs, self._idle, limit_concurrency=STRANGERS)
+            self._doors.append((_Server(config), public.listener))
 
     async def live(self) -> None:
         """Serve to the end; afterwards no worker is left."""
@@ -83,7 +92,7 @@ class Life:
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
         self._idle.wait()
         try:
-            await self._server.serve(sockets=[self._listener])
+            await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in self._doors))
         finally:
             self._vanish()
             # A judge may sit in a call that takes a minute; nobody waits for its verdict any more.
@@ -93,7 +102,8 @@ class Life:
     def stop(self) -> None:
         """Come to an end."""
         self._vanish()
-        self._server.should_exit = True
+        for server, _ in self._doors:
+            server.should_exit = True
 
     def state(self) -> dict[str, Any]:
         """What the view of a service shows; plain JSON."""
@@ -112,15 +122,24 @@ class Life:
             os.unlink(self._path)
 
 
+def _config(app: App, idle: Idle, limit_concurrency: int | None = None) -> uvicorn.Config:
+    return uvicorn.Config(
+        _counting(app, idle),
+        log_level="warning",
+        lifespan="off",
+        ws="none",
+        limit_concurrency=limit_concurrency,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=LAST_ANSWERS_S,
+    )
+
+
 class _Server(uvicorn.Server):
     """Leaves signals to `Life`: uvicorn would raise them again before the judges are closed."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-App = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def _counting(app: App, idle: Idle) -> App:

@@ -37,7 +37,7 @@ def test_one_executor_for_each_place_and_loop() -> None:
     [
         ("H100", "Modal"),
         ("A100-80GB", "gpu='local'"),
-        ("http://h:1", "another host"),
+        ("http://", "no address"),
         ("ray://h", "Ray"),
         ("locl", "did you mean local"),
         ("b200", "did you mean B200"),
