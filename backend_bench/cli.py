@@ -6,7 +6,6 @@ Exit codes: 0 all right, 1 a kernel failed, 2 wrong usage, our own fault, or not
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 
 from backend_bench import __version__, cli_runs, cli_service
-from backend_bench.cli_runs import usage
+from backend_bench.cli_runs import usage, write_json
 from backend_bench.errors import BackendBenchError, UsageError
 
 app = typer.Typer(
@@ -405,16 +404,8 @@ def _check_writable(json_file: str | None) -> None:
 
 
 def _write_json(target: str, document: Any) -> None:
-    from backend_bench.records import plain
-
-    text = json.dumps(plain(document), allow_nan=False, indent=1)
-    if target == "-":
-        print(text)
-        return
-    try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        _fail(f"cannot write {target}: {error}")
+    with usage():
+        write_json(target, document)
 
 
 def main() -> None:

@@ -39,13 +39,14 @@ def serve(name: str, host: str = "127.0.0.1", port: int = 8000) -> None:
 
 
 @contextlib.contextmanager
-def serving(name: str, *, speaker: Speaker | None = None) -> Iterator[str]:
-    """Serve on loopback, at a free port, in a thread; yields the base URL.
+def serving(name: str, *, speaker: Speaker | None = None, port: int = 0) -> Iterator[str]:
+    """Serve on loopback, at a free port or the one given, in a thread; yields the base URL.
 
     `speaker` answers whatever model a request names, instead of the built-in ones.
+    Raises `UsageError` where the port is taken.
     """
     find = _built_in(name) if speaker is None else lambda model: speaker
-    with socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG) as listener:
+    with _listener(port) as listener:
         server = uvicorn.Server(_config(find, log_level="warning"))
         thread = threading.Thread(target=server.run, args=([listener],), name=f"author {name}", daemon=True)
         thread.start()
@@ -54,6 +55,13 @@ def serving(name: str, *, speaker: Speaker | None = None) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def _listener(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+    except OSError as error:
+        raise UsageError(f"port {port} of this host cannot be had for the built-in model: {error}") from error
 
 
 def application(find: Callable[[str], Speaker]) -> Starlette:

@@ -14,6 +14,7 @@ import contextlib
 import difflib
 import json
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from backend_bench import authors, records
+from backend_bench.authors.server import serving
 from backend_bench.errors import BackendBenchError, UsageError
 from backend_bench.report import runs, table
 
@@ -113,21 +115,24 @@ class Outcome:
 def _run(command: list[str]) -> int:
     from verifiers.v1.cli.eval.main import main  # seconds to import; `translate` does without
 
+    from backend_bench.environment.watch import own_view
+
     before = sys.argv
     try:
-        main(command)
+        with own_view():
+            main(command)
     except SystemExit as end:  # the host's way to say that a command line makes no sense, or of Ctrl-C
         if isinstance(end.code, str):
             print(f"error: {end.code}", file=sys.stderr)
         if end.code == INTERRUPTED:
-            _conclude(command)
+            _conclude(command, interrupted=True)
         return end.code if isinstance(end.code, int) and end.code != 1 else 2
     finally:
         sys.argv = before
     return _conclude(command)
 
 
-def _conclude(command: list[str]) -> int:
+def _conclude(command: list[str], *, interrupted: bool = False) -> int:
     """Print the operators and where everything is; say whether anything succeeded."""
     results = _results(command)
     if results is None or not (results / "traces.jsonl").exists():
@@ -142,6 +147,9 @@ def _conclude(command: list[str]) -> int:
         print(f"kernels  {run.path}")
         print(f"report   backend-bench report {run.path}")
     print(f"run      {results}")
+    config = results / "configs" / "resolved" / "eval.json"
+    if (outcome.failed or interrupted) and config.exists():
+        print(f"resume   backend-bench eval @ {config} --resume   (plays what failed or was not finished)")
     return 1 if outcome.episodes and outcome.failed == outcome.episodes else 0
 
 
@@ -263,6 +271,11 @@ def _model(words: list[str]) -> Any:
     known, _ = _parser().parse_known_args([word for word in words if word != ENV_ID])
     if known.model is None and config_file(words) is None:
         raise UsageError(f"eval: name a model with -m; {' and '.join(authors.NAMES)} need no key")
+    if known.model is None and (saved := _saved_author(config_file(words))) is not None:
+        model, port = saved
+        with serving(model, port=port):
+            yield words
+        return
     if known.model is None or not known.model.startswith("builtin/"):
         _note_key(known.api_key_var)
         yield words
@@ -270,10 +283,21 @@ def _model(words: list[str]) -> Any:
     authors.Author.named(known.model)
     if known.api_base_url:
         raise UsageError(f"eval: -m {known.model} is served by this program; leave -b out")
-    from backend_bench.authors.server import serving  # a web server, only where it is needed
-
     with serving(known.model) as url:
         yield [*words, "-b", url, "-k", NO_KEY]
+
+
+def _saved_author(file: Path | None) -> tuple[str, int] | None:
+    """The built-in model of a saved run and the port where it has to answer; None for any other run.
+
+    A resumed run must have the configuration that it was started with, address included.
+    """
+    saved = {} if file is None else _read_config(file)
+    client = saved.get("client")
+    url = str(client.get("base_url") or "") if isinstance(client, dict) else ""
+    found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/v1", url)
+    model = str(saved.get("model") or "")
+    return (model, int(found[1])) if found and model.startswith("builtin/") else None
 
 
 def _note_key(variable: str | None) -> None:
@@ -303,17 +327,21 @@ def config_file(words: Sequence[str]) -> Path | None:
 
 
 def _settled(file: Path) -> dict[str, str]:
-    """What a config file says about the run's place: name, dir, output_dir.
+    """What a config file says about the run's place: name, dir, output_dir."""
+    data = _read_config(file)
+    run = data.get("run")
+    found = {"output_dir": data.get("output_dir"), **(run if isinstance(run, dict) else {})}
+    return {name: str(value) for name, value in found.items() if value}
 
-    Nothing of a file that cannot be read: the host will say what is wrong with it.
-    """
+
+def _read_config(file: Path) -> dict[str, Any]:
+    """A config file; nothing of one that cannot be read, for the host will say what is wrong with it."""
     try:
         text = file.read_text(encoding="utf-8")
         data = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-        found = {"output_dir": data.get("output_dir"), **data.get("run", {})}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return {}
-    return {name: str(value) for name, value in found.items() if value}
+    return data if isinstance(data, dict) else {}
 
 
 def _kernels(command: list[str], results: Path) -> records.Run | None:

@@ -9,21 +9,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from backend_bench.grading.rewards import Reward
 from backend_bench.verdict import Verdict
 
 Turn = Mapping[str, Any]
 
 
 def turn_reward(verdict: Verdict | None) -> float:
-    """What a turn earned: 0 without code.
-
-    Where speed could not be measured (Triton's interpreter), it counts as 1 and the tests decide.
-    """
-    if verdict is None:
-        return 0.0
-    if verdict.reward is None and verdict.performance_score is None:
-        return finite(verdict.correctness_score)
-    return finite(verdict.reward)
+    """What a turn earned, by this package's own rule: 0 without code."""
+    return finite(Reward().of(verdict))
 
 
 def best_turn(turns: Sequence[Turn]) -> Turn | None:

@@ -9,6 +9,7 @@ import asyncio
 import difflib
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -35,6 +36,9 @@ from backend_bench.submission import (
 from backend_bench.verdict import Status, Verdict
 
 logger = logging.getLogger(f"verifiers.v1.{__name__}")  # the host shows no other loggers
+
+AT_JUDGE = "at_judge"
+"""Where a trace's info says, while a kernel is judged, since when it has been at the judge."""
 
 
 class BackendBenchData(vf.TaskData):
@@ -107,7 +111,11 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         turns = trace.info.setdefault("turns", [])
         op = Operator.parse(self.data.op)
         found = await asyncio.to_thread(reply.read_reply, text, op.function)  # seconds, if it is hostile
-        verdict = None if found.code is None else await self.judge(op, found.code)
+        trace.info[AT_JUDGE] = time.time()
+        try:
+            verdict = None if found.code is None else await self.judge(op, found.code)
+        finally:
+            del trace.info[AT_JUDGE]
         faulty = verdict is not None and verdict.status in (Status.ERROR, Status.NO_CASES)
         turn = {
             "turn": len(turns) + 1,

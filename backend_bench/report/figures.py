@@ -185,7 +185,7 @@ class Comparison:
 
 def compare(first: Recorded, other: Recorded) -> Comparison:
     """`other` less `first`."""
-    one, two = _rewards(first), _rewards(other)
+    one, two = mean_rewards(first), mean_rewards(other)
     differences = [two[op] - one[op] for op in sorted(one.keys() & two.keys())]
     return Comparison(
         operators=len(differences),
@@ -195,7 +195,8 @@ def compare(first: Recorded, other: Recorded) -> Comparison:
     )
 
 
-def _rewards(run: Recorded) -> dict[str, float]:
+def mean_rewards(run: Recorded) -> dict[str, float]:
+    """The mean reward of each operator's counted rollouts."""
     of: dict[str, list[float]] = {}
     for rollout in run.counted:
         of.setdefault(rollout.op, []).append(rollout.best.reward or 0.0)

@@ -5,7 +5,7 @@ The text itself is not touched, so a page can put it into text nodes, and nothin
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 
 from pygments.lexers.python import PythonLexer
@@ -41,6 +41,7 @@ def highlight(code: str) -> str:
     )
 
 
+@cache  # the lexer has a hundred kinds, a run has millions of tokens
 def _kind(token: _TokenType) -> str:
     return next((letter for kind, letter in _KINDS if token in kind), PLAIN)
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from backend_bench.report.runs import Rollout, best_of
-from backend_bench.verdict import Status, Tally, Verdict
+from backend_bench.verdict import CaseResult, Status, Tally, Verdict
 
 _STYLE = {
     Status.OK: "green",
@@ -23,6 +23,13 @@ _STYLE = {
     Status.NO_CASES: "dim",
     Status.ERROR: "bold white on red",
 }
+_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_SHOWN = {
+    **{code: chr(0x2400 + code) for code in range(0x20) if code not in (0x09, 0x0A)},
+    0x7F: "␡",
+    **{code: f"⟨U+{code:04X}⟩" for code in [*range(0x80, 0xA0), *map(ord, _BIDI)]},
+}
+"""Characters that would steer a terminal or turn the text around, and how they are shown."""
 _PLAIN_WIDTH = 160
 """Columns where no terminal says how wide it is."""
 
@@ -45,7 +52,7 @@ def print_run(
 
 def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
     """A table for `grade` and `selfcheck`."""
-    table = _table("operator", "status", "correctness", "performance", "speed-up", "reward", "time")
+    table = plain_table("operator", "status", "correctness", "performance", "speed-up", "reward", "time")
     for verdict in verdicts:
         table.add_row(
             verdict.op,
@@ -59,12 +66,28 @@ def verdict_table(verdicts: Sequence[Verdict]) -> RenderableType:
     return Group(table, _totals(verdicts), *_remarks(verdicts), *_notes(verdicts))
 
 
+def case_table(cases: Sequence[CaseResult]) -> RenderableType:
+    """One line a case, with errors and times; a failure's message below its arguments."""
+    table = plain_table("case", "status", "abs error", "rel error", "PyTorch µs", "kernel µs", "speed-up")
+    table.columns[0].no_wrap = False
+    for case in cases:
+        failed = f"\n{printable(case.message)}" if case.message else ""
+        table.add_row(
+            Text(printable(case.args)).append(failed, "yellow"),
+            Text(case.status.value.replace("_", " "), "green" if case.passed else "yellow"),
+            *(_figure(value) for value in (case.max_abs_error, case.max_rel_error)),
+            *(_figure(value) for value in (case.reference_us, case.candidate_us)),
+            Text("–", "dim") if case.speedup is None else Text(_banded(case.speedup, case.noise)),
+        )
+    return table
+
+
 def run_table(rollouts: Sequence[Rollout], *, episodes: int = 0, failed: int = 0) -> RenderableType:
     """A table for `eval` and `report --text`, from the rollouts of a run."""
     by_op: dict[str, list[Rollout]] = {}
     for rollout in rollouts:
         by_op.setdefault(rollout.op, []).append(rollout)
-    table = _table("operator", "status", "correctness", "performance", "speed-up", "reward", "best of")
+    table = plain_table("operator", "status", "correctness", "performance", "speed-up", "reward", "best of")
     best: list[Verdict] = []
     rewards: list[float] = []
     for op, attempts in sorted(by_op.items()):
@@ -114,14 +137,27 @@ def speed(verdict: Verdict) -> Text:
     if verdict.performance_score is None or not any(case.speedup for case in verdict.cases):
         return Text("–", "dim")
     noise = sorted(case.noise for case in verdict.cases if case.noise is not None)
-    band = f" ±{100 * noise[len(noise) // 2]:.0f}%" if noise else ""
     score = verdict.performance_score
-    return Text(f"{score:.2f}×{band}", "green" if score >= 1 else "default")
+    text = _banded(score, noise[len(noise) // 2] if noise else None)
+    return Text(text, "green" if score >= 1 else "default")
+
+
+def _banded(speedup: float, noise: float | None) -> str:
+    return f"{speedup:.2f}×" + ("" if noise is None else f" ±{100 * noise:.0f}%")
+
+
+def _figure(value: float | None) -> Text:
+    return Text("–", "dim") if value is None else Text(f"{value:.4g}")
 
 
 def number(value: float | None) -> Text:
     """A score; a dash where there is none."""
     return Text("–", "dim") if value is None else Text(f"{value:.3f}")
+
+
+def printable(text: str) -> str:
+    """A stranger's text with control characters and changes of direction made visible."""
+    return text.translate(_SHOWN)
 
 
 def own_console() -> Console:
@@ -130,7 +166,8 @@ def own_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_PLAIN_WIDTH)
 
 
-def _table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
+    """An empty table in the house's look: words to the left, numbers to the right."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for at, column in enumerate(columns):
         table.add_column(column, justify="left" if at < 2 else "right", no_wrap=True)
@@ -156,11 +193,13 @@ def _remarks(verdicts: Sequence[Verdict]) -> Iterable[Text]:
         for sign in verdict.evidence:
             claimed = " (claimed by the worker)" if sign.claimed else ""
             yield Text.assemble(
-                "\n", (f"{verdict.op}: {sign.rule}{claimed} ", "bold red"), (sign.detail, "default")
+                "\n",
+                (f"{verdict.op}: {sign.rule}{claimed} ", "bold red"),
+                (printable(sign.detail), "default"),
             )
         remark = _first_failure(verdict)
         if remark and remark not in {sign.detail for sign in verdict.evidence}:
-            yield Text.assemble("\n", (f"{verdict.op}: ", _STYLE[verdict.status]), remark)
+            yield Text.assemble("\n", (f"{verdict.op}: ", _STYLE[verdict.status]), printable(remark))
 
 
 def _notes(verdicts: Sequence[Verdict]) -> Iterable[Text]:

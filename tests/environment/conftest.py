@@ -120,7 +120,9 @@ Play = Callable[..., Played]
 
 
 @pytest.fixture
-def play(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Play]:
+def play(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Play]:
     """Run `backend-bench eval` in this process, judged by a script."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -129,6 +131,8 @@ def play(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Play]:
         model: Speaker | str = "builtin/pytorch",
         script: Script = by_marker,
         index: SuiteIndex = INDEX,
+        watched: bool = False,
+        resumed: bool = False,
         **arguments: Any,
     ) -> Played:
         executor = ScriptedExecutor(script, index)
@@ -142,7 +146,7 @@ def play(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Play]:
         words = [
             "-a",
             json.dumps(given | arguments),
-            "-d",
+            *([] if watched else ["-d"]),
             "-o",
             str(tmp_path / "out"),
             "--run.name",
@@ -150,7 +154,10 @@ def play(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Play]:
             *flags,
         ]
         with choose.using(executor):
-            if isinstance(model, str):
+            if resumed:
+                saved = tmp_path / "out" / "run" / "configs" / "resolved" / "eval.json"
+                code = run_eval(["@", str(saved), "--resume"])
+            elif isinstance(model, str):
                 code = run_eval(["-m", model, *words])
             else:
                 with serving("test", speaker=model) as url:
@@ -162,6 +169,7 @@ def play(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Play]:
             code, [json.loads(line) for line in lines], executor, tmp_path / "kernels" / "run", out, err
         )
 
+    monkeypatch.setattr("verifiers.v1.utils.interrupt._cleaning_up", False)  # else a second run is deaf
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
