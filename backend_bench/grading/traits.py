@@ -47,7 +47,7 @@ UNJUDGEABLE: dict[str, str] = {
     **dict.fromkeys(names("svd linalg_svd linalg_eig geqrf qr linalg_qr"), _PHASE),
     **dict.fromkeys(names("_linalg_svd linalg_eigh _linalg_eigh _linalg_eigvals"), _PHASE),
     **dict.fromkeys(names("linalg_eigvals linalg_ldl_factor linalg_ldl_factor_ex"), _PHASE),
-    **dict.fromkeys(names("pca_lowrank svd_lowrank lobpcg triangular_solve"), _PHASE),
+    **dict.fromkeys(names("pca_lowrank svd_lowrank lobpcg"), _PHASE),
     **dict.fromkeys(names("empty empty_like empty_strided empty_permuted new_empty"), _MEMORY),
     **dict.fromkeys(names("new_empty_strided resize resize_as"), _MEMORY),
     **dict.fromkeys(names("rand rand_like randn randn_like randint randint_like"), _RANDOM),

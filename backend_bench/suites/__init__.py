@@ -55,6 +55,10 @@ def open_suite(spec: SuiteSpec) -> Suite:
         from backend_bench.suites.torchbench import TorchBenchSuite
 
         return TorchBenchSuite(spec)
+    if spec.name == "facto":
+        from backend_bench.suites.facto import FactoSuite
+
+        return FactoSuite(spec)
     from backend_bench.suites.opinfo import OpInfoSuite
 
     return OpInfoSuite(spec)

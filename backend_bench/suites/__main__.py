@@ -19,7 +19,7 @@ from backend_bench.suites.index_cache import encode_index
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 with a message where the request makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m backend_bench.suites", description=__doc__)
-    parser.add_argument("--suite", default="smoke", help="smoke, opinfo or torchbench")
+    parser.add_argument("--suite", default="smoke", help="smoke, opinfo, torchbench or facto")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--dtype", help="floating dtype to draw in; the suite's own by default")
     parser.add_argument("--source", help="where the suite takes its data from")

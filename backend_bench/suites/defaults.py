@@ -7,12 +7,10 @@ import typing
 
 from backend_bench.errors import UsageError
 from backend_bench.submission import Device, SuiteName, SuiteSpec
+from backend_bench.suites import facto_package
 from backend_bench.suites.arguments import DTYPES
 from backend_bench.suites.near_matches import did_you_mean
 from backend_bench.suites.sources import pinned
-
-BUILT_IN = ("smoke", "opinfo", "torchbench")
-"""Suites that can be opened today."""
 
 _FLOATING = ("bfloat16", "float16", "float32", "float64")
 """Dtypes that a suite can draw in; integers and booleans come in where an operator takes nothing else."""
@@ -26,13 +24,13 @@ def filled(spec: SuiteSpec) -> SuiteSpec:
             f"no suite is called {spec.name!r}{did_you_mean(spec.name, known)};"
             f" the suites are {', '.join(known)}"
         )
-    if spec.name not in BUILT_IN:
-        raise UsageError(f"suite {spec.name} is not built in yet; use {', '.join(BUILT_IN)}")
     if spec.device not in typing.get_args(Device):
         raise UsageError(f"no device is called {spec.device!r}; use cpu or cuda")
     if spec.name == "torchbench":
         dtype = None if spec.dtype is None else _dtype(spec.dtype)  # None: as recorded
         return dataclasses.replace(spec, dtype=dtype, source=pinned(spec.source))
+    if spec.name == "facto":
+        return dataclasses.replace(spec, dtype=_dtype(spec.dtype), source=facto_package.pinned(spec.source))
     if spec.source is not None:
         raise UsageError(
             f"suite {spec.name} has its cases from torch itself and takes no source; leave --source out"

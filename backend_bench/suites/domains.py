@@ -139,6 +139,23 @@ def _distinct_along_dim(given: Given) -> None:
     index.copy_(torch.randperm(size, generator=given.generator, device=index.device)[: index.numel()])
 
 
+def _scatter(given: Given) -> None:
+    """No place is written twice with different values: the order would decide which one stays."""
+    target, index = given.tensor("self"), given.tensor("index")
+    size = target.shape[given["dim"]] if target.dim() else 1
+    if not isinstance(given.values.get("src"), Tensor) or not index.dim():
+        _below(given, index, size)
+        return
+    dim = given["dim"] % index.dim()
+    count = index.shape[dim]
+    if count > size:
+        raise IndexError(f"{count} values for {size} places")
+    order = torch.rand(
+        (*index.shape[:dim], size, *index.shape[dim + 1 :]), generator=given.generator, device=index.device
+    )
+    _put(index, order.argsort(dim).narrow(dim, 0, count))
+
+
 def _take(given: Given) -> None:
     _below(given, given.tensor("index"), given.tensor("self").numel())
 
@@ -208,8 +225,9 @@ def _targets(given: Given) -> None:
 
 
 def _few_repeats(given: Given) -> None:
-    """Each element once: the length of the result is then that of the index."""
-    given.tensor("repeats").fill_(2)
+    """Each element as often as any other: the length of the result may be an argument, and is the same each time."""
+    repeats, length = given.tensor("repeats"), given["output_size"]
+    repeats.fill_(2 if length is None else length // max(1, repeats.numel()))
 
 
 def _pooled(given: Given) -> None:
@@ -304,6 +322,31 @@ def _unit_self(given: Given) -> None:
     row.copy_(torch.where(_some(given, row, _NEGATIVE_SHARE), row, row.tanh()))
 
 
+def _from_one(given: Given) -> None:
+    """acosh: most values from 1 on."""
+    row = _memory(given.tensor("self"))
+    row.copy_(torch.where(_some(given, row, _NEGATIVE_SHARE), row, row.abs() + 1))
+
+
+def _share_self(given: Given) -> None:
+    """logit: most values between 0 and 1."""
+    row = _memory(given.tensor("self"))
+    row.copy_(torch.where(_some(given, row, _NEGATIVE_SHARE), row, row.sigmoid()))
+
+
+def _zeta(given: Given) -> None:
+    """special_zeta: the sum converges for exponents above 1, and its first term is at `other`."""
+    for name, least in (("self", 1.1), ("other", 0.1)):
+        if isinstance(given[name], Tensor):
+            _memory(given[name]).abs_().add_(least)
+
+
+def _shares(given: Given) -> None:
+    """binary_cross_entropy: probabilities on both sides."""
+    for name in ("self", "target"):
+        _memory(given.tensor(name)).sigmoid_()
+
+
 def _power(given: Given) -> None:
     base, exponent = given["self"], given["exponent"]
     if isinstance(exponent, Tensor):
@@ -392,8 +435,9 @@ def _each(rule: Rule, names: str) -> dict[str, Rule]:
 RULES: Mapping[str, Rule] = {
     **_each(
         _index_along_dim,
-        "gather scatter scatter_add scatter_reduce index_select index_add index_fill index_reduce",
+        "gather scatter_add scatter_reduce index_select index_add index_fill index_reduce",
     ),
+    **_each(_scatter, "scatter"),
     **_each(_distinct_along_dim, "index_copy"),
     **_each(_take, "take put"),
     **_each(_embedding, "embedding"),
@@ -422,6 +466,10 @@ RULES: Mapping[str, Rule] = {
     **_each(_elu_output, "elu_backward"),
     **_each(_positive_self, "log log2 log10 log1p sqrt rsqrt lgamma digamma"),
     **_each(_unit_self, "acos asin atanh erfinv"),
+    **_each(_from_one, "acosh"),
+    **_each(_share_self, "logit"),
+    **_each(_shares, "binary_cross_entropy binary_cross_entropy_backward"),
+    **_each(_zeta, "special_zeta"),
     **_each(_power, "pow float_power"),
     **_each(_divisor, "div divide true_divide floor_divide remainder fmod"),
     **_each(_grid, "grid_sampler_2d grid_sampler_3d grid_sampler_2d_backward grid_sampler_3d_backward"),

@@ -34,6 +34,8 @@ EXCLUDED: Mapping[str, str] = {
     "linalg_lstsq": PARTLY,
     "_linalg_eigh": AMBIGUOUS,
     "_linalg_svd": AMBIGUOUS,
+    "linalg_svd": AMBIGUOUS,
+    "svd": AMBIGUOUS,
     "linalg_eig": AMBIGUOUS,
     "geqrf": AMBIGUOUS,
     "linalg_qr": AMBIGUOUS,

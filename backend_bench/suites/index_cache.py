@@ -30,7 +30,7 @@ def load_cached_index(spec: SuiteSpec) -> SuiteIndex | None:
     """The index of a suite if this build has made it on this machine before; never builds one."""
     spec = filled(spec)
     index = read(spec, "index", SuiteIndex)
-    if index is None or spec.source is None:
+    if index is None or spec.source is None or spec.name == "facto":
         return index
     # Made from the same content, perhaps under another name.
     return dataclasses.replace(index, spec=spec, source=described(spec.source, spec.dtype))
@@ -53,6 +53,17 @@ def read(spec: SuiteSpec, part: str, type_: type[T]) -> T | None:
         return None if path is None else msgspec.json.decode(path.read_bytes(), type=type_)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def read_with(
+    spec: SuiteSpec, part: str, type_: type[dict[str, list[T]]]
+) -> tuple[SuiteIndex, dict[str, list[T]]] | None:
+    """The index and a part with one item for each correctness case; None unless both are there and fit."""
+    index, items = read(spec, "index", SuiteIndex), read(spec, part, type_)
+    if index is None or items is None:
+        return None
+    fits = all(len(entry.correctness) == len(items.get(name, ())) for name, entry in index.entries.items())
+    return (index, items) if fits else None
 
 
 def write(spec: SuiteSpec, part: str, value: object) -> None:

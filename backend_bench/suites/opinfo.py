@@ -83,14 +83,7 @@ class OpInfoSuite:
         return self._made
 
     def _stored(self) -> tuple[SuiteIndex, Sites] | None:
-        index = index_cache.read(self.spec, "index", SuiteIndex)
-        sites = index_cache.read(self.spec, "sites", Sites)
-        if index is None or sites is None:
-            return None
-        fits = all(
-            len(entry.correctness) == len(sites.get(name, ())) for name, entry in index.entries.items()
-        )
-        return (index, sites) if fits else None
+        return index_cache.read_with(self.spec, "sites", Sites)
 
     def _build(self) -> tuple[SuiteIndex, Sites]:
         kept = survey(self.spec)

@@ -99,7 +99,7 @@ def _traces(
     if info is None:
         return
     seeded = _seeded(seed_of(seed, name, dtype), device)
-    with _quiet(), _one_thread(), _kept_generators(device), seeded:
+    with _quiet(), one_thread(), _kept_generators(device), seeded:
         for number, sample in enumerate(_samples(info, device, getattr(torch, dtype))):
             for form, function in _forms(info):
                 if is_wanted(number, form):
@@ -190,7 +190,7 @@ def infos() -> Mapping[str, Any]:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Samples are small: a second thread only waits, and on a busy machine made this five times slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -338,14 +338,15 @@ class SmokeSuite:
             yield self.draw(op, kind, number, seed)
 
     def draw(self, op: Operator, kind: CaseKind, number: int, seed: int) -> Call:
-        from backend_bench.suites.values import draw_call, seed_of
+        from backend_bench.suites.values import below, draw_call, seed_of
 
         cases = self._cases(str(op), kind)
         if not 0 <= number < len(cases):
             raise UsageError(f"smoke has {len(cases)} {kind} cases for {op}, and none number {number}")
         arguments = parse(cases[number])
-        limits = _LIMITS.get(str(op), _no_limits)(arguments)
-        return draw_call(arguments, self.spec.device, seed_of(seed, op, kind, number), limits)
+        sizes = _LIMITS.get(str(op), _no_limits)(arguments)
+        bounds = {position: below(size) for position, size in sizes.items()}
+        return draw_call(arguments, self.spec.device, seed_of(seed, op, kind, number), bounds)
 
     def _cases(self, name: str, kind: CaseKind) -> tuple[str, ...]:
         if name not in CHOSEN:

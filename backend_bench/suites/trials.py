@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,16 +117,45 @@ def refusal(op: Operator, arguments: Arguments, device: Device) -> str:
         return ""
     if fault := _known_fault(op, arguments, device):
         return fault
+    return trial(
+        op, arguments, lambda: admit(op, draw_call(arguments, device, _TRIAL_SEED), _TRIAL_SEED)
+    ).refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of a call that was made once."""
+
+    results: tuple[Tensor, ...] = ()
+    """The tensors that it gave."""
+    refusal: str = ""
+    """Why ATen did not make it, else empty."""
+
+
+def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call]) -> Trial:
+    """Draw the call and make it."""
     try:
         with _quiet():
-            _run(op, admit(op, draw_call(arguments, device, _TRIAL_SEED), _TRIAL_SEED))
+            call = draw()
+            given = _run(op, call)
     except torch.OutOfMemoryError:
-        return ""  # the device is small or busy; another one must not choose other cases for that
+        return Trial()  # the device is small or busy; another one must not choose other cases for that
     except _REFUSALS as problem:
         if "CUDA error" in str(problem):
             raise JudgeError(f"{op}: the device broke on {render(arguments)}: {problem}") from problem
-        return _first_line(problem)
-    return ""
+        return Trial(refusal=_first_line(problem))
+    results = tuple(leaf for leaf in _leaves(given) if isinstance(leaf, Tensor))
+    return Trial(results, _wrong_places(op, call, results))
+
+
+def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
+    """Pooling: a dilated window may lie wholly in the padding, and ATen then names a place that there is not."""
+    if op.base not in ("max_pool2d_with_indices", "max_pool3d_with_indices"):
+        return ""
+    (source, *_), (_, places) = tensors_of(call), results
+    plane = math.prod(source.shape[-2 if "2d" in op.base else -3 :])
+    outside = bool(((places < 0) | (places >= plane)).any())
+    return "ATen names a place outside the picture" if outside else ""
 
 
 def _known_fault(op: Operator, arguments: Arguments, device: Device) -> str:

@@ -6,7 +6,9 @@ Which edge values a judge plants on top (infinities, NaN) is not decided here.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 
@@ -19,6 +21,34 @@ SCALES = (1.0, 1.0, 1.0, 1.0, 0.01, 8.0, 0.3, 3.0)
 a dropped term, a wrong branch or an overflow of exp shows; none so large that a half-precision sum overflows."""
 _INTEGER_LIMIT = 100
 """Integers lie in [-100, 100]: they fit every integer dtype, and their products an int32."""
+_WIDTH = 100.0
+"""Where only one end of a range is given, values lie within this distance of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Where the values of a tensor lie; an end that is None is open."""
+
+    low: float | None = None
+    """The smallest value that is allowed."""
+    high: float | None = None
+    """The largest value that is allowed."""
+    zero: bool = True
+    """Whether zero is allowed."""
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Both ends; None where neither is given."""
+        if self.low is None and self.high is None:
+            return None
+        low = self.high - _WIDTH if self.low is None and self.high is not None else self.low
+        assert low is not None
+        return low, max(low, low + _WIDTH if self.high is None else self.high)
+
+
+def below(count: int) -> Bounds:
+    """Indices into a dimension of that size."""
+    return Bounds(0, max(count, 1) - 1)
 
 
 def seed_of(*parts: object) -> int:
@@ -27,27 +57,29 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def draw_call(arguments: Arguments, device: str, seed: int, limits: Mapping[int, int] | None = None) -> Call:
-    """A call with fresh values; `limits` holds, for the n-th tensor, the bound below which its indices lie."""
+def draw_call(
+    arguments: Arguments, device: str, seed: int, bounds: Mapping[int, Bounds] | None = None
+) -> Call:
+    """A call with fresh values; those of the n-th tensor, from left to right, lie within `bounds[n]`."""
     generator = torch.Generator(device=device).manual_seed(seed)
-    bounds = dict(limits or {})
+    within = dict(bounds or {})
     count = 0
 
     def tensor(spec: TensorSpec) -> torch.Tensor:
         nonlocal count
-        bound = bounds.get(count)
+        bound = within.get(count)
         count += 1
         return draw_tensor(spec, generator, bound)
 
     return build(arguments, tensor)
 
 
-def draw_tensor(spec: TensorSpec, generator: torch.Generator, bound: int | None = None) -> torch.Tensor:
-    """One tensor on the generator's device; with `bound`, indices in [0, bound)."""
+def draw_tensor(spec: TensorSpec, generator: torch.Generator, bounds: Bounds | None = None) -> torch.Tensor:
+    """One tensor on the generator's device, within the bounds if there are any."""
     dtype = dtype_of(spec.dtype)
     if spec.stride is None:
-        return _flat(spec.elements, dtype, generator, bound).reshape(spec.shape)
-    flat = _flat(_extent(spec.shape, spec.stride), dtype, generator, bound)
+        return _flat(spec.elements, dtype, generator, bounds).reshape(spec.shape)
+    flat = _flat(_extent(spec.shape, spec.stride), dtype, generator, bounds)
     return flat.as_strided(spec.shape, spec.stride)
 
 
@@ -58,10 +90,27 @@ def _extent(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
     return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
 
 
-def _flat(count: int, dtype: torch.dtype, generator: torch.Generator, bound: int | None) -> torch.Tensor:
+def _flat(count: int, dtype: torch.dtype, generator: torch.Generator, bounds: Bounds | None) -> torch.Tensor:
+    if bounds is None:
+        return _free(count, dtype, generator)
+    ends = None if dtype is torch.bool else bounds.ends
+    values = _free(count, dtype, generator) if ends is None else _between(*ends, count, dtype, generator)
+    return values if bounds.zero else values.masked_fill_(values == 0, 1)
+
+
+def _between(
+    low: float, high: float, count: int, dtype: torch.dtype, generator: torch.Generator
+) -> torch.Tensor:
     device = generator.device
-    if bound is not None:
-        return torch.randint(0, max(bound, 1), (count,), generator=generator, device=device).to(dtype)
+    if dtype.is_floating_point:
+        return torch.empty(count, device=device).uniform_(low, high, generator=generator).to(dtype)
+    first, last = math.ceil(low), math.floor(high)
+    values = torch.randint(first, max(first, last) + 1, (count,), generator=generator, device=device)
+    return values.to(dtype)
+
+
+def _free(count: int, dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    device = generator.device
     if dtype is torch.bool:
         return torch.randint(0, 2, (count,), generator=generator, device=device).to(dtype)
     if not (dtype.is_floating_point or dtype.is_complex):

@@ -231,7 +231,6 @@ def test_opinfo_is_not_traced_again(opinfo: Suite, monkeypatch: pytest.MonkeyPat
     ("asked", "message"),
     [
         ({"name": "smok"}, "did you mean smoke"),
-        ({"name": "facto"}, "not built in yet"),
         ({"name": "torchbench"}, "no bundled cases yet"),
         ({"name": "smoke", "dtype": "floaty32"}, "did you mean float32"),
         ({"name": "smoke", "dtype": "int64"}, "cannot draw in dtype"),

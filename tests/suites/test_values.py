@@ -7,7 +7,7 @@ import torch
 
 from backend_bench.suites.arguments import TensorSpec, parse
 from backend_bench.suites.calls import dtype_of, snapshot, spec_of
-from backend_bench.suites.values import draw_call, draw_tensor, seed_of
+from backend_bench.suites.values import Bounds, below, draw_call, draw_tensor, seed_of
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -35,8 +35,23 @@ def test_whole_numbers_are_signed_where_they_can_be():
 
 
 def test_indices_stay_below_their_limit():
-    call = draw_call(parse("((T([5, 3], f32), 0, T([1000], i64)), {})"), "cpu", 1, {1: 5})
+    call = draw_call(parse("((T([5, 3], f32), 0, T([1000], i64)), {})"), "cpu", 1, {1: below(5)})
     assert call.args[2].unique().tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "low", "high"), [(Bounds(3, 4), 3, 4), (Bounds(low=5), 5, 105), (Bounds(high=-5), -105, -5)]
+)
+@pytest.mark.parametrize("dtype", ["f32", "i32", "bf16"])
+def test_values_lie_within_their_bounds(bounds, low, high, dtype):
+    values = draw_tensor(TensorSpec((300,), dtype), generator(), bounds)
+    assert low <= values.min() <= values.max() <= high
+    assert values.unique().numel() > 1
+
+
+def test_zero_is_left_out_where_it_is_not_allowed():
+    for dtype in ("i8", "b8", "f32"):
+        assert (draw_tensor(TensorSpec((1000,), dtype), generator(), Bounds(zero=False)) != 0).all()
 
 
 def test_a_seed_may_be_anything_and_fits_torch():
