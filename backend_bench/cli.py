@@ -34,6 +34,7 @@ _DTYPE = Annotated[
 ]
 _SOURCE = Annotated[str | None, typer.Option("--source", help="where the suite takes its data from")]
 _JSON = Annotated[str | None, typer.Option("--json", help="write JSON to this file; - is standard output")]
+_OPS = Annotated[str, typer.Option("--ops", help="comma-separated; all by default")]
 _SANDBOX = Annotated[str, typer.Option("--sandbox", help="required, best-effort or off")]
 _SEED = Annotated[int | None, typer.Option("--seed", help="fix the draws; secret and fresh by default")]
 _ONLY = Annotated[str | None, typer.Option("--only", help="correctness or performance")]
@@ -95,7 +96,7 @@ def grade(
 @app.command()
 def selfcheck(
     suite: _SUITE = "smoke",
-    ops: Annotated[str, typer.Option("--ops", help="comma-separated; all by default")] = "",
+    ops: _OPS = "",
     source: _SOURCE = None,
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
@@ -121,6 +122,36 @@ def selfcheck(
         list(enumerate(submissions)), {}, index=index, profile="strict", sandbox=sandbox, json_file=json_file,
         what="checking",
     )  # fmt: skip
+
+
+@app.command()
+def audit_suite(
+    suite: Annotated[str, typer.Argument(help="smoke, opinfo, torchbench or facto")],
+    ops: _OPS = "",
+    source: _SOURCE = None,
+    device: _DEVICE = "auto",
+    dtype: _DTYPE = None,
+    seed: _SEED = None,
+    json_file: _JSON = None,
+) -> None:
+    """Run trivial kernels against every operator of a suite: none may survive where it is wrong."""
+    import secrets
+
+    from backend_bench.report import audit, terminal
+
+    with _usage():
+        index = _index(_spec(suite, device, dtype, source))
+        names = _selected(ops, index)
+        _extra("torch", "auditing a suite on this host needs torch", "[judge]")
+        _check_writable(json_file)
+        seed = secrets.randbits(32) if seed is None else seed
+        with terminal.progress(len(names), "auditing") as advance:
+            document = _audited(index, names, seed, advance)
+    if json_file:
+        _write_json(json_file, document)
+    if json_file != "-":
+        audit.print_audit(document)
+    raise typer.Exit(audit.exit_code(document))
 
 
 @app.command()
@@ -241,11 +272,11 @@ def _fail(message: str) -> NoReturn:
     raise typer.Exit(2)
 
 
-def _extra(module: str, because: str) -> None:
+def _extra(module: str, because: str, extra: str = "") -> None:
     import importlib.util
 
     if importlib.util.find_spec(module) is None:
-        _fail(f"{because}: pip install backend-bench")
+        _fail(f'{because}: pip install "backend-bench{extra}"')
 
 
 def _choice(what: str, value: str | None, choices: Sequence[str]) -> None:
@@ -392,6 +423,22 @@ def _document(verdicts: list[Any], index: Any, machine: dict[str, Any], profile:
         "verdicts": [verdict_json(verdict) for verdict in verdicts],
         **({"fault": fault} if fault else {}),
     }
+
+
+def _audited(index: Any, names: list[str], seed: int, advance: Callable[[Any], None]) -> dict[str, Any]:
+    """The audit's document; operators in the suite's order."""
+    from backend_bench.mutants import fleet
+    from backend_bench.report import audit
+
+    found: dict[str, Any] = {}
+
+    def done(one: Any) -> None:
+        found[one.op] = one
+        advance(one)
+
+    with_cases = [name for name in names if index.entries[name].correctness]
+    machine = fleet.audit_suite(fleet.Order(index.spec, seed), with_cases, done=done)
+    return audit.document([found[name] for name in with_cases], machine=machine, index=index, seed=seed)
 
 
 def _check_writable(json_file: str | None) -> None:

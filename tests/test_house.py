@@ -15,8 +15,13 @@ import backend_bench
 PACKAGE = Path(backend_bench.__file__).parent
 
 FLOORS = {
+<<<<<<< HEAD
     "cli": 5, "cli_runs": 5, "cli_service": 5, "environment": 5,
     "executors": 4, "service": 4, "grade": 4,
+=======
+    "cli": 5, "environment": 5,
+    "executors": 4, "service": 4, "grade": 4, "mutants": 4,
+>>>>>>> b3ab901 (Audit: trivial kernels against every operator of a suite; draws in other forms, and values that tell them)
     "judge": 3, "worker": 3, "report": 3, "authors": 3,
     "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "gate": 2, "kernels": 2, "languages": 2,
     "runtime": 2,

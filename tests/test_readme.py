@@ -86,7 +86,7 @@ def test_a_command_marked_run_ends_as_the_readme_says(
 
 def test_every_command_named_exists_and_every_command_is_named() -> None:
     text = README.read_text()
-    named = set(re.findall(r"`backend-bench (\w+)", text))
+    named = set(re.findall(r"`backend-bench (\w[\w-]*)", text))
     named |= {line.split()[1] for _, line in lines() if line.startswith("backend-bench ")}
     assert named == set(COMMANDS)
 

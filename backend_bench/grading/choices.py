@@ -81,6 +81,13 @@ def arguments(op: Op, call: Call) -> dict[str, Any]:
     return named | call.kwargs
 
 
+def call_of(op: Op, named: dict[str, Any]) -> Call:
+    """The call again from all its arguments by name."""
+    schema = op._schema.arguments
+    args = tuple(named[argument.name] for argument in schema if not argument.kwarg_only)
+    return Call(args, {argument.name: named[argument.name] for argument in schema if argument.kwarg_only})
+
+
 def choice_of(op: Op, call: Call, output: int, indices: Tensor) -> Choice | None:
     """How output number `output`, which ATen gave as `indices`, is to be read; None if no index."""
     if indices.dtype not in (torch.int64, torch.int32) or indices.numel() == 0:

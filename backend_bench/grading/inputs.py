@@ -137,13 +137,18 @@ _STRUCTURED = ("linalg_", "_linalg", "cholesky", "lu_", "triangular", "_cholesky
 _SWAPS = 3  # pairs of elements; few enough to pass by a fingerprint of head, tail and sum
 
 
+def is_structured(op: Op) -> bool:
+    """Whether elements of its inputs depend on one another."""
+    return base_name(op).startswith(_STRUCTURED)
+
+
 def nudged(op: Op, call: Call, rng: random.Random) -> Call:
     """The same shapes with a few inner elements swapped: head, tail, sum and domain are kept.
 
     Where no tensor may be touched the copy is equal to the original.
     """
     copy = clone_call(call)
-    if base_name(op).startswith(_STRUCTURED):
+    if is_structured(op):
         return copy
     for tensor in tensors_of(copy):
         if tensor.is_floating_point() or tensor.is_complex():
@@ -201,8 +206,19 @@ _TAKES_TIES = names(
     " max_pool2d_with_indices convolution upsample_nearest2d upsample_bilinear2d scatter_reduce"
 )
 """Operators that are given zeros and repeated values, and nothing wilder."""
+_ORDERS = names(
+    "sort argsort msort topk argmax argmin median kthvalue cummax cummin amax amin max min aminmax _unique2"
+)
+"""Operators that put values in order, however close they are."""
 _ASKS_FOR_ZERO = names("any all count_nonzero logical_and logical_or logical_xor logical_not")
-"""Operators that only tell zero from the rest: mostly zeros, and values that cancel out."""
+"""Operators that only tell zero from the rest: zeros, and values that cancel out."""
+_REDUCES_TO_TRUTH = names("any all count_nonzero")
+"""Those among them for which a mask is a value like any other."""
+_COMPARES = names("eq ne lt le gt ge isin isclose bucketize searchsorted maximum minimum fmax fmin heaviside")
+"""Operators that tell equal from unequal, which random values never are."""
+_SEARCHED_SECOND = names("searchsorted")
+"""Those of which the first input is the ordered one, and the second what is compared with it."""
+_MEETINGS = 0.6  # of their edge draws; the others have infinities and NaN
 _REPEATS = names("scatter_add index_add scatter_reduce index_reduce index_select gather embedding")
 """Operators whose indices may name a place twice; torch's samples seldom do."""
 _NOT_A_VALUE_RANGE = (
@@ -226,6 +242,8 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     """The call with special values strewn into one input, or indices repeated; None where nothing applies."""
     copy = clone_call(call)
     repeated = base_name(op) in _REPEATS and _repeat_indices(copy, rng)
+    if base_name(op) in _COMPARES and rng.random() < _MEETINGS and _meet(op, copy, rng):
+        return copy
     wanted = [tensor for tensor in tensors_of(copy) if _can_take_specials(tensor)]
     values_of = {id(tensor): specials(op, tensor, rng) for tensor in wanted}
     wanted = [tensor for tensor in wanted if values_of[id(tensor)]]
@@ -234,10 +252,39 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     chosen = rng.choice(wanted)
     if base_name(op) in _ASKS_FOR_ZERO:
         chosen.zero_()
-        _strew(chosen, values_of[id(chosen)], rng, share=0.4)  # many lines of few that cancel out
+        # few ones, few zeros, or many lines of few that cancel out
+        _strew(chosen, values_of[id(chosen)], rng, share=rng.choice((0.05, 0.4, 0.95)))
     else:
         _strew(chosen, values_of[id(chosen)], rng)
     return copy
+
+
+def _meet(op: Op, call: Call, rng: random.Random) -> bool:
+    """Let half of the first input be values of the second, or beside them by a step; whether there is a second."""
+    tensors = tensors_of(call)
+    scalars = [value for value in call.args[1:2] if isinstance(value, (int, float))]
+    if len(tensors) < 2 and not scalars:
+        return False
+    first, last = (1, 0) if base_name(op) in _SEARCHED_SECOND else (0, -1)
+    target = tensors[0] if len(tensors) < 2 else tensors[first]
+    if not _can_take_specials(target) or target.dtype is torch.bool or target.is_complex():
+        return False
+    source = tensors[last].reshape(-1) if len(tensors) > 1 else torch.tensor(scalars)
+    if not source.numel() or source.dtype is torch.bool or source.is_complex():
+        return False
+    generator = torch.Generator().manual_seed(rng.getrandbits(62))
+    count = max(1, target.numel() // 2)
+    places = torch.randperm(target.numel(), generator=generator)[:count].to(target.device)
+    if len(tensors) > 1 and tensors[last].shape == target.shape:
+        picks = source[places]
+    else:
+        picks = source[torch.randint(source.numel(), (count,), generator=generator).to(source.device)]
+    picks = picks.to(target.device, target.dtype)
+    if target.is_floating_point():
+        beside = torch.nextafter(picks, torch.full_like(picks, rng.choice((-math.inf, math.inf))))
+        picks = torch.where(torch.rand(count, generator=generator).to(picks.device) < 0.5, picks, beside)
+    target[torch.unravel_index(places, target.shape)] = picks
+    return True
 
 
 def _repeat_indices(call: Call, rng: random.Random) -> bool:
@@ -266,24 +313,40 @@ def specials(op: Op, tensor: Tensor, rng: random.Random) -> list[float | int]:
         return []  # one input is a degree
     if tensor.is_floating_point() and tensor.element_size() >= 2:
         if name in _ASKS_FOR_ZERO:
-            return [1.0, -1.0]
+            return [1.0, -1.0, torch.finfo(tensor.dtype).tiny]
         if is_pointwise(op):
             return _pointwise_specials(name, tensor)
         if name in _MOVES:
             return [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0]
+        if name in _ORDERS and rng.random() < 0.3:
+            return _close_ones(tensor)
         if name in _TAKES_NAN:
             return rng.choice([[math.nan], [math.inf], [0.0, -0.0], [1.0, 0.0]])
         if name in _TAKES_MASKS:
             return rng.choice([[math.nan], [-math.inf], [0.0, -0.0], [1.0, 0.0]])
         if name in _TAKES_NAN_ONLY:
             return [math.nan]
-        return [0.0, 1.0, -1.0] if name in _TAKES_TIES else []
-    if tensor.dtype is torch.bool or tensor.is_floating_point() or tensor.is_complex():
+        return [0.0, 1.0, -1.0] if name in _TAKES_TIES or name in _ORDERS else []
+    if tensor.is_floating_point() or tensor.is_complex():
         return []
+    if tensor.dtype is torch.bool:
+        return [True] if name in _REDUCES_TO_TRUTH else []
+    if name in _REDUCES_TO_TRUTH:
+        return [1, 2]
     if is_pointwise(op) and name in _INTEGER_SAFE:
         bounds = torch.iinfo(tensor.dtype)
         return [bounds.min, bounds.max, 0, 1]
     return []
+
+
+def _close_ones(tensor: Tensor) -> list[float | int]:
+    """Values beyond all others, some steps of the dtype apart: less precision than the dtype's takes one for another."""
+    finite = tensor.abs().nan_to_num(0.0, 0.0, 0.0)
+    size = 2.0 * float(finite.max()) + 1.0
+    if not math.isfinite(size * 2) or size > torch.finfo(tensor.dtype).max / 4:
+        return []
+    near = [size * (1 + 4 * step * torch.finfo(tensor.dtype).eps) for step in range(3)]
+    return [*near, *(-value for value in near)]
 
 
 def _pointwise_specials(name: str, tensor: Tensor) -> list[float | int]:

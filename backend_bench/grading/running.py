@@ -102,6 +102,21 @@ def run_reference(op: Op, call: Call) -> Run:
     return run
 
 
+def result_elements(op: Op, call: Call) -> int | None:
+    """Elements of the largest result, worked out from shapes alone; None where that cannot be, or is refused."""
+    bare = map_tensors(call, lambda tensor: torch.empty_like(tensor, device="meta"))
+    moved = {
+        name: torch.device("meta") if isinstance(value, torch.device) else value
+        for name, value in bare.kwargs.items()
+    }
+    try:
+        result = op(*bare.args, **moved)
+    except REFUSALS:
+        return None
+    sizes = [value.numel() for value in flatten(result) if isinstance(value, Tensor)]
+    return max([*sizes, *(tensor.numel() for tensor in tensors_of(bare) if op._schema.is_mutable)], default=0)
+
+
 # ------------------------------------------------------------------------------- on the host
 
 HOST_BYTES = 1 << 20

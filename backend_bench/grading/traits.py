@@ -197,6 +197,8 @@ UNDEFINED_OUTPUTS: dict[str, dict[int, str]] = {
     "cudnn_batch_norm": {3: "cuDNN's reserve"},
     "_cudnn_rnn": {4: "cuDNN's reserve"},
     "_batch_norm_with_update": {3: "a backend's reserve"},
+    "_linalg_det": dict.fromkeys((1, 2), "factors of the matrix or of its transpose, by its strides"),
+    "_linalg_slogdet": dict.fromkeys((2, 3), "factors of the matrix or of its transpose, by its strides"),
 }
 """Outputs whose values nobody defines: only number, shape and dtype are compared."""
 

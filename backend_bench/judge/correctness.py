@@ -1,32 +1,39 @@
 """Phase one: is it right?
 
-Every case is drawn several times from a secret seed; all draws of all cases are called in shuffled
-order, the draws of a case at the same addresses. A case is as good as its worst draw.
+Every case is drawn several times from a secret seed, and some cases in another form; all draws of all
+cases are called in shuffled order, the draws of a case at the same addresses. A case is as good as its worst draw.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
 from backend_bench import wire
 from backend_bench.cases import Call
-from backend_bench.grading import checker, inputs, oracle
+from backend_bench.grading import checker, forms, inputs, oracle
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
 from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
 from backend_bench.submission import Profile
 from backend_bench.suites import Suite, resolve
+from backend_bench.suites.calls import describe
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 
 MIN_CALLS = 32
 """At least so many calls an operator: one lucky or memorised answer must not decide."""
 HELD_BYTES = 512 << 20
 """All draws are held at once; beyond this no more are added for the sake of `MIN_CALLS`."""
+REFORMED = (*forms.FORMS, "reset")
+"""Purposes of draws that have another form than their case."""
+MOST_RESET = 3
+"""Settings of an operator that are changed, at most."""
+REFORMED_BYTES = 1 << 20
+"""Larger calls keep their form: copies of them cost, and small ones show the same."""
 RECORDED = 3
 """Draws in which the kernel's own operator calls are recorded."""
 
@@ -124,13 +131,14 @@ def draw_all(
     suite: Suite, op: Operator, overload: torch._ops.OpOverload, count: int, *, seed: int, profile: Profile
 ) -> list[Attempt]:  # fmt: skip
     """All draws of all cases: two fresh ones, one that differs from the first in a few elements only,
-    special values, another scale; further rounds of these where there are few cases."""
+    special values, another scale; some in another form; further rounds of these where there are few cases."""
     rng = random.Random(seed ^ 0x5EED)
     attempts = list(_fresh(suite, op, rng))
     if profile == "backendbench":
         return attempts
     bases = attempts
     attempts = bases + list(_varied(overload, bases, rng)) + list(_fresh(suite, op, rng))
+    attempts += _reformed(overload, attempts, rng)
     round_bytes = sum(_bytes_of(attempt) for attempt in bases)
     while bases and len(attempts) < MIN_CALLS and len(attempts) * round_bytes < HELD_BYTES * len(bases):
         bases = list(_fresh(suite, op, rng))
@@ -156,6 +164,31 @@ def _varied(overload: torch._ops.OpOverload, bases: list[Attempt], rng: random.R
             varied = vary(overload, attempt.call, rng)
             if varied is not None:
                 yield Attempt(attempt.case, varied, purpose)
+
+
+def _reformed(
+    overload: torch._ops.OpOverload, attempts: list[Attempt], rng: random.Random
+) -> Iterator[Attempt]:
+    """A draw of ordinary values and one of special values in each other form, of cases that have the form; and a
+    few with another setting."""
+    small = [attempt for attempt in attempts if _bytes_of(attempt) <= REFORMED_BYTES]
+    bases, edges = ([each for each in small if each.purpose == purpose] for purpose in ("base", "edges"))
+    for form, reform in forms.FORMS.items():
+        for able in (bases, edges):
+            yield from _first(form, able, rng, lambda call, reform=reform: reform(overload, call, rng))  # type: ignore[misc]
+    for name in 2 * forms.settings(overload)[:MOST_RESET]:
+        yield from _first("reset", bases, rng, lambda call, name=name: forms.reset(overload, call, rng, name))  # type: ignore[misc]
+
+
+def _first(
+    form: str, able: list[Attempt], rng: random.Random, reform: Callable[[Call], Call | None]
+) -> Iterator[Attempt]:
+    """The first draw, in random order, that has this form."""
+    for attempt in rng.sample(able, len(able)):
+        reformed = reform(attempt.call)
+        if reformed is not None:
+            yield Attempt(attempt.case, reformed, form)
+            return
 
 
 def _attempt(
@@ -189,12 +222,13 @@ def _attempt(
     if record:
         phase.recorded.append(sample.claims.operators)
     if sample.claims.error:
-        _note_exception(sample.claims, tally, phase, bench)
+        _note_exception(sample.claims, attempt, tally, phase, bench)
         return True
     with bench.sharing(), bench.stages("check"):
         finding = checker.check(expectation, sample.observed)
     tally.note_errors(finding)
-    tally.note(CaseStatus.PASSED if finding.passed else CaseStatus.WRONG, finding.message)
+    status = CaseStatus.PASSED if finding.passed else CaseStatus.WRONG
+    tally.note(status, told(attempt, finding.message) if finding.message else "")
     return True
 
 
@@ -206,9 +240,14 @@ def expectation_of(
     Raises `Unjudgeable` where nobody can say, and then the draw is not called.
     """
     expectation = oracle.expect(overload, attempt.call, profile=profile)
-    if attempt.purpose in ("edges", "scaled") and not oracle.admissible(expectation):
+    if attempt.purpose not in ("base", "nudged") and not oracle.admissible(expectation):
         return None
     return expectation
+
+
+def told(attempt: Attempt, message: str) -> str:
+    """The message, and where the draw has another form than its case, the arguments that it is about."""
+    return f"called as {describe(attempt.call)}: {message}" if attempt.purpose in REFORMED else message
 
 
 def output_metas(expectation: oracle.Expectation) -> tuple[Meta | None, ...]:
@@ -219,7 +258,7 @@ def output_metas(expectation: oracle.Expectation) -> tuple[Meta | None, ...]:
     )
 
 
-def _note_exception(claims: wire.Done, tally: _Tally, phase: Phase, bench: Bench) -> None:
+def _note_exception(claims: wire.Done, attempt: Attempt, tally: _Tally, phase: Phase, bench: Bench) -> None:
     text = claims.error
     if any(sign in text for sign in _LOST_CONTEXT):
         # The worker's CUDA context is gone for good: whatever comes after would fail for this.
@@ -233,7 +272,7 @@ def _note_exception(claims: wire.Done, tally: _Tally, phase: Phase, bench: Bench
     else:
         if claims.error_type in _COMPILER:
             tally.compiler = tally.compiler or text
-        tally.note(CaseStatus.RAISED, f"the kernel raised {text}")
+        tally.note(CaseStatus.RAISED, told(attempt, f"the kernel raised {text}"))
 
 
 def status_of(error: Ended) -> CaseStatus:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -19,15 +19,22 @@ from rich.table import Table
 from rich.text import Text
 
 from backend_bench.report.table import own_console
-from backend_bench.verdict import Verdict
+
+
+class Named(Protocol):
+    """What is finished is told by its operator: a verdict, an audit."""
+
+    @property
+    def op(self) -> str: ...
+
 
 _FEW = 3
 """So few kernels need no bar."""
 
 
 @contextlib.contextmanager
-def progress(total: int, what: str) -> Iterator[Callable[[Verdict], None]]:
-    """A bar on standard error that names each verdict as it comes; silent where nobody watches."""
+def progress(total: int, what: str) -> Iterator[Callable[[Named], None]]:
+    """A bar on standard error that names each operator as it comes; silent where nobody watches."""
     console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
@@ -40,8 +47,8 @@ def progress(total: int, what: str) -> Iterator[Callable[[Verdict], None]]:
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(what, total=total)
 
-        def advance(verdict: Verdict) -> None:
-            bar.update(task, advance=1, description=f"{what} · {verdict.op}")
+        def advance(finished: Named) -> None:
+            bar.update(task, advance=1, description=f"{what} · {finished.op}")
 
         yield advance
 

@@ -141,12 +141,39 @@ def test_edges_let_indices_name_a_place_twice() -> None:
     assert set(index.tolist()) <= set(range(9))
 
 
-def test_edges_for_any_are_mostly_zero() -> None:
-    varied = edges(aten.any.dim, Call((torch.rand(10, 5) + 1, 1)), random.Random(0))
-    assert varied is not None
-    drawn = tensors_of(varied)[0]
-    assert 0 < int(drawn.count_nonzero()) < 25
-    assert bool((drawn.any(1) & (drawn.sum(1) == 0)).any()), "a sum would not do"
+def test_edges_for_any_are_few_ones_few_zeros_or_values_that_cancel_out() -> None:
+    rng = random.Random(0)
+    drawn = []
+    for _ in range(30):
+        varied = edges(aten.any.dim, Call((torch.rand(10, 5) + 1, 1)), rng)
+        assert varied is not None
+        drawn.append(tensors_of(varied)[0])
+    assert any(not bool(x.any(1).all()) and bool(x.any()) for x in drawn), "one constant would do"
+    assert any(bool(x.all(1).any()) and not bool(x.all()) for x in drawn), "one constant would do for all"
+    assert any(bool((x.any(1) & (x.sum(1).abs() < 1e-6)).any()) for x in drawn), "a sum would do"
+
+
+def test_edges_for_a_comparison_hold_equal_values_and_neighbours() -> None:
+    rng = random.Random(1)
+    met = []
+    for _ in range(20):
+        varied = edges(aten.le.Tensor, Call((torch.randn(40), torch.randn(40))), rng)
+        assert varied is not None
+        one, other = tensors_of(varied)
+        met.append((int((one == other).sum()), int(((one != other) & ((one - other).abs() < 1e-5)).sum())))
+    assert any(equal > 5 and beside > 5 for equal, beside in met)
+
+
+def test_edges_for_an_order_hold_values_that_less_precision_takes_for_one() -> None:
+    rng = random.Random(2)
+    for _ in range(40):
+        varied = edges(aten.argmax.default, Call((torch.randn(60),)), rng)
+        assert varied is not None
+        (drawn,) = tensors_of(varied)
+        largest = drawn[drawn > 0.999 * drawn.max()]
+        if len(largest.unique()) > 1 and len(largest.half().unique()) == 1:
+            return
+    raise AssertionError("no two values near the largest")
 
 
 def test_edges_meet_nan_in_a_small_tensor_too() -> None:

@@ -1,0 +1,48 @@
+"""What an audit finds: the fate of each mutant of an operator. Plain data, no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["killed", "survived", "right", "not applicable"]
+"""`right`: it does what the operator does. `not applicable`: nothing that this operator can be given tells the two
+apart, or could be built here to tell them apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What became of one mutant."""
+
+    kind: str
+    """What is wrong with it, the same for all operators."""
+    name: str
+    """What is wrong with it on this operator."""
+    outcome: Outcome
+    """Whether a draw caught it, and if not, whether one should have."""
+    why: str = ""
+    """The finding that killed it; or why it is right, or survived."""
+    draws: int = 0
+    """Draws that it was given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorAudit:
+    """All mutants of one operator."""
+
+    op: str
+    """The operator."""
+    cases: int = 0
+    """Correctness cases of the suite."""
+    draws: int = 0
+    """Draws of these that were judged: all that can be, or as many as it took to catch every mutant."""
+    fates: tuple[Fate, ...] = ()
+    """One for each mutant."""
+    fault: str = ""
+    """Why it could not be audited."""
+    wall_s: float = 0.0
+    """What it took, in seconds."""
+
+    def named(self, outcome: Outcome) -> list[Fate]:
+        """Those that met this fate."""
+        return [fate for fate in self.fates if fate.outcome == outcome]
