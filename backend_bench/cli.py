@@ -146,12 +146,13 @@ def audit_suite(
         _check_writable(json_file)
         seed = secrets.randbits(32) if seed is None else seed
         with terminal.progress(len(names), "auditing") as advance:
-            document = _audited(index, names, seed, advance)
+            audits, machine = _audits(index, names, seed, advance)
+    document = audit.document(audits, machine=machine, index=index, seed=seed)
     if json_file:
         _write_json(json_file, document)
     if json_file != "-":
         audit.print_audit(document)
-    raise typer.Exit(audit.exit_code(document))
+    raise typer.Exit(audit.exit_code(audits))
 
 
 @app.command()
@@ -425,10 +426,11 @@ def _document(verdicts: list[Any], index: Any, machine: dict[str, Any], profile:
     }
 
 
-def _audited(index: Any, names: list[str], seed: int, advance: Callable[[Any], None]) -> dict[str, Any]:
-    """The audit's document; operators in the suite's order."""
+def _audits(
+    index: Any, names: list[str], seed: int, advance: Callable[[Any], None]
+) -> tuple[list[Any], dict[str, Any]]:
+    """The audits of the operators in the order asked for, and machine facts."""
     from backend_bench.mutants import fleet
-    from backend_bench.report import audit
 
     found: dict[str, Any] = {}
 
@@ -438,7 +440,7 @@ def _audited(index: Any, names: list[str], seed: int, advance: Callable[[Any], N
 
     with_cases = [name for name in names if index.entries[name].correctness]
     machine = fleet.audit_suite(fleet.Order(index.spec, seed), with_cases, done=done)
-    return audit.document([found[name] for name in with_cases], machine=machine, index=index, seed=seed)
+    return [found[name] for name in with_cases], machine
 
 
 def _check_writable(json_file: str | None) -> None:

@@ -15,17 +15,12 @@ import backend_bench
 PACKAGE = Path(backend_bench.__file__).parent
 
 FLOORS = {
-<<<<<<< HEAD
     "cli": 5, "cli_runs": 5, "cli_service": 5, "environment": 5,
-    "executors": 4, "service": 4, "grade": 4,
-=======
-    "cli": 5, "environment": 5,
     "executors": 4, "service": 4, "grade": 4, "mutants": 4,
->>>>>>> b3ab901 (Audit: trivial kernels against every operator of a suite; draws in other forms, and values that tell them)
     "judge": 3, "worker": 3, "report": 3, "authors": 3,
     "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "gate": 2, "kernels": 2, "languages": 2,
     "runtime": 2,
-    "operator": 1, "submission": 1, "verdict": 1, "errors": 1, "cases": 1,
+    "operator": 1, "submission": 1, "verdict": 1, "errors": 1, "cases": 1, "fates": 1,
 }  # fmt: skip
 """Floor of each room; a room may import rooms below it, and of its own floor only what `BESIDE` names."""
 

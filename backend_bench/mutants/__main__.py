@@ -14,9 +14,9 @@ from typing import BinaryIO
 import msgspec
 import torch
 
+from backend_bench.fates import OperatorAudit
 from backend_bench.judge.devices import device_of, machine_facts
 from backend_bench.mutants.audit import audit
-from backend_bench.mutants.fates import OperatorAudit
 from backend_bench.mutants.fleet import Hello, Order
 from backend_bench.suites import Suite, open_suite
 

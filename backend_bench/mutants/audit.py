@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend_bench.cases import Call
+from backend_bench.fates import Fate, OperatorAudit, Outcome
 from backend_bench.grading import checker, oracle
 from backend_bench.grading.traits import Op
 from backend_bench.judge import correctness
 from backend_bench.mutants.answers import wrong_answers
-from backend_bench.mutants.fates import Fate, OperatorAudit, Outcome
 from backend_bench.mutants.likeness import Likeness, is_identity, likeness
 from backend_bench.mutants.mutant import DoesNotApply, Mutant
 from backend_bench.mutants.probes import probes
@@ -95,6 +95,7 @@ def audit(suite: Suite, name: str, *, seed: int) -> OperatorAudit:
     random.Random(seed).shuffle(attempts)
     trials: list[_Trial] = []
     judged: list[Call] = []
+    aten = _Trial(Mutant("ATen", "ATen", overload))  # what catches it is our fault
     for attempt in attempts:
         expectation = _expectation(overload, attempt)
         if expectation is None:
@@ -102,7 +103,7 @@ def audit(suite: Suite, name: str, *, seed: int) -> OperatorAudit:
         if not judged:
             trials = [_Trial(mutant) for mutant in _mutants(overload, attempt.call)]
         judged.append(attempt.call)
-        _face(trials, expectation, attempt)
+        _face([*trials, aten], expectation, attempt)
         if all(trial.killed for trial in trials):
             break
     _probe(overload, trials, judged, seed)
@@ -111,7 +112,8 @@ def audit(suite: Suite, name: str, *, seed: int) -> OperatorAudit:
         cases=count,
         draws=len(judged),
         fates=tuple(trial.fate() for trial in trials),
-        fault="" if judged else "none of its draws can be judged",
+        note="" if judged else "none of its draws can be judged",
+        fault=f"ATen itself is refused: {aten.killed}" if aten.killed else "",
         wall_s=round(time.monotonic() - started, 3),
     )
 

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from backend_bench.errors import JudgeError
+from backend_bench.fates import OperatorAudit
 from backend_bench.judge.zygotes import STEADY_HEAP
-from backend_bench.mutants.fates import OperatorAudit
 from backend_bench.submission import SuiteSpec
 
 _MOST = {"cpu": 8, "cuda": 2}

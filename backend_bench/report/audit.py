@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from backend_bench.cases import SuiteIndex
+from backend_bench.fates import OperatorAudit
 from backend_bench.report.table import own_console, plain_table
 
 _COUNTED = ("killed", "survived", "right", "not applicable")
 
 
 def document(
-    audits: Sequence[Any], *, machine: Mapping[str, Any], index: SuiteIndex, seed: int
+    audits: Sequence[OperatorAudit], *, machine: Mapping[str, Any], index: SuiteIndex, seed: int
 ) -> dict[str, Any]:
     """The JSON of an audit, schema 1."""
-    operators = [msgspec.to_builtins(audit) for audit in audits]
     return {
         "schema": 1,
         "machine": dict(machine),
@@ -29,29 +28,45 @@ def document(
         "device": index.spec.device,
         "dtype": index.spec.dtype,
         "seed": seed,
-        "summary": summary(operators),
-        "operators": operators,
+        "summary": summary(audits),
+        "operators": [_operator(audit) for audit in audits],
     }
 
 
-def exit_code(document: Mapping[str, Any]) -> int:
-    """0 none survived, 1 some did, 2 nothing was audited, or an operator could not be."""
-    operators = document["operators"]
-    if not any(operator["fates"] for operator in operators) or any(o["fault"] for o in operators):
+def _operator(audit: OperatorAudit) -> dict[str, Any]:
+    """Reasons are kept where somebody has to read them."""
+    by_outcome = {name: [fate for fate in audit.fates if fate.outcome == name] for name in _COUNTED}
+    return {
+        "op": audit.op,
+        "cases": audit.cases,
+        "draws": audit.draws,
+        "killed": [fate.name for fate in by_outcome["killed"]],
+        "survived": {fate.name: fate.why for fate in by_outcome["survived"]},
+        "right": {fate.name: fate.why for fate in by_outcome["right"]},
+        "not_applicable": [fate.name for fate in by_outcome["not applicable"]],
+        "note": audit.note,
+        "fault": audit.fault,
+        "wall_s": audit.wall_s,
+    }
+
+
+def exit_code(audits: Sequence[OperatorAudit]) -> int:
+    """0 none survived, 1 some did, 2 nothing was audited, or the audit of an operator is worth nothing."""
+    if not any(audit.fates for audit in audits) or any(audit.fault for audit in audits):
         return 2
-    return 1 if document["summary"]["survived"] else 0
+    return 1 if any(fate.outcome == "survived" for audit in audits for fate in audit.fates) else 0
 
 
-def summary(operators: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summary(audits: Sequence[OperatorAudit]) -> dict[str, Any]:
     """Counts by kind of kernel and over all; the kill rate is of those that are wrong on their operator."""
     kinds: dict[str, dict[str, int]] = {}
-    for operator in operators:
-        for fate in operator["fates"]:
-            counts = kinds.setdefault(fate["kind"], dict.fromkeys(_COUNTED, 0))
-            counts[fate["outcome"]] += 1
+    for audit in audits:
+        for fate in audit.fates:
+            counts = kinds.setdefault(fate.kind, dict.fromkeys(_COUNTED, 0))
+            counts[fate.outcome] += 1
     total = {name: sum(counts[name] for counts in kinds.values()) for name in _COUNTED}
     return {
-        "operators": len(operators),
+        "operators": len(audits),
         **total,
         "kill_rate": _rate(total),
         "kernels": [{"kernel": kind, **counts, "kill_rate": _rate(counts)} for kind, counts in kinds.items()],
@@ -76,8 +91,8 @@ def audit_table(document: Mapping[str, Any]) -> RenderableType:
     return Group(
         table,
         _totals(document["summary"]),
-        *_listed("survived", document["operators"]),
-        *_listed("right", document["operators"]),
+        *_survivors(document["operators"]),
+        *_right(document["operators"]),
         *_faults(document["operators"]),
     )
 
@@ -96,41 +111,34 @@ def _totals(summary: Mapping[str, Any]) -> Text:
     )
 
 
-def _listed(outcome: str, operators: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
-    found = [
-        (operator["op"], fate)
-        for operator in operators
-        for fate in operator["fates"]
-        if fate["outcome"] == outcome
-    ]
-    if not found:
-        return []
-    if outcome == "right":
-        return [_by_kernel(found)]
-    table = Table(title=f"\n{outcome}", title_justify="left", box=None, pad_edge=False)
+def _survivors(operators: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    table = Table(title="\nsurvived", title_justify="left", box=None, pad_edge=False)
     for column in ("operator", "kernel", "why"):
         table.add_column(column, no_wrap=column != "why")
-    for op, fate in found:
-        table.add_row(op, fate["name"], Text(fate["why"], "dim"))
-    return [table]
+    for operator in operators:
+        for name, why in operator["survived"].items():
+            table.add_row(operator["op"], name, Text(why, "dim"))
+    return [table] if table.rows else []
 
 
-def _by_kernel(found: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
-    """Right ones are many and need no reason each: one line a kernel."""
+def _right(operators: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    """They are many and need no reason each: one line a kernel."""
     ops: dict[str, list[str]] = {}
-    for op, fate in found:
-        ops.setdefault(fate["name"], []).append(op)
+    for operator in operators:
+        for name in operator["right"]:
+            ops.setdefault(name, []).append(operator["op"])
     table = Table(title="\nright, though trivial", title_justify="left", box=None, pad_edge=False)
     table.add_column("kernel", no_wrap=True)
     table.add_column("operators")
     for name, those in ops.items():
         table.add_row(name, Text(", ".join(those), "dim"))
-    return table
+    return [table] if table.rows else []
 
 
 def _faults(operators: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
     return [
-        Text.assemble("\n", (f"{operator['op']}: ", "bold red"), operator["fault"])
+        Text.assemble("\n", (f"{operator['op']}: ", style), operator[name])
+        for name, style in (("note", "bold"), ("fault", "bold red"))
         for operator in operators
-        if operator["fault"]
+        if operator[name]
     ]

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from backend_bench.cli import app
+from backend_bench.fates import Fate, OperatorAudit, Outcome
 from backend_bench.mutants import fleet
-from backend_bench.mutants.fates import OperatorAudit
 from backend_bench.operator import Operator
 from backend_bench.report import audit as report
 from backend_bench.submission import Submission, SuiteSpec
@@ -98,12 +98,21 @@ def test_an_operator_that_ends_its_process_costs_no_other(monkeypatch: pytest.Mo
 
 
 def test_the_exit_code_is_that_of_grade() -> None:
-    def document(outcomes: list[str], fault: str = "") -> dict[str, object]:
-        fates = [{"kind": "zeros", "name": "zeros", "outcome": outcome} for outcome in outcomes]
-        operators = [{"op": "relu.default", "fates": fates, "fault": fault}]
-        return {"operators": operators, "summary": report.summary(operators)}
+    def audits(*outcomes: Outcome, fault: str = "") -> list[OperatorAudit]:
+        fates = tuple(Fate(kind="zeros", name="zeros", outcome=outcome) for outcome in outcomes)
+        return [OperatorAudit(op="relu.default", fates=fates, fault=fault)]
 
-    assert report.exit_code(document(["killed", "right", "not applicable"])) == 0
-    assert report.exit_code(document(["killed", "survived"])) == 1
-    assert report.exit_code(document([])) == 2
-    assert report.exit_code(document(["killed"], fault="it died")) == 2
+    assert report.exit_code(audits("killed", "right", "not applicable")) == 0
+    assert report.exit_code(audits("killed", "survived")) == 1
+    assert report.exit_code(audits()) == 2
+    assert report.exit_code(audits("killed", fault="it died")) == 2
+
+
+def test_the_kill_rate_is_of_kernels_that_are_wrong_on_their_operator() -> None:
+    fates = [("killed", 3), ("survived", 1), ("right", 5), ("not applicable", 7)]
+    found = tuple(
+        Fate(kind="zeros", name="zeros", outcome=outcome)  # type: ignore[arg-type]
+        for outcome, count in fates
+        for _ in range(count)
+    )
+    assert report.summary([OperatorAudit(op="relu.default", fates=found)])["kill_rate"] == 0.75

@@ -38,11 +38,9 @@ class OperatorAudit:
     """Draws of these that were judged: all that can be, or as many as it took to catch every mutant."""
     fates: tuple[Fate, ...] = ()
     """One for each mutant."""
+    note: str = ""
+    """Why there are no fates, where that is nobody's fault."""
     fault: str = ""
-    """Why it could not be audited."""
+    """Why it could not be audited, or why its audit is worth nothing: our own fault."""
     wall_s: float = 0.0
     """What it took, in seconds."""
-
-    def named(self, outcome: Outcome) -> list[Fate]:
-        """Those that met this fate."""
-        return [fate for fate in self.fates if fate.outcome == outcome]
