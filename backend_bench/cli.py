@@ -139,7 +139,7 @@ def audit_suite(
 
     from backend_bench.report import audit, terminal
 
-    with _usage():
+    with usage():
         index = _index(_spec(suite, device, dtype, source))
         names = _selected(ops, index)
         _extra("torch", "auditing a suite on this host needs torch", "[judge]")

@@ -15,7 +15,7 @@ import msgspec
 import torch
 
 from backend_bench.fates import OperatorAudit
-from backend_bench.judge.devices import device_of, machine_facts
+from backend_bench.judge.devices import devices_of, machine_facts
 from backend_bench.mutants.audit import audit
 from backend_bench.mutants.fleet import Hello, Order
 from backend_bench.suites import Suite, open_suite
@@ -26,7 +26,7 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
     warnings.simplefilter("ignore")  # mutants provoke them on purpose
     torch.set_num_threads(1)  # several processes fill the cores
     order = msgspec.json.decode(source.readline(), type=Order)
-    device_of(order.spec.device)
+    devices_of(order.spec.device)
     suite = open_suite(order.spec)
     _say(sink, Hello(machine_facts()))
     for line in source:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from backend_bench import runtime
 from backend_bench.errors import JudgeError
 from backend_bench.fates import OperatorAudit
 from backend_bench.judge.zygotes import STEADY_HEAP
@@ -96,12 +97,11 @@ class _Process:
     """One process that audits. Use it as a context manager; it ends with its standard input."""
 
     def __init__(self, order: Order) -> None:
-        path = os.pathsep.join(entry for entry in sys.path if entry)
         self._child = subprocess.Popen(
             [sys.executable, "-m", "backend_bench.mutants"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path, **STEADY_HEAP},
+            env=runtime.inherited(os.environ) | STEADY_HEAP,
         )
         self._say(msgspec.json.encode(order))
 
