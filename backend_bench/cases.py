@@ -31,6 +31,12 @@ class Entry:
     """Arguments of each performance case, as text, in the suite's order."""
     reason: str = ""
     """Why there are no cases, such as `random: its results cannot be compared`; else empty."""
+    calls: int = 0
+    """How often the recorded models call the operator, in all rows of the source; 0 where nothing was recorded."""
+    correctness_calls: tuple[int, ...] = ()
+    """The same for each correctness case; empty where nothing was recorded."""
+    performance_calls: tuple[int, ...] = ()
+    """The same for each performance case."""
     schema: str = ""
     """The operator's schema, `add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor`."""
     doc: str = ""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from backend_bench import __version__, cli_runs, cli_service
+from backend_bench import __version__, cli_runs, cli_service, cli_trace
 from backend_bench.cli_runs import usage, write_json
 from backend_bench.errors import BackendBenchError, UsageError
 
@@ -33,6 +33,16 @@ _DTYPE = Annotated[
     typer.Option("--dtype", help="floating dtype; bfloat16 by default, torchbench keeps the recorded ones"),
 ]
 _SOURCE = Annotated[str | None, typer.Option("--source", help="where the suite takes its data from")]
+_CASES = Annotated[
+    int | None,
+    typer.Option("--cases-per-op", help="torchbench: correctness cases of an operator, at most (12)"),
+]
+_TOPN = Annotated[
+    int | None, typer.Option("--topn", help="torchbench: only so many recorded calls, the largest that fit")
+]
+_OVERHEAD = Annotated[
+    bool, typer.Option("--overhead-dominated", help="torchbench: time calls that are mostly launch, too")
+]
 _JSON = Annotated[str | None, typer.Option("--json", help="write JSON to this file; - is standard output")]
 _OPS = Annotated[str, typer.Option("--ops", help="comma-separated; all by default")]
 _SANDBOX = Annotated[str, typer.Option("--sandbox", help="required, best-effort or off")]
@@ -57,6 +67,9 @@ def grade(
     ] = None,
     suite: _SUITE = "smoke",
     source: _SOURCE = None,
+    cases_per_op: _CASES = None,
+    topn: _TOPN = None,
+    overhead_dominated: _OVERHEAD = False,
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     language: Annotated[str, typer.Option("--language", help="auto, triton or pytorch")] = "auto",
@@ -73,7 +86,7 @@ def grade(
 
     with usage():
         rules = _rules(language=language, profile=profile, only=only, sandbox=sandbox, seed=seed)
-        spec = _spec(suite, device, dtype, source)
+        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated)
         found = kernels.find(path, op=op, profile=rules["profile"])
         _begin(rules["sandbox"])
         index = _index(spec)
@@ -98,6 +111,9 @@ def selfcheck(
     suite: _SUITE = "smoke",
     ops: _OPS = "",
     source: _SOURCE = None,
+    cases_per_op: _CASES = None,
+    topn: _TOPN = None,
+    overhead_dominated: _OVERHEAD = False,
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     only: _ONLY = None,
@@ -111,7 +127,7 @@ def selfcheck(
 
     with usage():
         rules = _rules(only=only, sandbox=sandbox, seed=seed)
-        spec = _spec(suite, device, dtype, source)
+        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated)
         _begin(rules["sandbox"])
         index = _index(spec)
         names = _selected(ops, index)
@@ -129,6 +145,9 @@ def audit_suite(
     suite: Annotated[str, typer.Argument(help="smoke, opinfo, torchbench or facto")],
     ops: _OPS = "",
     source: _SOURCE = None,
+    cases_per_op: _CASES = None,
+    topn: _TOPN = None,
+    overhead_dominated: _OVERHEAD = False,
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     seed: _SEED = None,
@@ -140,7 +159,7 @@ def audit_suite(
     from backend_bench.report import audit, terminal
 
     with usage():
-        index = _index(_spec(suite, device, dtype, source))
+        index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
         names = _selected(ops, index)
         _extra("torch", "auditing a suite on this host needs torch", "[judge]")
         _check_writable(json_file)
@@ -159,6 +178,9 @@ def audit_suite(
 def ops(
     suite: _SUITE = "smoke",
     source: _SOURCE = None,
+    cases_per_op: _CASES = None,
+    topn: _TOPN = None,
+    overhead_dominated: _OVERHEAD = False,
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     json_file: _JSON = None,
@@ -167,12 +189,13 @@ def ops(
     from backend_bench.report import terminal
 
     with usage():
-        index = _index(_spec(suite, device, dtype, source))
+        index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
     listing = [
         {
             "op": entry.op,
             "correctness_cases": len(entry.correctness),
             "performance_cases": len(entry.performance),
+            **_counts(entry),
             **({"reason": entry.reason} if entry.reason else {}),
         }
         for entry in index.entries.values()
@@ -183,12 +206,26 @@ def ops(
         terminal.print_operators(listing, title=f"{suite}: {index.source}")
 
 
+def _counts(entry: Any) -> dict[str, Any]:
+    """How often models make these calls, where that was recorded."""
+    if not entry.calls:
+        return {}
+    return {
+        "calls": entry.calls,
+        "correctness_calls": list(entry.correctness_calls),
+        "performance_calls": list(entry.performance_calls),
+    }
+
+
 @app.command()
 def prompt(
     op: Annotated[str, typer.Argument(help="an operator, such as add.Tensor")],
     language: Annotated[str, typer.Option("--language", help="triton or pytorch")] = "triton",
     suite: _SUITE = "smoke",
     source: _SOURCE = None,
+    cases_per_op: _CASES = None,
+    topn: _TOPN = None,
+    overhead_dominated: _OVERHEAD = False,
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     template: Annotated[Path | None, typer.Option("--template", help="a prompt template of your own")] = None,
@@ -199,7 +236,7 @@ def prompt(
 
     with usage():
         _choice("language", language, ("triton", "pytorch"))
-        index = _index(_spec(suite, device, dtype, source))
+        index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
         name = str(Operator.parse(op))
         if name not in index.entries:
             near = _near(name, index.entries)
@@ -263,6 +300,7 @@ def eval(context: typer.Context) -> None:
 
 cli_runs.add_to(app)
 cli_service.add_to(app)
+app.command()(cli_trace.trace)
 
 
 # --- what the commands share -------------------------------------------------------------------
@@ -302,10 +340,21 @@ def _rules(**given: Any) -> dict[str, Any]:
     return given
 
 
-def _spec(suite: str, device: str, dtype: str | None, source: str | None) -> Any:
+def _spec(
+    suite: str, device: str, dtype: str | None, source: str | None,
+    cases_per_op: int | None, topn: int | None, overhead_dominated: bool,
+) -> Any:  # fmt: skip
     from backend_bench.submission import SuiteSpec
 
-    return SuiteSpec(name=suite, device=_device(device), dtype=dtype, source=source)  # type: ignore[arg-type]  # the suite checks
+    return SuiteSpec(
+        name=suite,  # type: ignore[arg-type]  # the suite checks
+        device=_device(device),  # type: ignore[arg-type]  # checked there
+        dtype=dtype,
+        source=source,
+        cases_per_op=cases_per_op,
+        topn=topn,
+        overhead_dominated=overhead_dominated,
+    )
 
 
 def _device(device: str) -> str:

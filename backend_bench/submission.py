@@ -29,6 +29,12 @@ class SuiteSpec:
     """Floating dtype that the suite draws in, such as `bfloat16`; None is the suite's own default."""
     source: str | None = None
     """Where the suite takes its data from; None is the suite's own default."""
+    cases_per_op: int | None = None
+    """Correctness cases of an operator, at most, and a third as many performance cases; None is 12 and 4."""
+    topn: int | None = None
+    """Only so many of an operator's recorded calls, the largest that fit the device; None is all."""
+    overhead_dominated: bool = False
+    """Whether calls are timed whose time is mostly that of a launch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,8 +56,29 @@ class BackendBenchData(vf.TaskData):
     """Floating dtype that the suite draws in; None is its default."""
     source: str | None = None
     """Where the suite takes its data from; None is its default."""
+    cases_per_op: int | None = None
+    """Correctness cases, at most; None is the suite's default."""
+    topn: int | None = None
+    """Only so many of the recorded calls, the largest that fit."""
+    overhead_dominated: bool = False
+    """Whether calls are timed whose time is mostly that of a launch."""
+    calls: int = 0
+    """How often the models behind the suite call the operator, as a weight; 0 where nothing was recorded."""
     profile: Profile = "strict"
     """Rules of comparison and scoring."""
+
+    @property
+    def spec(self) -> SuiteSpec:
+        """Which tests, for a judge."""
+        return SuiteSpec(
+            name=self.suite,
+            device=self.device,
+            dtype=self.dtype,
+            source=self.source,
+            cases_per_op=self.cases_per_op,
+            topn=self.topn,
+            overhead_dominated=self.overhead_dominated,
+        )
 
     @property
     def key(self) -> str:
@@ -137,7 +158,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
             op=op,
             source=code,
             language=data.language,
-            suite=SuiteSpec(name=data.suite, device=data.device, dtype=data.dtype, source=data.source),
+            suite=data.spec,
             profile=data.profile,
             sandbox=self.config.sandbox,
         )
@@ -219,6 +240,12 @@ class BackendBenchConfig(vf.TasksetConfig):
     """Where the suite takes its data from; its own default if unset."""
     dtype: str | None = None
     """Floating dtype that the suite draws in, such as bfloat16; its own default if unset."""
+    cases_per_op: int | None = None
+    """Correctness cases of an operator, at most, and a third as many performance cases; torchbench alone (12)."""
+    topn: int | None = None
+    """Only so many of an operator's recorded calls, the largest that fit the device; torchbench alone."""
+    overhead_dominated: bool = False
+    """Time calls that are mostly launch, too; torchbench alone."""
     profile: Profile = "strict"
     """Rules of comparison and scoring: strict, or backendbench for comparison with that project."""
     prompt_template: Path | None = None
@@ -251,7 +278,15 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
         config = self.config
         device = choose.device(config.task.gpu)
         _announce(config, device)
-        spec = SuiteSpec(name=config.suite, device=device, dtype=config.dtype, source=config.source)
+        spec = SuiteSpec(
+            name=config.suite,
+            device=device,
+            dtype=config.dtype,
+            source=config.source,
+            cases_per_op=config.cases_per_op,
+            topn=config.topn,
+            overhead_dominated=config.overhead_dominated,
+        )
         index = choose.read_index(config.task.gpu, spec)
         template = None if config.prompt_template is None else prompt.read_template(config.prompt_template)
         return [
@@ -279,6 +314,10 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
                 "device": spec.device,
                 "dtype": spec.dtype,
                 "source": spec.source,
+                "cases_per_op": spec.cases_per_op,
+                "topn": spec.topn,
+                "overhead_dominated": spec.overhead_dominated,
+                "calls": entry.calls,
                 "profile": config.profile,
             }
         )

@@ -113,11 +113,19 @@ def read_index(spec: SuiteSpec) -> SuiteIndex:
 def _make_index(spec: SuiteSpec) -> SuiteIndex:
     if importlib.util.find_spec("torch") is None:
         raise MissingExtra("judge", "listing a suite on this host needs torch")
-    options = {"--suite": spec.name, "--device": spec.device, "--dtype": spec.dtype, "--source": spec.source}
+    options: dict[str, Any] = {
+        "--suite": spec.name,
+        "--device": spec.device,
+        "--dtype": spec.dtype,
+        "--source": spec.source,
+        "--cases-per-op": spec.cases_per_op,
+        "--topn": spec.topn,
+    }
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = [sys.executable, "-m", "backend_bench.suites", "--out", file.name]
         for flag, value in options.items():
-            command += [flag, value] if value is not None else []
+            command += [flag, str(value)] if value is not None else []
+        command += ["--overhead-dominated"] if spec.overhead_dominated else []
         done = subprocess.run(command, env=launch.environment(), capture_output=True, text=True, check=False)
         if done.returncode == 2:
             raise UsageError(done.stderr.strip().splitlines()[-1])

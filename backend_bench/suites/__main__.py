@@ -23,10 +23,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--dtype", help="floating dtype to draw in; the suite's own by default")
     parser.add_argument("--source", help="where the suite takes its data from")
+    parser.add_argument("--cases-per-op", type=int, help="correctness cases of an operator, at most")
+    parser.add_argument("--topn", type=int, help="only an operator's largest recorded calls")
+    parser.add_argument("--overhead-dominated", action="store_true", help="time what is mostly launch, too")
     parser.add_argument("--account", action="store_true", help="say what became of every row of the source")
     parser.add_argument("--out", default="-", help="file to write; - is standard output")
     given = parser.parse_args(arguments)
-    spec = SuiteSpec(name=given.suite, device=given.device, dtype=given.dtype, source=given.source)
+    spec = SuiteSpec(
+        name=given.suite,
+        device=given.device,
+        dtype=given.dtype,
+        source=given.source,
+        cases_per_op=given.cases_per_op,
+        topn=given.topn,
+        overhead_dominated=given.overhead_dominated,
+    )
     try:
         suite = open_suite(spec)
         data = _account(suite) if given.account else encode_index(suite.index())

@@ -53,6 +53,9 @@ def entry(
     correctness: tuple[str, ...] = (),
     performance: tuple[str, ...] = (),
     reason: str = "",
+    calls: int = 0,
+    correctness_calls: tuple[int, ...] = (),
+    performance_calls: tuple[int, ...] = (),
 ) -> Entry:
     """The operator's entry of an index, with everything that torch knows about it."""
     return Entry(
@@ -60,6 +63,9 @@ def entry(
         correctness=correctness,
         performance=performance,
         reason=reason,
+        calls=calls,
+        correctness_calls=correctness_calls,
+        performance_calls=performance_calls,
         schema=schema_of(op),
         doc=summary(op),
         tags=tags_of(op),

@@ -26,6 +26,7 @@ def filled(spec: SuiteSpec) -> SuiteSpec:
         )
     if spec.device not in typing.get_args(Device):
         raise UsageError(f"no device is called {spec.device!r}; use cpu or cuda")
+    _check_selection(spec)
     if spec.name == "torchbench":
         dtype = None if spec.dtype is None else _dtype(spec.dtype)  # None: as recorded
         return dataclasses.replace(spec, dtype=dtype, source=pinned(spec.source))
@@ -36,6 +37,18 @@ def filled(spec: SuiteSpec) -> SuiteSpec:
             f"suite {spec.name} has its cases from torch itself and takes no source; leave --source out"
         )
     return dataclasses.replace(spec, dtype=_dtype(spec.dtype))
+
+
+def _check_selection(spec: SuiteSpec) -> None:
+    chosen = spec.cases_per_op is not None or spec.topn is not None or spec.overhead_dominated
+    if chosen and spec.name != "torchbench":
+        raise UsageError(
+            f"suite {spec.name} has no recorded calls to choose from;"
+            " cases_per_op, topn and overhead_dominated are for torchbench"
+        )
+    for name, value in (("cases_per_op", spec.cases_per_op), ("topn", spec.topn)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is {value}; it has to be 1 or more")
 
 
 def _dtype(name: str | None) -> str:

@@ -277,6 +277,50 @@ def _group_norm_backward(given: Given) -> None:
     _put(given.tensor("rstd"), scale.view(mean.shape))
 
 
+def _rms_norm_backward(given: Given) -> None:
+    source, rstd = given.tensor("input"), given.tensor("rstd")
+    rows = source.flatten(source.dim() - len(given["normalized_shape"])).double()
+    _put(rstd, (rows.square().mean(-1) + _EPS).rsqrt().view(rstd.shape))
+
+
+def _attention_backward(forward: str, *outputs: str) -> Rule:
+    """What the forward pass on these queries, keys and values has left; its statistics have a layout of their own."""
+
+    def rule(given: Given) -> None:
+        op = getattr(torch.ops.aten, forward).default
+        taken = {argument.name for argument in op._schema.arguments}
+        known = {**given.values, "compute_log_sumexp": True}
+        results = op(
+            **{
+                name: value
+                for name, value in known.items()
+                if name in taken and (value is not None or name == "attn_bias")
+            }
+        )
+        for name, result in zip(outputs, results, strict=False):
+            _put(given.tensor(name), result)
+
+    return rule
+
+
+def _groups(given: Given) -> None:
+    """_grouped_mm: where each group of rows, columns or terms ends, ascending up to all of them."""
+    if not isinstance(given["offs"], Tensor):
+        return
+    left, right, ends = given.tensor("self"), given.tensor("mat2"), given.tensor("offs")
+    whole = right.shape[-1] if left.dim() == 3 else left.shape[0 if right.dim() == 3 else 1]
+    _below(given, ends, whole + 1)
+    ends.copy_(ends.sort().values)
+    ends[-1:] = whole
+
+
+def _denominator(given: Given) -> None:
+    """addcdiv: an update is divided by a root of squares plus epsilon, never by what is near zero."""
+    row = _memory(given.tensor("tensor2"))
+    if row.is_floating_point():
+        row.abs_().add_(0.1)
+
+
 def _softmax_output(given: Given) -> None:
     output = given.tensor("output")
     _put(output, torch.softmax(output.float(), given["dim"]))
@@ -458,6 +502,25 @@ RULES: Mapping[str, Rule] = {
     **_each(_batch_norm_backward, "native_batch_norm_backward"),
     **_each(_layer_norm_backward, "native_layer_norm_backward"),
     **_each(_group_norm_backward, "native_group_norm_backward"),
+    **_each(_rms_norm_backward, "_fused_rms_norm_backward"),
+    **_each(
+        _attention_backward("_scaled_dot_product_flash_attention_for_cpu", "out", "logsumexp"),
+        "_scaled_dot_product_flash_attention_for_cpu_backward",
+    ),
+    **_each(
+        _attention_backward("_scaled_dot_product_flash_attention", "out", "logsumexp"),
+        "_scaled_dot_product_flash_attention_backward",
+    ),
+    **_each(
+        _attention_backward("_scaled_dot_product_efficient_attention", "out", "logsumexp"),
+        "_scaled_dot_product_efficient_attention_backward",
+    ),
+    **_each(
+        _attention_backward("_scaled_dot_product_cudnn_attention", "out", "logsumexp"),
+        "_scaled_dot_product_cudnn_attention_backward",
+    ),
+    **_each(_groups, "_grouped_mm"),
+    **_each(_denominator, "addcdiv"),
     **_each(_softmax_output, "_softmax_backward_data"),
     **_each(_log_softmax_output, "_log_softmax_backward_data"),
     **_each(_mean_backward, "mse_loss_backward smooth_l1_loss_backward huber_loss_backward"),

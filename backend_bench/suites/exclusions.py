@@ -42,6 +42,13 @@ EXCLUDED: Mapping[str, str] = {
 }
 """By the operator's base name, for all overloads."""
 
+DROPPING = frozenset(
+    f"_scaled_dot_product_{kernel}_attention{pass_}"
+    for kernel in ("flash", "efficient", "cudnn")
+    for pass_ in ("", "_backward", "_for_cpu", "_for_cpu_backward")
+)
+"""Random only where they drop something: a recorded call with `dropout_p` 0 has one answer."""
+
 _SPARSE_PREFIXES = ("_sparse", "sparse_", "_to_sparse", "_coalesce", "_nested")
 
 

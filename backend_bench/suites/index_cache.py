@@ -95,7 +95,12 @@ def _path(spec: SuiteSpec, part: str) -> Path | None:
         return None
     build = hashlib.sha256(f"{backend_bench.__version__}\0{torch}\0{_sources()}".encode())
     source = content_hash(spec.source) if spec.source else None
-    name = "-".join(filter(None, (spec.name, spec.device, spec.dtype, source)))
+    chosen = [
+        f"cases{spec.cases_per_op}" if spec.cases_per_op else "",
+        f"top{spec.topn}" if spec.topn else "",
+        "overhead" if spec.overhead_dominated else "",
+    ]
+    name = "-".join(filter(None, (spec.name, spec.device, spec.dtype, source, *chosen)))
     return folder() / "suites" / build.hexdigest()[:16] / f"{name}.{part}.json"
 
 

@@ -1,4 +1,4 @@
-"""Where recorded cases come from: a file on this machine, or the public data set on the hub.
+"""Where recorded cases come from: the package itself, a file on this machine, or the public data set on the hub.
 
 Finds the bytes and names them by their content; does not read them. Imports no torch, for clients that list a
 suite from the cache.
@@ -9,11 +9,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from importlib import resources
 from pathlib import Path
 
 from backend_bench.errors import MissingExtra, UsageError
 
 BUNDLED, HUB = "bundled", "hub"
+BUNDLED_FILE = "bundled.parquet"
+"""Beside this file; made by `backend-bench trace bundled`."""
 DATASET = "GPUMODE/backendbench_tests"
 REVISION = "ca7b1361b162d1499cb22ea4ad589dae506ead5d"
 """Pinned: another revision is another test."""
@@ -23,7 +26,8 @@ _DIGITS = 16
 """Of the content's sha256: enough that no two data sets meet."""
 _PINNED = re.compile(rf"(?s)(.+)#([0-9a-f]{{{_DIGITS}}})")
 _OTHERS = (
-    "--source PATH takes a parquet of BackendBench's columns or an operator trace (.txt, .txt.gz),"
+    f"--source {BUNDLED} takes the cases that come with the package,"
+    " --source PATH takes a parquet of BackendBench's columns or an operator trace (.txt, .txt.gz),"
     f" --source {HUB} the data set {DATASET}"
 )
 
@@ -33,12 +37,10 @@ def pinned(source: str | None) -> str:
 
     A source that was pinned before must still have that content, else `UsageError`.
     """
-    if source in (None, BUNDLED):
-        raise UsageError(f"suite torchbench has no {BUNDLED} cases yet; {_OTHERS}")
-    assert source is not None
+    source = source or BUNDLED
     match = _PINNED.fullmatch(source)
     name, expected = (match[1], match[2]) if match else (source, None)
-    full = HUB if name == HUB else str(Path(name).expanduser().absolute())
+    full = name if name in (BUNDLED, HUB) else str(Path(name).expanduser().absolute())
     found = hashlib.sha256(content(full)).hexdigest()[:_DIGITS]
     if expected not in (None, found):
         raise UsageError(
@@ -54,6 +56,8 @@ def content(source: str) -> bytes:
     name = match[1] if match else source
     if name == HUB:
         return _downloaded().read_bytes()
+    if name == BUNDLED:
+        return _bundled()
     try:
         return Path(name).read_bytes()
     except FileNotFoundError:
@@ -70,9 +74,20 @@ def content_hash(pinned_source: str) -> str:
 def described(pinned_source: str, dtype: str | None = None) -> str:
     """The source for an index: the file's name without its folder, its hash, and what was converted."""
     path, _, digest = pinned_source.rpartition("#")
-    name = f"{DATASET}@{REVISION[:12]}" if path == HUB else Path(path).name
+    name = (
+        f"{DATASET}@{REVISION[:12]}"
+        if path == HUB
+        else "bundled models"
+        if path == BUNDLED
+        else Path(path).name
+    )
     converted = f", floating tensors converted to {dtype}" if dtype else ""
     return f"{name}, sha256 {digest}{converted}"
+
+
+@functools.cache
+def _bundled() -> bytes:
+    return resources.files(__package__).joinpath(BUNDLED_FILE).read_bytes()
 
 
 @functools.cache

@@ -31,19 +31,22 @@ from backend_bench.suites.arguments import (
 )
 from backend_bench.suites.catalog import entry, operator_names, resolve
 from backend_bench.suites.domains import admit
-from backend_bench.suites.exclusions import METADATA, VIEW, reason
+from backend_bench.suites.exclusions import DROPPING, METADATA, RANDOM, VIEW, reason
 from backend_bench.suites.near_matches import did_you_mean
 from backend_bench.suites.recordings import Recording, Row, SetAside, flat, mapped, plain, read
 from backend_bench.suites.sources import content, described
-from backend_bench.suites.trials import Cost, bytes_of, cost, input_bytes, refusal
+from backend_bench.suites.trials import Cost, bytes_of, cost, drops, input_bytes, refusal
 from backend_bench.suites.typical import choose, for_correctness, for_performance
 from backend_bench.suites.values import draw_call, seed_of
 from backend_bench.verdict import CaseKind
 
 MB = 1 << 20
 
-CORRECTNESS_CASES, PERFORMANCE_CASES = 12, 4
-"""Of one operator: a judge draws each correctness case five times, and each performance case a hundred times."""
+CASES_PER_OP = 12
+"""Correctness cases of one operator where the request names no number. A judge draws each five times and checks it in
+float64, so that twelve keep a candidate within seconds, and they reach every kind of arguments that most operators have."""
+_TIMED_SHARE = 3
+"""One performance case for three of correctness: each is drawn a hundred times and takes most of the time."""
 _MOST_TRIALS = 8
 """Refused calls of one operator after which it is not tried any further."""
 
@@ -152,9 +155,13 @@ class TorchBenchSuite:
         return index
 
     def _entry(self, op: Operator, recordings: Sequence[Recording]) -> Entry:
+        calls = sum(each.count for each in recordings)
         excluded = reason(op, resolve(op))
+        if excluded == RANDOM and op.base in DROPPING:
+            recordings = [each for each in recordings if not drops(op, each.arguments)]
+            excluded = "" if recordings else RANDOM
         if excluded and excluded not in UNTIMED:
-            return entry(op, reason=excluded)
+            return entry(op, reason=excluded, calls=calls)
         found = _Cases(op, _with_something_to_do(recordings), self.spec)
         correctness = found.of(CaseKind.CORRECTNESS)
         performance = [] if excluded else found.of(CaseKind.PERFORMANCE)
@@ -163,6 +170,9 @@ class TorchBenchSuite:
             correctness=tuple(render(each.arguments) for each in correctness),
             performance=tuple(render(each.arguments) for each in performance),
             reason="" if correctness or performance else found.why_not(),
+            calls=calls,
+            correctness_calls=tuple(each.count for each in correctness),
+            performance_calls=tuple(each.count for each in performance),
         )
 
 
@@ -237,14 +247,17 @@ class _Cases:
     def of(self, kind: CaseKind) -> list[Recording]:
         """The cases of a kind, small ones first."""
         limits = LIMITS[self._spec.device, kind]
+        most = self._spec.cases_per_op or CASES_PER_OP
         if kind is CaseKind.CORRECTNESS:
             pool = self._recordings
-            chosen = choose(for_correctness(pool), CORRECTNESS_CASES, self._fitting(limits))
+            groups = for_correctness(pool)
         else:
-            pool = [each for each in self._recordings if not each.launch_bound and _has_elements(each)]
-            holds = [each for each in pool if input_bytes(each.arguments) <= limits.each.bytes]
-            large = [each for each in holds if input_bytes(each.arguments) >= _WORTH_TIMING]
-            chosen = choose(for_performance(large or holds), PERFORMANCE_CASES, self._fitting(limits))
+            most = -(-most // _TIMED_SHARE)
+            pool = [each for each in self._recordings if self._is_timed(each)]
+            groups = for_performance(self._worth_timing(pool, limits))
+        if self._spec.topn:
+            groups, most = [reversed(pool)], min(most, self._spec.topn)
+        chosen = choose(groups, most, self._fitting(limits))
         if not chosen and limits.cut:
             smallest = [each for each in pool[:1] if input_bytes(each.arguments) <= limits.alone.bytes]
             shorter = [_shortened(each, limits.cut.bytes // share) for each in smallest for share in (32, 4)]
@@ -256,6 +269,16 @@ class _Cases:
                 [iter(pool[:1])], 1, self._fitting(Limits(limits.alone, limits.alone, limits.alone))
             )
         return sorted(chosen, key=lambda each: input_bytes(each.arguments))
+
+    def _is_timed(self, recording: Recording) -> bool:
+        return _has_elements(recording) and (self._spec.overhead_dominated or not recording.launch_bound)
+
+    def _worth_timing(self, recordings: Sequence[Recording], limits: Limits) -> list[Recording]:
+        """Those whose inputs fit, without the small ones if there are others."""
+        holds = [each for each in recordings if input_bytes(each.arguments) <= limits.each.bytes]
+        if self._spec.overhead_dominated:
+            return holds
+        return [each for each in holds if input_bytes(each.arguments) >= _WORTH_TIMING] or holds
 
     def _fitting(self, limits: Limits) -> Callable[[Recording], bool]:
         """Takes what fits beside those that were taken before."""

@@ -14,7 +14,7 @@ from backend_bench.operator import Operator
 from backend_bench.suites.calls import Unspeakable, snapshot, tensors_of
 from backend_bench.suites.exclusions import EXCLUDED, UNINITIALISED
 
-_NO_WORK = frozenset({"alias", "detach", "lift_fresh"})
+NO_WORK = frozenset({"alias", "detach", "lift_fresh"})
 """Bookkeeping that torch inserts; beside it, a trace of one operator is still a trace of one operator."""
 
 
@@ -55,7 +55,7 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         named = dict(kwargs or {})
         base = func._schema.name.removeprefix("aten::")
-        if "::" not in base and base not in _NO_WORK:
+        if "::" not in base and base not in NO_WORK:
             self.traced.append(Traced(Operator(base, func._overloadname), self.copied(args, named)))
         result = func(*args, **named)
         if EXCLUDED.get(base) == UNINITIALISED and isinstance(result, torch.Tensor):

@@ -158,6 +158,13 @@ def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
     return "ATen names a place outside the picture" if outside else ""
 
 
+def drops(op: Operator, arguments: Arguments) -> bool:
+    """Whether the call drops elements at random."""
+    names = [argument.name for argument in resolve(op)._schema.arguments]
+    given = dict(zip(names, arguments.args, strict=False)) | arguments.kwargs
+    return bool(given.get("dropout_p", 0.0))
+
+
 def _known_fault(op: Operator, arguments: Arguments, device: Device) -> str:
     """What ATen does wrong without saying so."""
     if device == "cpu" and op.base in ("grid_sampler_2d", "grid_sampler_2d_backward"):

@@ -143,10 +143,12 @@ def test_a_bomb_is_not_unpacked(monkeypatch: pytest.MonkeyPatch):
 # ---- sources -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", [None, "bundled"])
-def test_the_bundled_cases_are_a_later_matter(source):
-    with pytest.raises(UsageError, match=r"no bundled cases yet; --source PATH .* --source hub"):
-        open_suite(SuiteSpec(name="torchbench", source=source))
+def test_the_cases_of_the_package_are_the_default():
+    spec = filled(SuiteSpec(name="torchbench"))
+    assert spec.source
+    assert spec.source.startswith("bundled#")
+    assert filled(SuiteSpec(name="torchbench", source="bundled")) == spec == filled(spec)
+    assert sources.described(spec.source).startswith("bundled models, sha256 ")
 
 
 def test_a_path_without_a_file_is_refused(tmp_path):

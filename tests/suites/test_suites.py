@@ -231,7 +231,7 @@ def test_opinfo_is_not_traced_again(opinfo: Suite, monkeypatch: pytest.MonkeyPat
     ("asked", "message"),
     [
         ({"name": "smok"}, "did you mean smoke"),
-        ({"name": "torchbench"}, "no bundled cases yet"),
+        ({"name": "torchbench", "source": "bundeld"}, "--source bundled takes the cases that come with"),
         ({"name": "smoke", "dtype": "floaty32"}, "did you mean float32"),
         ({"name": "smoke", "dtype": "int64"}, "cannot draw in dtype"),
         ({"name": "smoke", "device": "tpu"}, "use cpu or cuda"),

@@ -398,3 +398,126 @@ def test_the_public_data_set_has_cases_for_nearly_all_of_its_operators():
         assert call
         assert describe(call) == entry.correctness[0] or parse(entry.correctness[0]).kwargs.get("device")
         run(entry.op, snapshot(call))
+
+
+# ---- which recordings become cases ---------------------------------------------------------------
+
+
+@pytest.fixture
+def chosen(tmp_path) -> Callable[..., object]:
+    """The entry of relu, recorded in thirty sizes and called as often as its number says."""
+
+    def chosen(**asked: object) -> object:
+        file = tmp_path / "relu.txt"
+        sizes = [(number, 128 << (number % 10)) for number in range(1, 31)]
+        lines = [f"cnt: {number}, ((T([{size}, {number}], f32),), {{}})" for number, size in sizes]
+        file.write_text("Operator: aten.relu.default\n" + "\n".join(lines))
+        spec = SuiteSpec(name="torchbench", source=str(file), **asked)  # type: ignore[arg-type]
+        return open_suite(spec).index().entries["relu.default"]
+
+    return chosen
+
+
+@pytest.mark.parametrize(("asked", "correctness", "performance"), [(None, 12, 4), (5, 5, 2), (30, 30, 10)])
+def test_a_request_may_say_how_many_cases_an_operator_has(chosen, asked, correctness, performance):
+    entry = chosen(cases_per_op=asked)
+    assert len(entry.correctness) <= correctness
+    assert len(entry.performance) == performance
+    assert len(entry.correctness) == correctness or asked == 30, "the cases of an operator share one budget"
+
+
+def test_topn_leaves_the_largest(chosen):
+    def elements(text: str) -> int:
+        return parse(text).args[0].elements
+
+    whole, top = chosen(), chosen(topn=2)
+    assert (len(top.correctness), len(top.performance)) == (2, 2)
+    assert min(map(elements, top.performance)) >= sorted(map(elements, whole.performance))[-2]
+    assert min(map(elements, top.correctness)) >= max(map(elements, whole.correctness))
+
+
+def test_calls_that_are_mostly_launch_are_timed_on_request(opened, tmp_path):
+    file = tmp_path / "relu.txt"
+    file.write_text(
+        "Operator: aten.relu.default\ncnt: 900, ((T([8], f32),), {})\ncnt: 1, ((T([99999], f32),), {})\n"
+    )
+    timed = {
+        wanted: open_suite(
+            SuiteSpec(name="torchbench", source=str(file), overhead_dominated=wanted)
+        ).index().entries["relu.default"].performance
+        for wanted in (False, True)
+    }  # fmt: skip
+    assert timed == {
+        False: ("((T([99999], f32),), {})",),
+        True: ("((T([8], f32),), {})", "((T([99999], f32),), {})"),
+    }
+
+
+def test_an_entry_says_how_often_models_make_its_calls(chosen):
+    entry = chosen()
+    assert entry.calls == sum(range(1, 31))
+    assert len(entry.correctness_calls) == len(entry.correctness)
+    for text, count in zip(entry.correctness, entry.correctness_calls, strict=True):
+        assert f", {count}], f32)" in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"name": "torchbench", "topn": 0}, "topn is 0; it has to be 1 or more"),
+        ({"name": "torchbench", "cases_per_op": -3}, "cases_per_op is -3"),
+        ({"name": "smoke", "topn": 3}, "has no recorded calls to choose from"),
+        ({"name": "opinfo", "overhead_dominated": True}, "has no recorded calls to choose from"),
+    ],
+)
+def test_a_choice_that_makes_no_sense_is_refused(asked, message):
+    with pytest.raises(UsageError, match=message):
+        open_suite(SuiteSpec(**asked))
+
+
+# ---- attention, groups, updates ------------------------------------------------------------------
+
+FLASH = (
+    "((T([1, 2, 8, 16], f32), T([1, 2, 8, 16], f32), T([1, 2, 8, 16], f32), {p}, True), {{'scale': 0.25}})"
+)
+
+
+def test_attention_that_drops_nothing_is_tested(opened):
+    name = "_scaled_dot_product_flash_attention_for_cpu.default"
+    assert opened({name: [FLASH.format(p=0.0), FLASH.format(p=0.1)]}).index().entries[name].correctness == (
+        FLASH.format(p=0.0),
+    )
+    dropping = opened({name: FLASH.format(p=0.1)}).index().entries[name]
+    assert dropping.reason.startswith("random")
+
+
+def test_attentions_backward_pass_gets_what_the_forward_pass_left(opened):
+    name = "_scaled_dot_product_flash_attention_for_cpu_backward.default"
+    tensor = "T([1, 2, 8, 16], f32)"
+    suite = opened(
+        {
+            name: f"(({', '.join([tensor] * 5)}, T([1, 2, 8], f32), 0.0, True), {{}})",
+        }
+    )
+    call = only(suite)
+    leaves = [each.clone().requires_grad_() for each in call.args[1:4]]
+    with torch.enable_grad():
+        out = torch.nn.functional.scaled_dot_product_attention(*leaves, is_causal=True)
+        out.backward(call.args[0])
+    for grad, leaf in zip(run(name, call), leaves, strict=True):
+        torch.testing.assert_close(grad, leaf.grad)
+
+
+def test_groups_of_a_grouped_product_end_at_its_last_row(opened):
+    name = "_grouped_mm.default"
+    suite = opened({name: "((T([32, 64], bf16), T([4, 64, 48], bf16), T([4], i32)), {})"})
+    ends = only(suite).args[2]
+    assert ends[-1] == 32
+    assert bool((ends.diff() >= 0).all())
+
+
+def test_what_only_another_device_has_says_so(opened):
+    name = "_scaled_dot_product_flash_attention.default"
+    entry = opened({name: "((T([1, 2, 8, 16], bf16), T([1, 2, 8, 16], bf16), T([1, 2, 8, 16], bf16)), {})"})
+    reason = entry.index().entries[name].reason
+    assert reason.startswith("its recorded calls cannot be made on cpu: ")
