@@ -9,10 +9,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["BackendBenchEnv", "BackendBenchTaskset", "ChatHarness"]
+__all__ = ["BackendBenchEnv", "BackendBenchTaskset", "ChatHarness", "install"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "install":
+        from backend_bench.backend import install
+
+        return install
     if name in __all__:
         from backend_bench import environment
 

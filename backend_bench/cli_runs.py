@@ -1,4 +1,4 @@
-"""The person's door to what was recorded: report, show, rescore. Reads records; judges nothing and starts nothing."""
+"""The person's door to what was recorded: report, show, rescore, export. Reads records; judges nothing and starts nothing."""
 
 from __future__ import annotations
 
@@ -99,6 +99,22 @@ def rescore(
             rescoring.print_rescored(told, rule)
 
 
+def export(
+    run: Annotated[Path, typer.Argument(help="a run's folder below runs/kernels")],
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="a new or empty folder")],
+    wrong_too: Annotated[
+        bool, typer.Option("--wrong-too", help="also the best kernels that are not right")
+    ] = False,
+) -> None:
+    """Copy the best right kernel of each operator, in the layout that grade and install read."""
+    from backend_bench.report import export as exporting
+    from backend_bench.report.runs import read
+
+    with usage():
+        exported = exporting.export(read(run), target, wrong_too=wrong_too)
+    print(f"{len(exported)} kernels in {target}")
+
+
 def write_json(target: str, document: Any) -> None:
     """Write a document, `-` being standard output. Raises `UsageError` where it cannot be written."""
     from backend_bench.records import plain
@@ -115,7 +131,7 @@ def write_json(target: str, document: Any) -> None:
 
 def add_to(app: typer.Typer) -> None:
     """Put these commands beside the others."""
-    for command in (report, show, rescore):
+    for command in (report, show, rescore, export):
         app.command()(command)
 
 
