@@ -39,5 +39,6 @@ for name in $steps; do
         *) echo "no such step: $name"; failed=1 ;;
     esac
 done
+$BB serve --stop
 nvidia-smi --query-compute-apps=pid,used_memory --format=csv,noheader
 exit $failed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -24,18 +23,13 @@ Judge = Callable[[Submission], Verdict]
 @pytest.fixture(scope="session", autouse=True)
 def runtime_folder() -> Iterator[Path]:
     """Services that tests start live here, whoever starts them, and end with the tests."""
-    with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:  # a socket's path must be short
-        before = os.environ.get(runtime.FOLDER)
-        os.environ[runtime.FOLDER] = folder
-        try:
-            yield Path(folder)
-        finally:
-            for seen in services.running():
-                services.end(seen)
-            if before is None:
-                del os.environ[runtime.FOLDER]
-            else:
-                os.environ[runtime.FOLDER] = before
+    short = tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp")  # as a socket's path must be
+    with short as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv(runtime.FOLDER, folder)
+        patch.setenv(runtime.IDLE, "120")  # tests that are killed end no service
+        yield Path(folder)
+        for seen in services.running():
+            services.end(seen)
 
 
 @pytest.fixture(scope="session")
