@@ -4,7 +4,8 @@ gpu               place
 local             this host's GPUs; with none, its CPU
 cpu               this host's CPU
 http(s)://…       a judge service on another host
-H100 …, ray://…   not built in yet: refused, and the message says what to use
+T4, H100 …        a GPU rented from Modal
+ray://…           not built in yet: refused, and the message says what to use
 
 Each kind of place is a module (`Kind`), imported when it is first named.
 """
@@ -114,10 +115,7 @@ def _kind(gpu: str) -> Kind:
     if gpu.startswith(("http://", "https://")):
         return _module("remote")
     if gpu in RENTED:
-        raise UsageError(
-            f"gpu={gpu!r}: renting a GPU (Modal) is not built in yet; "
-            f"run on a host that has one, with gpu='local'"
-        )
+        return _module("modal")
     if gpu.startswith("ray://"):
         raise UsageError(
             f"gpu={gpu!r}: judging on a Ray cluster is not built in yet; "

@@ -151,6 +151,11 @@ class Judges:
             self._facts = asyncio.ensure_future(self._find_facts())
         return await asyncio.shield(self._facts)
 
+    @property
+    def warm(self) -> list[str]:
+        """Ways of running whose zygote is ready."""
+        return list(self._zygotes.warm)
+
     def state(self) -> list[dict[str, Any]]:
         """Who waits and what runs, a device each; plain JSON."""
         now = time.monotonic()

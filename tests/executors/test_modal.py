@@ -1,0 +1,379 @@
+"""Rented GPUs: the client and the container's entry, through a stand-in for Modal's control plane on loopback.
+
+The containers are processes of this machine, with the files that were uploaded; they judge on its CPU.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from grpclib import Status as Code
+from typer.testing import CliRunner
+
+from backend_bench import cli
+from backend_bench.errors import MissingExtra, ServiceError, UsageError
+from backend_bench.executors import choose
+from backend_bench.executors import modal as rented
+from backend_bench.executors.local import LocalExecutor
+from backend_bench.executors.modal import container, deployment, executor, failures, letters
+from backend_bench.executors.modal.deployment import Scale
+from backend_bench.executors.modal.executor import ModalExecutor
+from backend_bench.operator import Operator
+from backend_bench.submission import Limits, Submission, SuiteSpec
+from backend_bench.suites import index_cache
+from backend_bench.verdict import Status, Verdict
+
+from .modal_stand_in import Container, ControlPlane, running
+
+SMOKE = SuiteSpec(name="smoke", device="cpu", dtype="float32")
+RELU = "def relu__default_kernel_impl(x):\n    "
+RIGHT = f"import torch\n\n\n{RELU}return torch.where(x <= 0, torch.zeros_like(x), x)\n"
+SLEEPY = f"import time\n\n\n{RELU}time.sleep(600)\n"
+KERNELS = {
+    "right": RIGHT,
+    "wrong": f"{RELU}return x\n",
+    "broken": "def relu__default_kernel_impl(x):\n    return (\n",
+    "crashing": f"import ctypes\n\n\n{RELU}ctypes.string_at(0)\n",
+    "hanging": SLEEPY,
+}
+REUSED = Scale(reuse=True, max_containers=1)
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane to which somebody is logged in; Modal's client keeps to the first that it meets."""
+    folder = tmp_path_factory.mktemp("modal")
+    with running(folder) as plane, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODAL_SERVER_URL", plane.url)
+        patch.setenv("MODAL_TOKEN_ID", "ak-nobody")
+        patch.setenv("MODAL_TOKEN_SECRET", "as-nothing")
+        patch.setenv("MODAL_CONFIG_PATH", str(folder / "none.toml"))
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def deployed(plane: ControlPlane) -> ControlPlane:
+    """With one container that takes all that comes."""
+    deployment.deploy(REUSED)
+    return plane
+
+
+def submission(source: str) -> Submission:
+    return Submission(
+        op=Operator.parse("relu"), source=source, suite=SMOKE, only="correctness", seed=7,
+        limits=Limits(load_s=20, call_s=2, first_call_s=2, total_s=40),
+    )  # fmt: skip
+
+
+def judged(source: str) -> Verdict:
+    return asyncio.run(ModalExecutor("H100").submit(submission(source)))
+
+
+async def until(holds: Callable[[], object]) -> None:
+    while not holds():
+        await asyncio.sleep(0.02)
+
+
+def busy(plane: ControlPlane) -> list[Container]:
+    return [one for one in plane.containers if one.alive and one.holds is not None]
+
+
+@pytest.mark.slow
+def test_the_same_verdicts_as_on_this_host(deployed: ControlPlane) -> None:
+    async def verdicts(place: LocalExecutor | ModalExecutor) -> dict[str, Verdict]:
+        found = {name: await place.submit(submission(source)) for name, source in KERNELS.items()}
+        await place.aclose()
+        return found
+
+    here, there = asyncio.run(verdicts(LocalExecutor())), asyncio.run(verdicts(ModalExecutor("H100")))
+    for name in KERNELS:
+        assert (name, there[name].status, there[name].correctness_score, there[name].reward) == (
+            name, here[name].status, here[name].correctness_score, here[name].reward
+        )  # fmt: skip
+        assert [case.status for case in there[name].cases] == [case.status for case in here[name].cases]
+    assert {verdict.status for verdict in there.values()} >= {Status.OK, Status.WRONG, Status.CRASHED}
+
+
+@pytest.mark.slow
+def test_the_verdict_says_where_and_what_it_took(deployed: ControlPlane) -> None:
+    verdict = judged(RIGHT)
+    (note,) = [note for note in verdict.notes if note.startswith("Modal")]
+    assert re.search(r"H100!, container ta-\d+, .* held for \d+\.\d s", note)
+    assert verdict.stages_s["modal_wait"] >= 0
+    assert deployed.gpu(deployed.containers[-1].function) == "H100!"
+
+
+@pytest.mark.slow
+def test_the_service_that_was_warmed_before_the_snapshot_judges_after_it(deployed: ControlPlane) -> None:
+    judged(RIGHT)
+    used = deployed.containers[-1]
+    assert used.snapshots == 1
+    assert len(list(used.runtime.glob("*.lock"))) == 1
+
+
+@pytest.mark.slow
+def test_a_suite_is_asked_for_once(
+    deployed: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BACKEND_BENCH_CACHE", str(tmp_path))
+    index = choose.read_index("T4", SMOKE)
+    asked = len(deployed.calls)
+    assert choose.read_index("T4", SMOKE) == index
+    assert len(deployed.calls) == asked
+    assert "relu.default" in index.entries
+    assert list((index_cache.folder() / "modal").iterdir())
+
+
+@pytest.mark.slow
+def test_another_build_is_told(deployed: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letters, "build", lambda: "0" * 64)
+    with pytest.raises(UsageError, match=r"another build.*`backend-bench deploy modal` again"):
+        judged(RIGHT)
+
+
+@pytest.mark.slow
+def test_what_makes_no_sense_there_is_told_and_not_tried_again(deployed: ControlPlane) -> None:
+    asked = len(deployed.calls)
+    nonsense = Submission(op=Operator.parse("nonsense"), source=RIGHT, suite=SMOKE)
+    with pytest.raises(UsageError, match=r"has no operator nonsense"):
+        asyncio.run(ModalExecutor("H100").submit(nonsense))
+    assert len(deployed.calls) == asked + 1
+
+
+@pytest.mark.slow
+def test_a_container_that_dies_is_replaced(deployed: ControlPlane) -> None:
+    async def story() -> Verdict:
+        wanted = asyncio.create_task(ModalExecutor("H100").submit(submission(RIGHT)))
+        await until(lambda: busy(deployed))
+        busy(deployed)[0].kill()
+        return await wanted
+
+    assert asyncio.run(story()).status is Status.OK
+
+
+@pytest.mark.slow
+def test_a_submission_whose_containers_die_is_our_fault(deployed: ControlPlane) -> None:
+    async def story() -> None:
+        wanted = asyncio.create_task(ModalExecutor("H100").submit(submission(SLEEPY)))
+        for _ in range(2):
+            await until(lambda: busy(deployed))
+            busy(deployed)[0].kill()
+            await until(lambda: not busy(deployed))
+        with pytest.raises(ServiceError, match=r"no answer in 2 tries; the last one: the container died"):
+            await wanted
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_who_waits_no_longer_frees_the_container(deployed: ControlPlane) -> None:
+    async def story() -> None:
+        wanted = asyncio.create_task(ModalExecutor("H100").submit(submission(SLEEPY)))
+        await until(lambda: busy(deployed))
+        held = busy(deployed)[0]
+        wanted.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await wanted
+        await until(lambda: held.holds is None)
+        assert held.alive
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_one_submission_a_container_and_a_limit_of_time(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(rented.APP, "single")
+    monkeypatch.setenv(rented.RETRIES, "0")
+    deployment.deploy(Scale(timeout_s=20, max_containers=1))
+    before = len(plane.containers)
+    assert [judged(RIGHT).status for _ in range(2)] == [Status.OK] * 2
+    assert [one.served for one in plane.containers[before:]] == [1, 1]
+    deployment.deploy(Scale(timeout_s=1, max_containers=1))
+    with pytest.raises(ServiceError, match=r"passed its time limit; `deploy modal --timeout` sets it"):
+        judged(SLEEPY)
+
+
+def test_a_container_without_walls_is_not_reused() -> None:
+    whole = {"sandbox": {"cpu": {"holds": list(container.SEALED)}}}
+    assert container._missing(whole) == []
+    whole["sandbox"]["cuda"] = {"holds": [wall for wall in container.SEALED if wall != "mount-view"]}
+    assert container._missing(whole) == ["mount-view"]
+
+
+def test_what_is_deployed_is_locked_up(deployed: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(rented.APP, "by-hand")
+    arguments = "deploy modal --max-containers 3 --scaledown-window 30 --timeout 77 --min-containers H100=2"
+    done = CliRunner().invoke(cli.app, arguments.split())
+    assert done.exit_code == 0, done.output
+    functions, classes = deployed.layouts[deployed.apps["by-hand"]]
+    assert classes.keys() == {"Judge"}
+    (function,) = (deployed.functions[name] for name in functions.values())
+    assert function.block_network
+    assert function.untrusted  # the protocol's word for: no access to Modal
+    assert function.single_use_containers
+    assert function.checkpointing_enabled
+    assert not function.resources.gpu_config.gpu_type  # each call says which
+    assert function.autoscaler_settings.max_containers == 3
+    assert function.autoscaler_settings.scaledown_window == 30
+    assert function.timeout_secs == 77
+    assert deployed.scaling["H100!"].min_containers == 2
+    cbor = 4
+    assert [list(one.supported_output_formats) for one in function.method_definitions.values()] == [[cbor]]
+
+
+def test_the_whole_package_is_uploaded(deployed: ControlPlane) -> None:
+    package = Path(deployment.__file__).parents[2]
+    ours = {
+        f"/root/backend_bench/{path.relative_to(package)}" for path in package.rglob("*") if path.is_file()
+    }
+    sent = {file.filename for files in deployed.mounts.values() for file in files}
+    assert {name for name in ours if "__pycache__" not in name} <= sent
+    assert not any("__pycache__" in name for name in sent)
+
+
+def test_no_one_logged_in(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MODAL_TOKEN_ID")
+    with pytest.raises(UsageError, match="nobody is logged in to Modal: run `modal token new`"):
+        choose.check("H100")
+    done = CliRunner().invoke(cli.app, ["deploy", "modal"])
+    assert done.exit_code == 2
+
+
+def test_nothing_deployed(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(rented.APP, "elsewhere")
+    with pytest.raises(UsageError, match=r"under the name 'elsewhere': `backend-bench deploy modal`"):
+        judged(RIGHT)
+
+
+def test_a_gpu_that_is_not_rented_out(deployed: ControlPlane) -> None:
+    with pytest.raises(UsageError, match=r"gpu='V100': Modal does not rent it out"):
+        asyncio.run(ModalExecutor("V100").submit(submission(RIGHT)))
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "becomes", "told"),
+    [
+        (Code.RESOURCE_EXHAUSTED, "workspace spend limit reached", ServiceError, "takes no more work on this account"),
+        (Code.UNAUTHENTICATED, "token revoked", UsageError, "does not know who asks"),
+        (Code.PERMISSION_DENIED, "not a member", UsageError, "does not let this account"),
+        (Code.RESOURCE_EXHAUSTED, "rate limit", ServiceError, "no answer in 2 tries.*too busy"),
+        (Code.DATA_LOSS, "gone", ServiceError, "no answer in 2 tries.*no answer from Modal"),
+    ],
+)  # fmt: skip
+def test_what_modal_refuses_is_told(
+    deployed: ControlPlane, monkeypatch: pytest.MonkeyPatch, code: Code, said: str, becomes: type, told: str
+) -> None:
+    monkeypatch.setattr(executor, "PAUSE_S", 0.0)
+    monkeypatch.setitem(deployed.faults, "FunctionMap", (code, said))
+    with pytest.raises(becomes, match=told):
+        judged(RIGHT)
+
+
+def test_without_its_client_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=re.escape('pip install "backend-bench[modal]"')):
+        choose.check("H100")
+
+
+@pytest.mark.parametrize("text", ["-1", "eleven", "11"])
+def test_retries_are_a_small_number(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(rented.RETRIES, text)
+    with pytest.raises(UsageError, match="no whole number from 0 to 10"):
+        rented.retries()
+
+
+@pytest.mark.parametrize("text", ["H100", "H100=", "V100=1", "H100=-1", "H100=1000"])
+def test_started_containers_are_named_by_their_gpu(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is not GPU=N"):
+        deployment.parse_min_containers([text])
+
+
+@pytest.mark.parametrize(
+    ("gpu", "card"),
+    [
+        ("H100", "NVIDIA H100 80GB HBM3"),
+        ("A100", "NVIDIA A100-SXM4-40GB"),
+        ("A100-80GB", "NVIDIA A100 80GB PCIe"),
+        ("A10", "NVIDIA A10G"),
+        ("L4", "NVIDIA L4"),
+        ("L40S", "NVIDIA L40S"),
+        ("T4", "Tesla T4"),
+    ],
+)
+def test_a_time_counts_on_the_card_that_was_asked_for(gpu: str, card: str) -> None:
+    executor._require_card(gpu, letters.Answer(machine={"gpus": [{"name": card}]}))
+    for other in ("NVIDIA H200", "NVIDIA A100-SXM4-80GB" if gpu == "A100" else "NVIDIA L40"):
+        with pytest.raises(ServiceError, match="its verdict is dropped"):
+            executor._require_card(gpu, letters.Answer(machine={"gpus": [{"name": other}]}))
+    with pytest.raises(ServiceError, match="no GPU"):
+        executor._require_card(gpu, letters.Answer())
+
+
+def test_a_letter_is_read_with_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = letters.Request(build=letters.build(), submission=submission(RIGHT))
+    packed = letters.pack(request)
+    assert letters.unpack(packed, letters.Request) == request
+    for bad in (packed[:-3], b"", b"not compressed", letters.pack(letters.Answer(fault="ours"))):
+        with pytest.raises(ServiceError, match="letter"):
+            letters.unpack(bad, letters.Request)
+    with pytest.raises(ServiceError, match="bytes, not str"):
+        letters.unpack("text", letters.Request)  # type: ignore[arg-type]
+    monkeypatch.setattr(letters, "LONGEST", 100)
+    with pytest.raises(ServiceError, match="more than 100 bytes"):
+        letters.unpack(packed, letters.Request)
+
+
+def test_the_image_has_the_tested_versions() -> None:
+    tested = (Path(__file__).parents[2] / "constraints.txt").read_text().lower().splitlines()
+    assert [pin for pin in deployment.PINS if pin.lower() not in tested] == []
+
+
+def test_the_image_has_what_the_judge_imports() -> None:
+    """Everything that the service, a zygote and the container's entry load comes with one of the pins."""
+    code = (
+        "import sys; import backend_bench.service.__main__, backend_bench.service.life, backend_bench.judge.judges, "
+        "backend_bench.judge.cores, backend_bench.worker.zygote, backend_bench.executors.modal.container, "
+        "backend_bench.suites.opinfo, backend_bench.suites.torchbench, backend_bench.suites.smoke; "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    owners = importlib.metadata.packages_distributions()
+    loaded = {normal(owner) for name in done.stdout.split() for owner in owners.get(name, ())[:1]}
+    brought = closure([re.split("==", pin)[0] for pin in deployment.PINS])
+    of_modal = closure(["modal"])  # Modal puts its client and what that needs into every container
+    assert loaded - brought - of_modal - {"backend-bench"} == set()
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def closure(names: list[str]) -> set[str]:
+    """The distributions and all that they need, as installed here."""
+    found: set[str] = set()
+    while names:
+        name = normal(names.pop())
+        if name in found:
+            continue
+        found.add(name)
+        try:
+            needs = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        names += [re.split(r"[^\w.-]", need)[0] for need in needs if "extra ==" not in need]
+    return found
+
+
+def test_money_is_told_apart_from_haste() -> None:
+    assert failures._MONEY.search("Workspace billing cycle spend limit reached")
+    assert not failures._MONEY.search("rate limit exceeded")
