@@ -188,7 +188,7 @@ class ControlPlane:
     def AppPublish(self, request: Any) -> Any:
         self.apps[request.name] = request.app_id
         self.layouts[request.app_id] = dict(request.function_ids), dict(request.class_ids)
-        return api.AppPublishResponse(url=f"{self.url}/app")
+        return api.AppPublishResponse(url=f"{self.url}/app", deployed_at=time.time())
 
     def MountGetOrCreate(self, request: Any) -> Any:
         mount = self.new("mo")

@@ -1,7 +1,7 @@
 """GPUs rented from Modal judge: submissions go to a class that `backend-bench deploy modal` has put there.
 
 In its containers the same judge service runs as anywhere. Here is what the chooser of places needs; the
-client's side is in `executor`, the container's in `container`, what lies between in `letters`, putting it
+client's side is in `calls`, the container's in `container`, what lies between in `letters`, putting it
 there in `deployment`, and what can go wrong in `failures`. Nothing imports Modal's client before a rented
 GPU is named.
 
@@ -39,14 +39,14 @@ def check(gpu: str) -> None:
 
 def executor(gpu: str) -> Executor:
     """The way to the deployed class, with that GPU."""
-    from backend_bench.executors.modal.executor import ModalExecutor
+    from backend_bench.executors.modal.calls import ModalExecutor
 
     return ModalExecutor(gpu)
 
 
 def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
     """A suite's index: as this build was told it before, else asked there."""
-    from backend_bench.executors.modal.executor import read_index
+    from backend_bench.executors.modal.calls import read_index
 
     return read_index(gpu, spec)
 

@@ -29,7 +29,6 @@ PINS = (
     "fastapi==0.165.0",
     "httpx==0.28.1",
     "huggingface_hub==2.4.0",
-    "jinja2==3.1.6",
     "msgspec==0.22.0",
     "pyarrow==26.0.1",
     "pydantic==2.14.3",
@@ -129,7 +128,7 @@ def parse_min_containers(texts: list[str]) -> dict[str, int]:
 
 def _keep_started(gpu: str, count: int) -> None:
     deployed = modal.Cls.from_name(app_name(), "Judge")
-    deployed.with_options(gpu=asked_as(gpu))().update_autoscaler(min_containers=count)
+    deployed.with_options(gpu=asked_as(gpu))().answer.autoscaler.update(min_containers=count)
 
 
 def _final(error: BackendBenchError | Lost) -> BackendBenchError:
