@@ -144,10 +144,11 @@ class ControlPlane:
     def new(self, kind: str) -> str:
         return f"{kind}-{next(self.numbers)}"
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
     # Who asks, and where.
 
@@ -253,7 +254,8 @@ class ControlPlane:
         asked = request.function_options.resources.gpu_config.gpu_type
         if asked not in GPUS:
             raise GRPCError(Status.INVALID_ARGUMENT, f"Not a valid GPU type: {asked}")
-        variant = self.new("fu")
+        same = (name for name, (_, known) in self.variants.items() if known == request)
+        variant = next(same, None) or self.new("fu")
         self.variants[variant] = request.function_id, request
         handle = self.handle(self.functions[request.function_id])
         return api.FunctionBindParamsResponse(bound_function_id=variant, handle_metadata=handle)
@@ -372,6 +374,7 @@ class Container:
         self.folder = plane.folder / self.id
         self.runtime = Path(tempfile.mkdtemp(prefix="bb-", dir="/tmp"))  # a socket's path must be short
         self.process: subprocess.Popen[bytes] | None = None
+        self.end: asyncio.Task[None] | None = None
         self.alive = True
         self.holds: Call | None = None
         self.served = 0
@@ -421,7 +424,7 @@ class Container:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        plane.start(self._watch(server))
+        self.end = plane.start(self._watch(server))
 
     def _mount(self) -> None:
         for mount in self.plane.definition(self.function).mount_ids:
@@ -445,6 +448,7 @@ class Container:
                 )
             )
         server.close()
+        await server.wait_closed()
         if self.plane.waiting[self.function]:
             await self.plane.scale(self.function)
 
@@ -542,10 +546,10 @@ class StandIn:
         return self._plane
 
     async def _close(self) -> None:
+        self._plane.waiting.clear()  # nothing more is started
         for container in self._plane.containers:
             container.kill()
-        while any(container.alive for container in self._plane.containers):
-            await asyncio.sleep(0.02)
+        await asyncio.gather(*(one.end for one in self._plane.containers if one.end is not None))
         for task in list(self._plane.tasks):
             task.cancel()
         await asyncio.gather(*self._plane.tasks, return_exceptions=True)
