@@ -12,8 +12,8 @@ from backend_bench.cli_runs import usage
 def deploy(
     place: Annotated[Literal["modal"], typer.Argument(help="where to: modal")],
     max_containers: Annotated[
-        int | None, typer.Option("--max-containers", min=1, help="at most so many of a kind of GPU at once")
-    ] = None,
+        int, typer.Option("--max-containers", min=1, help="at most so many of a kind of GPU at once")
+    ] = 8,
     buffer_containers: Annotated[
         int | None, typer.Option("--buffer-containers", min=0, help="so many idle ones beside those at work")
     ] = None,

@@ -406,7 +406,8 @@ class Container:
             **plane.environment(definition),
             runtime.FOLDER: str(self.runtime),
             runtime.IDLE: "120",  # a stand-in that is killed ends nothing
-            "BACKEND_BENCH_CACHE": os.environ.get("BACKEND_BENCH_CACHE", str(self.folder / "cache")),
+            "BACKEND_BENCH_CACHE": str(self.folder / "cache"),
+            "CUDA_VISIBLE_DEVICES": "",  # nothing is rented: whatever this machine has, they judge on its CPU
             "PYTHONPATH": str(self.folder / "root"),
             "MODAL_CONTAINER_ARGUMENTS_PATH": str(self.folder / "arguments"),
             "MODAL_TASK_ID": self.id,

@@ -8,20 +8,27 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import importlib.util
+import json
+import os
+import random
 import re
+import signal
 import subprocess
 import sys
+import tempfile
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import modal
 import pytest
 from grpclib import Status as Code
 from typer.testing import CliRunner
 
-from backend_bench import cli
+from backend_bench import cli, runtime
 from backend_bench.errors import MissingExtra, ServiceError, UsageError
-from backend_bench.executors import choose
+from backend_bench.executors import choose, services
 from backend_bench.executors import modal as rented
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.executors.modal import calls, container, deployment, failures, letters
@@ -132,6 +139,129 @@ def test_a_suite_is_asked_for_once(
     assert len(deployed.calls) == asked
     assert "relu.default" in index.entries
     assert list((index_cache.folder() / "modal").iterdir())
+
+
+@pytest.mark.slow
+def test_a_container_is_told_of_the_suite_what_the_client_knows(
+    plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each container of one life would trace all of opinfo, for more than a minute."""
+    monkeypatch.setenv("BACKEND_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setenv(rented.APP, "single")
+    deployment.deploy(Scale(max_containers=1))
+    spec = SuiteSpec(name="torchbench", device="cpu")
+    opinfo_part = {"relu.default": [["a", 1]]}
+    index = choose.read_index("H100", spec)
+    calls._keep("H100", index, {"sites": opinfo_part})
+    calls._read.cache_clear()
+    told = letters.of_operator(calls._kept("H100", index.spec), "relu.default")
+    assert list(told["index"]["entries"]) == ["relu.default"]
+    assert told["sites"] == opinfo_part
+    job = Submission(op=Operator.parse("relu"), source=RIGHT, suite=index.spec, only="correctness")
+    assert asyncio.run(ModalExecutor("H100").submit(job)).status is Status.OK
+    written = plane.containers[-1].folder / "cache"
+    assert json.loads(next(written.rglob("*.index.json")).read_text())["entries"].keys() == {"relu.default"}
+
+
+@pytest.mark.slow
+def test_a_long_kernel_goes_by_a_call_that_takes_it(deployed: ControlPlane) -> None:
+    noise = f"# {random.Random(7).randbytes(20_000).hex()}\n"
+    assert judged(noise + RIGHT).status is Status.OK
+
+
+def test_a_long_answer_to_a_short_call_is_asked_for_again() -> None:
+    noise = random.Random(7).randbytes(20_000).hex()
+    answer = letters.Answer(message=noise, container="ta-7")
+    assert letters.unpack(container._packed(answer, short=False), letters.Answer) == answer
+    word = container._packed(answer, short=True)
+    assert len(word) < letters.SHORT
+    assert letters.unpack(word, letters.Answer).fault == "long"
+
+    class Told(ModalExecutor):
+        asked: ClassVar[list[bytes]] = []
+
+        async def _cancellable(self, data: bytes) -> bytes:
+            return word
+
+        def _remote(self) -> Any:
+            async def aio(data: bytes) -> bytes:
+                self.asked.append(data)
+                return letters.pack(answer)
+
+            return types.SimpleNamespace(remote=types.SimpleNamespace(aio=aio))
+
+    request = letters.Request(build=letters.build(), submission=submission(RIGHT))
+    assert asyncio.run(Told("H100")._call(request)) == answer
+    assert [letters.unpack(data, letters.Stamp).short for data in Told.asked] == [False]
+
+
+@pytest.mark.slow
+def test_many_at_once_wait_their_turn(deployed: ControlPlane) -> None:
+    async def story() -> list[Verdict]:
+        executor = ModalExecutor("H100")
+        return await asyncio.gather(*(executor.submit(submission(RIGHT)) for _ in range(6)))
+
+    judged(RIGHT)
+    verdicts = asyncio.run(story())
+    assert [verdict.status for verdict in verdicts] == [Status.OK] * 6
+    waits = sorted(verdict.stages_s["modal_wait"] for verdict in verdicts)
+    held = min(verdict.wall_s for verdict in verdicts)
+    assert waits[-1] > waits[0] + 4 * held  # one container, one after the other
+
+
+@pytest.mark.slow
+def test_a_container_with_a_fault_of_its_own_is_not_asked_again(deployed: ControlPlane) -> None:
+    judged(RIGHT)
+    used = deployed.containers[-1]
+    job = Submission(op=Operator.parse("relu"), source=RIGHT, suite=SuiteSpec(name="smoke", device="cuda"))
+    with pytest.raises(
+        ServiceError, match=r"no answer in 2 tries; the last one: container .* no CUDA device"
+    ):
+        asyncio.run(ModalExecutor("H100").submit(job))
+    assert not used.alive
+    assert judged(RIGHT).status is Status.OK
+
+
+@pytest.mark.slow
+def test_a_service_that_does_not_wake_up_is_started_anew(
+    monkeypatch: pytest.MonkeyPatch, runtime_folder: Path
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:
+        monkeypatch.setenv(runtime.FOLDER, folder)
+        monkeypatch.setattr(container, "WAKE_LIMIT_S", 0.5)
+        monkeypatch.setattr(services, "END_LIMIT_S", 1.0)
+        monkeypatch.setattr(services, "LOOK_LIMIT_S", 0.1)
+
+        async def story() -> tuple[int, int]:
+            judge = container.Judge()
+            judge._judge = LocalExecutor()
+            before = int((await judge._judge.service())["pid"])
+            os.kill(before, signal.SIGSTOP)
+            assert (await judge._wake())["devices"]
+            after = int((await judge._judge.service())["pid"])
+            await judge._judge.aclose()
+            return before, after
+
+        before, after = asyncio.run(story())
+        assert before != after
+        for seen in services.running():
+            services.end(seen)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (SuiteSpec(name="facto"), "FACTO is not in its image"),
+        (SuiteSpec(name="torchbench", source="hub"), "no network"),
+        (
+            SuiteSpec(name="torchbench", source="/data/cases.parquet#4631bf4d80a2c3ee"),
+            "none of this host's files",
+        ),
+    ],
+)
+def test_cases_that_no_container_can_get(spec: SuiteSpec, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        calls.read_index("H100", spec)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 import tempfile
@@ -25,10 +26,12 @@ from backend_bench.cases import SuiteIndex
 from backend_bench.errors import ServiceError, UsageError
 from backend_bench.executors.modal import app_name, asked_as, failures, letters, retries
 from backend_bench.executors.modal.failures import Lost
-from backend_bench.executors.modal.letters import Answer, Request
+from backend_bench.executors.modal.letters import Answer, Parts, Request
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.suites import index_cache
-from backend_bench.verdict import Verdict
+from backend_bench.suites.defaults import filled
+from backend_bench.suites.sources import BUNDLED
+from backend_bench.verdict import Status, Verdict
 
 PAUSE_S = 1.0
 """Before a call is made again; a lost container's place is filled in seconds."""
@@ -44,8 +47,10 @@ class ModalExecutor:
 
     async def submit(self, submission: Submission) -> Verdict:
         """Judge one kernel. Raises `UsageError` and `ServiceError`."""
+        _require_source(submission.suite)
         began = time.monotonic()
-        answer = await self._ask(Request(build=letters.build(), submission=submission))
+        parts = letters.of_operator(_kept(self.gpu, submission.suite), str(submission.op))
+        answer = await self._ask(Request(build=letters.build(), submission=submission, parts=parts))
         if answer.verdict is None:
             raise ServiceError(f"container {answer.container} answered without a verdict")
         if submission.suite.device == "cuda":
@@ -54,9 +59,11 @@ class ModalExecutor:
 
     async def index(self, spec: SuiteSpec) -> SuiteIndex:
         """The suite's operators and cases there."""
+        _require_source(spec)
         answer = await self._ask(Request(build=letters.build(), suite=spec))
         if answer.index is None:
             raise ServiceError(f"container {answer.container} answered without an index")
+        _keep(self.gpu, answer.index, answer.beside)
         return answer.index
 
     async def machine(self) -> Mapping[str, Any]:
@@ -70,7 +77,7 @@ class ModalExecutor:
     async def _ask(self, request: Request) -> Answer:
         for attempt in range(self._retries + 1):
             try:
-                return _answered(await self._call(letters.pack(request)))
+                return _answered(await self._call(request))
             except Lost as lost:
                 if attempt == self._retries:
                     raise ServiceError(
@@ -79,20 +86,27 @@ class ModalExecutor:
                 await asyncio.sleep(PAUSE_S)
         raise AssertionError("the last try returns or raises")
 
-    async def _call(self, request: bytes) -> Answer:
-        """One call, cancelled if nobody waits for it any more."""
+    async def _call(self, request: Request) -> Answer:
+        """One call that is cancelled if nobody waits for it any more; or, for long letters, one that runs to its end."""
         try:
-            method = self._remote()
-            spawning = asyncio.ensure_future(method.spawn.aio(request))
-            try:
-                call = await asyncio.shield(spawning)
-                data = await call.get.aio()
-            except asyncio.CancelledError:
-                await (await spawning).cancel.aio()
-                raise
+            if request.submission is not None:
+                short = letters.pack(dataclasses.replace(request, short=True))
+                if len(short) <= letters.SHORT:
+                    answer = letters.unpack(await self._cancellable(short), Answer)
+                    if answer.fault != "long":
+                        return answer
+            return letters.unpack(await self._remote().remote.aio(letters.pack(request)), Answer)
         except (modal.Error, OSError) as error:
             raise failures.told(error, self.gpu) from error
-        return letters.unpack(data, Answer)
+
+    async def _cancellable(self, data: bytes) -> bytes:
+        spawning = asyncio.ensure_future(self._remote().spawn.aio(data))
+        try:
+            call = await asyncio.shield(spawning)
+            return bytes(await call.get.aio())
+        except asyncio.CancelledError:
+            await (await spawning).cancel.aio()
+            raise
 
     def _remote(self) -> Any:
         """The deployed method with our GPU, one for all calls: Modal scales each such variant by itself."""
@@ -108,6 +122,8 @@ def _answered(answer: Answer) -> Answer:
         raise UsageError(answer.message)
     if answer.fault:
         raise Lost(f"container {answer.container}: {answer.message}")
+    if answer.verdict is not None and answer.verdict.status is Status.ERROR:
+        raise Lost(f"container {answer.container}: {answer.verdict.message}")
     return answer
 
 
@@ -145,22 +161,49 @@ def _with_costs(verdict: Verdict, gpu: str, answer: Answer, waited_s: float) -> 
 
 def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
     """A suite's index, read without an event loop: a container costs seconds, so each is asked for once."""
-    path = _kept(gpu, spec)
-    try:
-        return index_cache.decode_index(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
-        pass
+    _require_source(spec)
+    if index := _kept(gpu, spec).get("index"):
+        return msgspec.convert(index, SuiteIndex)
     # A caller may have an event loop in this thread already.
     with concurrent.futures.ThreadPoolExecutor(1) as aside:
-        index = aside.submit(lambda: asyncio.run(ModalExecutor(gpu).index(spec))).result()
+        return aside.submit(lambda: asyncio.run(ModalExecutor(gpu).index(spec))).result()
+
+
+def _require_source(spec: SuiteSpec) -> None:
+    """Raise `UsageError` for cases that a container cannot get: it has no network and none of our files."""
+    if spec.name == "facto":
+        raise UsageError(
+            "suite facto cannot be judged in Modal: FACTO is not in its image; opinfo is like it"
+        )
+    if (spec.source or BUNDLED).partition("#")[0] != BUNDLED:
+        raise UsageError(
+            f"source={spec.source!r} cannot be had in Modal, whose containers have no network and none of this "
+            f"host's files: only {BUNDLED!r} can"
+        )
+
+
+@functools.lru_cache(maxsize=8)
+def _read(path: Path) -> Parts:
+    return msgspec.json.decode(path.read_bytes(), type=Parts)
+
+
+def _kept(gpu: str, spec: SuiteSpec) -> Parts:
+    """What this build was told of a suite before; nothing where that is nothing, or cannot be read."""
+    try:
+        return _read(_place(gpu, spec))
+    except (OSError, msgspec.DecodeError):
+        return {}
+
+
+def _keep(gpu: str, index: SuiteIndex, beside: Parts) -> None:
+    path = _place(gpu, index.spec)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as whole:
-        whole.write(index_cache.encode_index(index))
+        whole.write(msgspec.json.encode({"index": index, **beside}))
     os.replace(whole.name, path)
-    return index
 
 
-def _kept(gpu: str, spec: SuiteSpec) -> Path:
-    """Where the index lies: what fits a card depends on it, and the rest on build, app and suite."""
-    told = f"{letters.build()}\0{app_name()}\0{gpu}\0".encode() + msgspec.json.encode(spec)
+def _place(gpu: str, spec: SuiteSpec) -> Path:
+    """Where it lies: what fits a card depends on it, and the rest on build, app and suite."""
+    told = f"{letters.build()}\0{app_name()}\0{gpu}\0".encode() + msgspec.json.encode(filled(spec))
     return index_cache.folder() / "modal" / f"{hashlib.sha256(told).hexdigest()[:24]}.json"

@@ -1,7 +1,8 @@
 """What runs in a Modal container: it starts this host's judge service there and hands it what comes.
 
-One container, one request at a time; unless it was deployed to be reused, one request in all. Judges
-nothing itself, decodes nothing of a worker, and asks nothing of Modal: it may not.
+One container, one request at a time; unless it was deployed to be reused, one request in all. A reused one
+needs every wall of the sandbox that keeps a submission from the next one, and ends when a fault of its own
+shows. Judges nothing itself, decodes nothing of a worker, and asks nothing of Modal: it may not.
 
 A memory snapshot is taken after `warm`, with the service and its zygote running and torch imported in both.
 Neither has looked for a GPU by then, so there is no CUDA state to be saved, and each container draws its
@@ -14,6 +15,8 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import signal
+import threading
 import time
 from typing import Any
 
@@ -25,6 +28,9 @@ from backend_bench.executors import services
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.executors.modal import letters
 from backend_bench.executors.modal.letters import Answer, Request, Stamp
+from backend_bench.suites import index_cache
+from backend_bench.suites.defaults import filled
+from backend_bench.verdict import Status
 
 REUSE = "BACKEND_BENCH_MODAL_REUSE"
 """Variable of the image: whether a container may judge a second submission."""
@@ -34,6 +40,8 @@ WARM_LIMIT_S = 120.0
 """For the service and its zygote to import torch; a snapshot without them is as right, only slower."""
 WAKE_LIMIT_S = 60.0
 """For a restored service to say what machine it is on, the first look at the GPU included."""
+LEAVE_S = 0.5
+"""For an answer to be sent, by a container that then ends."""
 _LOOK_S = 0.05
 
 
@@ -58,6 +66,7 @@ class Judge:
         """After it: the machine's facts, which look at the GPU for the first time."""
         began = time.monotonic()
         self._judge = LocalExecutor()
+        self._reused = os.environ.get(REUSE) == "1"
         self._number = 0
         self._machine: dict[str, Any] = {}
         self._refusal = Answer()
@@ -66,7 +75,7 @@ class Judge:
         except BackendBenchError as error:
             self._refusal = Answer(fault="ours", message=str(error))
         else:
-            if os.environ.get(REUSE) == "1" and (missing := _missing(self._machine)):
+            if self._reused and (missing := _missing(self._machine)):
                 self._refusal = Answer(
                     fault="usage",
                     message=f"a container in Modal cannot be reused: its sandbox lacks {', '.join(missing)}; "
@@ -79,15 +88,19 @@ class Judge:
         """One letter in, one letter out; whatever goes wrong is in it."""
         began = time.monotonic()
         self._number += 1
+        stamp = letters.unpack(data, Stamp)
+        answer = await self._answer(stamp, data)
+        if self._reused and _is_broken(answer):
+            _end_soon()
         answer = dataclasses.replace(
-            await self._answer(data),
+            answer,
             machine=self._machine,
             container=os.environ.get("MODAL_TASK_ID", ""),
             number=self._number,
             start_s=self._start_s if self._number == 1 else 0.0,
             held_s=time.monotonic() - began,
         )
-        return letters.pack(answer)
+        return _packed(answer, short=stamp.short)
 
     async def _wake(self) -> dict[str, Any]:
         """Facts of the service; a restored one that does not answer is ended, and another started."""
@@ -98,8 +111,7 @@ class Judge:
             services.end(seen)
         return dict(await self._judge.machine())
 
-    async def _answer(self, data: bytes) -> Answer:
-        stamp = letters.unpack(data, Stamp)
+    async def _answer(self, stamp: Stamp, data: bytes) -> Answer:
         if stamp.build != letters.build():
             return Answer(
                 fault="usage",
@@ -116,11 +128,34 @@ class Judge:
             return Answer(fault="ours", message=str(error))
 
     async def _asked(self, request: Request) -> Answer:
-        if request.submission is not None:
-            return Answer(verdict=await self._judge.submit(request.submission))
+        if (submission := request.submission) is not None:
+            if not self._reused:  # a service that opens a part of a suite can judge that part only
+                for name, part in request.parts.items():
+                    index_cache.write(filled(submission.suite), name, part)
+            return Answer(verdict=await self._judge.submit(submission))
         if request.suite is not None:
-            return Answer(index=await self._judge.index(request.suite))
+            index = await self._judge.index(request.suite)
+            found = {name: index_cache.read(index.spec, name, dict[str, Any]) for name in letters.BESIDE}
+            return Answer(index=index, beside={name: part for name, part in found.items() if part})
         return Answer()
+
+
+def _packed(answer: Answer, *, short: bool) -> bytes:
+    """The answer's bytes, or word that they are too many."""
+    data = letters.pack(answer)
+    if not short or len(data) <= letters.SHORT:
+        return data
+    return letters.pack(Answer(fault="long", container=answer.container))
+
+
+def _is_broken(answer: Answer) -> bool:
+    """Whether the fault is this machine's, so that the next request would meet it again."""
+    return answer.fault == "ours" or (answer.verdict is not None and answer.verdict.status is Status.ERROR)
+
+
+def _end_soon() -> None:
+    """Leave once the answer is out; who is taken in meanwhile is tried again elsewhere."""
+    threading.Timer(LEAVE_S, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
 
 def _missing(machine: dict[str, Any]) -> list[str]:

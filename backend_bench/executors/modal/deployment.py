@@ -44,8 +44,8 @@ _FOR_EVER_S = 10 * 365 * 86400
 class Scale:
     """How containers come and go, how large they are, and how long one may take."""
 
-    max_containers: int | None = None
-    """At most so many at once of a kind of GPU; None is Modal's own limit."""
+    max_containers: int = 8
+    """At most so many at once of a kind of GPU: rollouts in flight are more, and each would rent one."""
     buffer_containers: int | None = None
     """So many idle ones beside those at work."""
     scaledown_window_s: int | None = None

@@ -21,6 +21,9 @@ from backend_bench.verdict import Verdict
 
 T = TypeVar("T")
 
+SHORT = 8000
+"""Bytes of a letter that a call which can be cancelled may carry. What is longer than 8 KiB would go through a
+store on the network, which containers do not have."""
 LONGEST = 64 << 20
 """Bytes of a letter once it is unpacked; the index of the largest suite has 3 MB."""
 
@@ -32,6 +35,14 @@ class Stamp:
     build: str
     """Digest of the package that wrote it."""
     version: str = backend_bench.__version__
+    short: bool = False
+    """Whether the answer may have no more than `SHORT` bytes."""
+
+
+Parts = dict[str, dict[str, Any]]
+"""What is kept of a suite, by part, as plain JSON: its index, and what else each case needs, by operator."""
+BESIDE = ("sites", "bounds")
+"""Parts that a suite may keep beside its index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,8 @@ class Request(Stamp):
     """A submission, or a suite whose index is wanted; with neither, the machine's facts are."""
 
     submission: Submission | None = None
+    parts: Parts = field(default_factory=dict)
+    """Of the submission's suite what concerns its operator, so that not every container traces the suite."""
     suite: SuiteSpec | None = None
 
 
@@ -48,20 +61,31 @@ class Answer:
 
     verdict: Verdict | None = None
     index: SuiteIndex | None = None
+    beside: Parts = field(default_factory=dict)
+    """What the suite keeps beside its index."""
     machine: dict[str, Any] = field(default_factory=dict)
     """Facts about the container, as its judge service tells them."""
-    fault: Literal["", "usage", "ours"] = ""
-    """Empty where it is answered."""
+    fault: Literal["", "usage", "ours", "long"] = ""
+    """Empty where it is answered; `long` where the answer was to be short and is not."""
     message: str = ""
     """What is wrong, with a fault."""
     container: str = ""
     """Modal's name of it."""
     number: int = 0
-    """The how manieth answer of this container it is."""
+    """1 for a container's first answer, 2 for its second."""
     start_s: float = 0.0
     """From the container's first step in Python, or from its snapshot, until it could answer, in seconds."""
     held_s: float = 0.0
     """Wall time that this request held the container, in seconds."""
+
+
+def of_operator(parts: Parts, op: str) -> Parts:
+    """The parts, restricted to one operator; nothing where the index does not know it."""
+    index = parts.get("index", {})
+    if op not in index.get("entries", {}):
+        return {}
+    only = {name: {op: part[op]} for name, part in parts.items() if name != "index" and op in part}
+    return {"index": {**index, "entries": {op: index["entries"][op]}}, **only}
 
 
 def build() -> str:
