@@ -35,8 +35,7 @@ def test_one_executor_for_each_place_and_loop() -> None:
 @pytest.mark.parametrize(
     ("gpu", "said"),
     [
-        ("H100", "Modal"),
-        ("A100-80GB", "gpu='local'"),
+        ("A100-80GB", "nobody is logged in to Modal"),
         ("http://", "no address"),
         ("ray://h", "Ray"),
         ("locl", "did you mean local"),
@@ -44,7 +43,9 @@ def test_one_executor_for_each_place_and_loop() -> None:
         ("", "it is one of"),
     ],
 )
-def test_what_cannot_be_had_is_told(gpu: str, said: str) -> None:
+def test_what_cannot_be_had_is_told(gpu: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MODAL_TOKEN_ID", "MODAL_OAUTH_REFRESH_TOKEN"):
+        monkeypatch.setenv(name, "")
     for ask in (choose.check, choose.device):
         with pytest.raises(UsageError, match=said):
             ask(gpu)

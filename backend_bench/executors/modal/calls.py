@@ -143,20 +143,20 @@ def _is_card(asked: str, name: str) -> bool:
     return all(word in words or (word == "A10" and "A10G" in words) for word in wanted)
 
 
-def _with_costs(verdict: Verdict, gpu: str, answer: Answer, waited_s: float) -> Verdict:
-    """The verdict, with the seconds that Modal counts and those that it took to be served."""
-    stages_s = {
-        "modal_wait": round(max(0.0, waited_s - answer.held_s), 6),
-        "modal_start": round(answer.start_s, 6),
-        **verdict.stages_s,
-    }
-    note = (
-        f"Modal: {asked_as(gpu)}, container {answer.container}, its answer no. {answer.number}; "
-        f"held for {answer.held_s:.1f} s"
+def _with_costs(verdict: Verdict, gpu: str, answer: Answer, took_s: float) -> Verdict:
+    """The verdict, with the seconds of a container that it cost, and those that it waited for one as its queue."""
+    waited_s = max(0.0, took_s - answer.held_s)
+    queue_s = verdict.stages_s.get("queue", 0.0) + waited_s
+    began = (
+        f", begun in {answer.start_s:.1f} s" if answer.number == 1 else f", its answer no. {answer.number}"
     )
-    if answer.number == 1:
-        note += f" and started in {answer.start_s:.1f} s"
-    return dataclasses.replace(verdict, stages_s=stages_s, notes=(*verdict.notes, note))
+    note = (
+        f"Modal: {asked_as(gpu)} held for {answer.held_s:.1f} s after {waited_s:.1f} s of waiting "
+        f"(container {answer.container}{began})"
+    )
+    return dataclasses.replace(
+        verdict, stages_s={**verdict.stages_s, "queue": round(queue_s, 6)}, notes=(*verdict.notes, note)
+    )
 
 
 def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
