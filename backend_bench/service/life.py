@@ -19,9 +19,9 @@ from typing import Any
 import uvicorn
 
 import backend_bench
-from backend_bench.judge.judges import Judges
 from backend_bench.service.application import application
 from backend_bench.service.guard import App, Guard
+from backend_bench.service.judges import Judges
 
 KEEP_ALIVE_S = 3600
 """An idle connection of a client that thinks for an hour is not closed under it."""

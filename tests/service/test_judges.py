@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from backend_bench.errors import Abandoned, DeviceUnavailable, JudgeError, UsageError
-from backend_bench.judge import cores, judges, requests
-from backend_bench.judge.hand import Errand, HandLost
-from backend_bench.judge.judges import Judges
+from backend_bench.judge import cores, requests
 from backend_bench.operator import Operator
+from backend_bench.service import judges
+from backend_bench.service.hand import Errand, HandLost
+from backend_bench.service.judges import Judges
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
 

@@ -21,9 +21,9 @@ from backend_bench.cases import SuiteIndex
 from backend_bench.errors import Abandoned, JudgeError, UsageError
 from backend_bench.judge import requests
 from backend_bench.judge.cores import Share
-from backend_bench.judge.hand import Errand, Hand, HandLost
 from backend_bench.judge.requests import Seat
-from backend_bench.judge.turns import Turns
+from backend_bench.service.hand import Errand, Hand, HandLost
+from backend_bench.service.turns import Turns
 from backend_bench.submission import Device, Sandbox, Submission, SuiteSpec
 from backend_bench.verdict import Verdict
 

@@ -13,9 +13,9 @@ import pytest
 
 from backend_bench.errors import Abandoned, UsageError
 from backend_bench.judge import cores, requests
-from backend_bench.judge.hand import Hand, HandLost
-from backend_bench.judge.judges import Judges
 from backend_bench.operator import Operator
+from backend_bench.service.hand import Hand, HandLost
+from backend_bench.service.judges import Judges
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
 
