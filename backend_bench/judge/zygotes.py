@@ -252,11 +252,6 @@ class Zygotes:
                 zygote = self._zygotes[mode] = Zygote(mode)
             return zygote
 
-    @property
-    def warm(self) -> list[Mode]:
-        """Those that have imported what they need; not waiting for one that is still at it."""
-        return list(self._zygotes)
-
     def close(self) -> None:
         """End them, and every worker."""
         with self._lock:

@@ -471,8 +471,8 @@ def test_the_image_has_the_tested_versions() -> None:
 def test_the_image_has_what_the_judge_imports() -> None:
     """Everything that the service, a zygote and the container's entry load comes with one of the pins."""
     code = (
-        "import sys; import backend_bench.service.__main__, backend_bench.service.life, backend_bench.judge.judges, "
-        "backend_bench.judge.cores, backend_bench.worker.zygote, backend_bench.executors.modal.container, "
+        "import sys; import backend_bench.service.__main__, backend_bench.service.life, backend_bench.judge.desk, "
+        "backend_bench.service.judges, backend_bench.worker.zygote, backend_bench.executors.modal.container, "
         "backend_bench.suites.opinfo, backend_bench.suites.torchbench, backend_bench.suites.smoke; "
         "print(*{name.partition('.')[0] for name in sys.modules})"
     )

@@ -4,8 +4,8 @@ One container, one request at a time; unless it was deployed to be reused, one r
 needs every wall of the sandbox that keeps a submission from the next one, and ends when a fault of its own
 shows. Judges nothing itself, decodes nothing of a worker, and asks nothing of Modal: it may not.
 
-A memory snapshot is taken after `warm`, with the service and its zygote running and torch imported in both.
-Neither has looked for a GPU by then, so there is no CUDA state to be saved, and each container draws its
+A memory snapshot is taken after `warm`, with the service, its judge and a zygote running and torch imported in the latter two.
+None has looked for a GPU by then, so there is no CUDA state to be saved, and each container draws its
 seeds after it was restored. What does not wake up is started anew.
 """
 
@@ -37,7 +37,7 @@ REUSE = "BACKEND_BENCH_MODAL_REUSE"
 SEALED = ("pid-namespace", "mount-view", "net-namespace", "capabilities", "no-new-privs", "seccomp")
 """Walls without which one submission could leave something behind for the next."""
 WARM_LIMIT_S = 120.0
-"""For the service and its zygote to import torch; a snapshot without them is as right, only slower."""
+"""For the judge and its zygote to import torch; a snapshot before that is as right, only slower."""
 WAKE_LIMIT_S = 60.0
 """For a restored service to say what machine it is on, the first look at the GPU included."""
 LEAVE_S = 0.5
@@ -50,11 +50,11 @@ class Judge:
 
     @modal.enter(snap=True)
     async def warm(self) -> None:
-        """Before the snapshot, on a machine without a GPU: the service and its zygote import torch."""
+        """Before the snapshot, on a machine without a GPU: the judge and its zygote import torch."""
         local = LocalExecutor()
         try:
             async with asyncio.timeout(WARM_LIMIT_S):
-                while "native" not in (await local.service())["warm"]:
+                while not (await local.service())["warm"]:
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError:
             pass
