@@ -124,6 +124,8 @@ class ControlPlane:
         self.plane = self
         self.folder = folder
         self.url = ""
+        self.hides_gpus = True
+        """Nothing is rented: whatever this machine has, containers judge on its CPU."""
         self.faults: dict[str, tuple[Status, str]] = {}
         """By method: what it answers instead."""
         self.numbers = itertools.count(1)
@@ -407,7 +409,7 @@ class Container:
             runtime.FOLDER: str(self.runtime),
             runtime.IDLE: "120",  # a stand-in that is killed ends nothing
             "BACKEND_BENCH_CACHE": str(self.folder / "cache"),
-            "CUDA_VISIBLE_DEVICES": "",  # nothing is rented: whatever this machine has, they judge on its CPU
+            **({"CUDA_VISIBLE_DEVICES": ""} if plane.hides_gpus else {}),
             "PYTHONPATH": str(self.folder / "root"),
             "MODAL_CONTAINER_ARGUMENTS_PATH": str(self.folder / "arguments"),
             "MODAL_TASK_ID": self.id,

@@ -21,9 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import modal
 import pytest
-from grpclib import Status as Code
 from typer.testing import CliRunner
 
 from backend_bench import cli, runtime
@@ -31,15 +29,19 @@ from backend_bench.errors import MissingExtra, ServiceError, UsageError
 from backend_bench.executors import choose, services
 from backend_bench.executors import modal as rented
 from backend_bench.executors.local import LocalExecutor
-from backend_bench.executors.modal import calls, container, deployment, failures, letters
-from backend_bench.executors.modal.calls import ModalExecutor
-from backend_bench.executors.modal.deployment import Scale
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.suites import index_cache
 from backend_bench.verdict import Status, Verdict
 
-from .modal_stand_in import Container, ControlPlane, running
+modal = pytest.importorskip("modal")  # of extra `modal`, which extra `dev` brings
+from grpclib import Status as Code  # noqa: E402  # comes with it
+
+from backend_bench.executors.modal import calls, container, deployment, failures, letters  # noqa: E402
+from backend_bench.executors.modal.calls import ModalExecutor  # noqa: E402
+from backend_bench.executors.modal.deployment import Scale  # noqa: E402
+
+from .modal_stand_in import Container, ControlPlane, running  # noqa: E402
 
 SMOKE = SuiteSpec(name="smoke", device="cpu", dtype="float32")
 RELU = "def relu__default_kernel_impl(x):\n    "
@@ -331,6 +333,24 @@ def test_one_submission_a_container_and_a_limit_of_time(
     deployment.deploy(Scale(timeout_s=1, max_containers=1))
     with pytest.raises(ServiceError, match=r"passed its time limit; `deploy modal --timeout` sets it"):
         judged(SLEEPY)
+
+
+@pytest.mark.gpu
+def test_a_judge_that_was_warmed_without_a_gpu_judges_on_one(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot's half that can be had without Modal: torch imported first, CUDA looked for afterwards."""
+    import torch
+
+    card = torch.cuda.get_device_name()
+    gpu = next(name for name in choose.RENTED if calls._is_card(rented.asked_as(name), card))
+    monkeypatch.setenv(rented.APP, "carded")
+    monkeypatch.setattr(plane, "hides_gpus", False)
+    deployment.deploy(Scale(max_containers=1))
+    job = Submission(op=Operator.parse("relu"), source=RIGHT, suite=SuiteSpec(name="smoke", device="cuda"))
+    verdict = asyncio.run(ModalExecutor(gpu).submit(job))
+    assert verdict.status is Status.OK
+    assert verdict.performance.passed == verdict.performance.total > 0
 
 
 def test_a_container_without_walls_is_not_reused() -> None:

@@ -34,7 +34,7 @@ from backend_bench.suites.sources import BUNDLED
 from backend_bench.verdict import Status, Verdict
 
 PAUSE_S = 1.0
-"""Before a call is made again; a lost container's place is filled in seconds."""
+"""Before a call is made again, and twice as long before each further time."""
 
 
 class ModalExecutor:
@@ -83,7 +83,7 @@ class ModalExecutor:
                     raise ServiceError(
                         f"gpu={self.gpu!r}: no answer in {attempt + 1} tries; the last one: {lost}"
                     ) from lost
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(PAUSE_S * 2**attempt)
         raise AssertionError("the last try returns or raises")
 
     async def _call(self, request: Request) -> Answer:
