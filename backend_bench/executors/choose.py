@@ -4,7 +4,8 @@ gpu               place
 local             this host's GPUs; with none, its CPU
 cpu               this host's CPU
 http(s)://…       a judge service on another host
-H100 …, ray://…   not built in yet: refused, and the message says what to use
+ray://…           a Ray cluster
+H100 …            not built in yet: refused, and the message says what to use
 
 Each kind of place is a module (`Kind`), imported when it is first named.
 """
@@ -113,15 +114,12 @@ def _kind(gpu: str) -> Kind:
         return _module("local")
     if gpu.startswith(("http://", "https://")):
         return _module("remote")
+    if gpu.startswith("ray://"):
+        return _module("ray")
     if gpu in RENTED:
         raise UsageError(
             f"gpu={gpu!r}: renting a GPU (Modal) is not built in yet; "
             f"run on a host that has one, with gpu='local'"
-        )
-    if gpu.startswith("ray://"):
-        raise UsageError(
-            f"gpu={gpu!r}: judging on a Ray cluster is not built in yet; "
-            f"run on one of its hosts, with gpu='local'"
         )
     known = [*LOCAL, *RENTED]
     folded = {name.lower(): name for name in known}
