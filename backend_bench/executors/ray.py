@@ -211,29 +211,17 @@ class RayExecutor:
 
     async def submit(self, submission: Submission) -> Verdict:
         """Judge one kernel, at another judge where one is lost. Raises `UsageError` and `ServiceError`."""
-        asked = time.monotonic()
-        body = msgspec.json.encode(submission)
-        for attempt in range(1, TRIES + 1):
-            async with self._seated(alone=attempt == TRIES) as judge:
-                waited_s = time.monotonic() - asked
-                try:
-                    verdict = await _ask(judge.handle.submit, body, answer=Verdict)
-                except Lost as error:
-                    self._bury(judge, error)
-                else:
-                    return _with_waiting(verdict, waited_s)
-        raise ServiceError(
-            f"{TRIES} judges of {self.cluster} were lost while they had this kernel for {submission.op}, the last one with "
-            "nothing else in hand; it is not given to another"
-        )
+        verdict, waited_s = await self._ask_one("submit", submission, Verdict)
+        return _with_waiting(verdict, waited_s)
 
     async def index(self, spec: SuiteSpec) -> SuiteIndex:
         """The suite's operators and cases there."""
-        return await self._ask_any("index", spec, SuiteIndex)
+        index, _ = await self._ask_one("index", spec, SuiteIndex)
+        return index
 
     async def machine(self) -> Mapping[str, Any]:
         """Facts about one of the nodes, and who judges."""
-        facts = await self._ask_any("machine", None, dict[str, Any])
+        facts, _ = await self._ask_one("machine", None, dict[str, Any])
         judges = [
             {"host": judge.hello.host, "gpus": judge.hello.gpus, "device": judge.seat.device}
             for judge in self._places
@@ -248,15 +236,34 @@ class RayExecutor:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._watch = None
 
-    async def _ask_any(self, what: str, body: object, answer: type[T]) -> T:
+    async def _ask_one(self, what: str, body: object, answer: type[T]) -> tuple[T, float]:
+        """Ask a judge, and another where that one is lost; and how long there was no place at any, in seconds."""
+        asked, losses = time.monotonic(), 0
         content = () if body is None else (msgspec.json.encode(body),)
-        for _ in range(TRIES):
-            async with self._seated() as judge:
+        while losses < TRIES:
+            async with self._seated(alone=losses == TRIES - 1) as judge:
+                waited_s = time.monotonic() - asked
+                if not await self._lives(judge):
+                    continue
                 try:
-                    return await _ask(getattr(judge.handle, what), *content, answer=answer)
+                    return await _ask(getattr(judge.handle, what), *content, answer=answer), waited_s
                 except Lost as error:
-                    self._bury(judge, error)
-        raise ServiceError(f"{TRIES} judges of {self.cluster} were lost while they were asked for {what}")
+                    log.warning("a judge of %s on %s is lost: %s", self.cluster, judge.hello.host, error)
+                    self._places.leave(judge)
+                    losses += 1
+        raise ServiceError(
+            f"{TRIES} judges of {self.cluster} were lost one after the other while they were at work on this, the last one "
+            f"with nothing else in hand ({what}); no other is given it"
+        )
+
+    async def _lives(self, judge: Judge) -> bool:
+        """Whether it is still there: one that was idle may have ended, and no kernel is to blame for that."""
+        try:
+            await _ask(judge.handle.hello, answer=Hello)
+        except Lost:
+            self._places.leave(judge)
+            return False
+        return True
 
     def _seated(self, *, alone: bool = False) -> contextlib.AbstractAsyncContextManager[Judge]:
         """A place at a judge; while there is work, the cluster is watched."""
@@ -264,11 +271,6 @@ class RayExecutor:
             self._alone_since = time.monotonic()
             self._watch = asyncio.create_task(self._look_again_and_again())
         return self._places.one(alone=alone)
-
-    def _bury(self, judge: Judge, error: Exception) -> None:
-        if judge in self._places:
-            log.warning("a judge of %s on %s is lost: %s", self.cluster, judge.hello.host, error)
-            self._places.leave(judge)
 
     async def _look_again_and_again(self) -> None:
         while self._places.busy:
