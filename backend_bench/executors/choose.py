@@ -5,6 +5,7 @@ local             this host's GPUs; with none, its CPU
 cpu               this host's CPU
 http(s)://…       a judge service on another host
 ray://…           a Ray cluster
+cpu then H100     correctness at the one, performance at the other
 H100 …            not built in yet: refused, and the message says what to use
 
 Each kind of place is a module (`Kind`), imported when it is first named.
@@ -27,6 +28,8 @@ from backend_bench.executors import Executor
 from backend_bench.submission import Device, SuiteSpec
 
 LOCAL = ("local", "cpu")
+THEN = " then "
+"""Between two places that share the work."""
 RENTED = ("T4", "L4", "A10", "L40S", "A100", "A100-80GB", "H100", "H200", "B200")
 
 
@@ -67,6 +70,12 @@ def using(place: Place) -> Iterator[None]:
         yield
     finally:
         _replacement.reset(token)
+
+
+def place(gpu: str, correctness_on: str | None = None, performance_on: str | None = None) -> str:
+    """Where a submission is judged if its two halves may have places of their own; `gpu` for what has none."""
+    first, second = correctness_on or gpu, performance_on or gpu
+    return first if first == second else f"{first}{THEN}{second}"
 
 
 def check(gpu: str) -> None:
@@ -110,6 +119,8 @@ def device(gpu: str) -> Device:
 
 def _kind(gpu: str) -> Kind:
     """The module that knows `gpu`, imported now. Raises `UsageError` for a name that nobody knows."""
+    if THEN in gpu:
+        return _module("mixed")
     if gpu in LOCAL:
         return _module("local")
     if gpu.startswith(("http://", "https://")):

@@ -6,15 +6,11 @@ The cluster is Ray's own, with three nodes that are processes of this host.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-import gc
 import importlib
-import logging
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,14 +25,13 @@ from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
 
 ray = pytest.importorskip("ray", reason='the extra is not installed: pip install "backend-bench[ray]"')
-from ray.cluster_utils import Cluster as LocalCluster  # noqa: E402  # behind the skip
+from backend_bench.executors import ray as place  # noqa: E402  # behind the skip
 
-from backend_bench.executors import ray as place  # noqa: E402  # likewise
+from .nodes import Nodes, end_actors, running  # noqa: E402  # likewise
 
 T = TypeVar("T")
 RELU = Operator.parse("relu")
 SMOKE = SuiteSpec(name="smoke", device="cpu", dtype="float32")
-STORE = {"object_store_memory": 100 << 20, "include_dashboard": False}
 ELSEWHERE = """
 import asyncio, sys
 from backend_bench.executors import choose
@@ -55,31 +50,6 @@ asyncio.run(submit())
 """
 
 
-class Nodes:
-    """The nodes of the test's cluster."""
-
-    def __init__(self, cluster: Any) -> None:
-        self.cluster = cluster
-        self.list = [self.add() for _ in range(3)]
-
-    def add(self, **more: Any) -> Any:
-        with leaving_files_open():
-            return self.cluster.add_node(**{"num_cpus": 2, "num_gpus": 0, **STORE, **more})
-
-    def kill(self, node: Any) -> None:
-        with leaving_files_open():
-            self.cluster.remove_node(node, allow_graceful=False)
-
-
-@contextlib.contextmanager
-def leaving_files_open() -> Iterator[None]:
-    """Ray does, where it starts and ends nodes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
-
-
 @pytest.fixture(scope="module")
 def client_port() -> int:
     return 20_000 + os.getpid() % 10_000
@@ -87,18 +57,8 @@ def client_port() -> int:
 
 @pytest.fixture(scope="module")
 def nodes(runtime_folder: Path, client_port: int) -> Iterator[Nodes]:
-    """A head that judges nothing, and three nodes; this process is a part of the cluster."""
-    head = {"num_cpus": 0, "ray_client_server_port": client_port, **STORE}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        with leaving_files_open():
-            cluster = LocalCluster(initialize_head=True, head_node_args=head)
-            found = Nodes(cluster)
-            ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    with running(3, ray_client_server_port=client_port) as found:
         yield found
-        with leaving_files_open():
-            ray.shutdown()
-            cluster.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -106,9 +66,7 @@ def _no_actors_are_left() -> Iterator[None]:
     """They outlive their clients, and would be found by the next test."""
     yield
     place.device.cache_clear()
-    if ray.is_initialized():
-        for actor in ray.util.list_named_actors(all_namespaces=True):
-            ray.kill(ray.get_actor(actor["name"], namespace=actor["namespace"]))
+    end_actors()
 
 
 def submission(source: str = "", **more: Any) -> Submission:
@@ -123,6 +81,12 @@ async def quick(asked: Submission) -> Verdict:
     """A judge in name: says which kernel it had, and who it is."""
     await asyncio.sleep(0.01)
     return verdict(asked, notes=(str(os.getpid()),))
+
+
+async def at_the_gate(folder: Path, asked: Submission) -> Verdict:
+    """Begins when all are there."""
+    await until((folder / "go").exists)
+    return await quick(asked)
 
 
 async def deadly(folder: Path, asked: Submission) -> Verdict:
@@ -167,16 +131,18 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_submissions_survive_the_loss_of_a_node(nodes: Nodes) -> None:
+def test_a_thousand_submissions_survive_the_loss_of_a_node(nodes: Nodes, tmp_path: Path) -> None:
     async def story(executor: place.RayExecutor) -> None:
         tasks = [asyncio.create_task(executor.submit(submission(str(number)))) for number in range(1000)]
+        await until(lambda: len(list(executor._places)) == 3)
+        (tmp_path / "go").touch()
         await until(lambda: sum(task.done() for task in tasks) > 200)
         nodes.kill(nodes.list.pop())
         verdicts = await asyncio.gather(*tasks)
         assert [verdict.message for verdict in verdicts] == [str(number) for number in range(1000)]
         assert len({verdict.notes for verdict in verdicts}) == 3, "all three had a share"
 
-    at_cluster(story)
+    at_cluster(story, functools.partial(at_the_gate, tmp_path))
 
 
 @pytest.mark.slow
