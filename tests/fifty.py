@@ -49,7 +49,7 @@ def _authors() -> list[Case]:
     return [
         Case(
             f"{folder.name}:{turn}",
-            _submission(".".join(folder.name.rsplit("__", 1)), (folder / f"{turn}.py").read_text()),
+            _submission(str(Operator.from_folder(folder.name)), (folder / f"{turn}.py").read_text()),
             status,
         )
         for folder in sorted(path for path in AUTHORS.iterdir() if path.is_dir())
