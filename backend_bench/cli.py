@@ -265,12 +265,18 @@ def prompt(
 @app.command()
 def doctor(
     device: _DEVICE = "auto",
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", help="look at that place instead: what it has, and what it lacks")
+    ] = None,
     json_file: _JSON = None,
 ) -> None:
     """Say what this machine has, which walls of the sandbox hold here, and which judge services run."""
     from backend_bench.executors import services
     from backend_bench.report import live, terminal
 
+    if gpu is not None:
+        cli_service.examine(gpu, json_file)
+        return
     with usage():
         _device(device)
         facts = _at_judge("best-effort", lambda executor: executor.machine())

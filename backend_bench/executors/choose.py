@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import difflib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Protocol, cast
 from weakref import WeakKeyDictionary
@@ -115,6 +115,16 @@ def device(gpu: str) -> Device:
     """Where tensors live at the place of `gpu`; told without torch and without a CUDA context."""
     check(gpu)
     return _kind(gpu).device(gpu)
+
+
+Step = tuple[str, Callable[[], str]]
+"""What is looked at, and how: the function says what it found, or raises what is missing."""
+
+
+def steps(gpu: str) -> list[Step]:
+    """What `doctor` looks at before it asks that place: a kind's own `steps`, where it has any."""
+    own: Callable[[str], list[Step]] | None = getattr(_kind(gpu), "steps", None)
+    return own(gpu) if own is not None else []
 
 
 def _kind(gpu: str) -> Kind:

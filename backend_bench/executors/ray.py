@@ -347,6 +347,22 @@ def device(gpu: str) -> Device:
     return _seats(Cluster.parse(gpu))[0].device
 
 
+def steps(gpu: str) -> list[tuple[str, Callable[[], str]]]:
+    """What `doctor` looks at."""
+    return [
+        ("extra", lambda: f"ray {ray.__version__} is installed"),
+        ("cluster", lambda: _described(Cluster.parse(gpu))),
+    ]
+
+
+def _described(cluster: Cluster) -> str:
+    seats = _seats(cluster)
+    hosts = len({seat.node for seat in seats})
+    if seats[0].device == "cuda":
+        return f"{len(seats)} GPUs on {hosts} nodes"
+    return f"no GPU; the CPUs of {hosts} nodes judge"
+
+
 async def _ask(method: Any, *body: bytes, answer: type[T]) -> T:
     """Call an actor. Raises `Lost`; what is cancelled here is given up there, too."""
     reference = method.remote(*body)
@@ -404,7 +420,12 @@ def _nodes(cluster: Cluster) -> list[dict[str, Any]]:
         _connect(cluster)
         found: list[dict[str, Any]] = ray.nodes()
     except (RayError, ConnectionError, RuntimeError, TimeoutError) as error:
-        raise ServiceError(f"{cluster} cannot be reached: {_first_line(error)}") from error
+        hint = (
+            "is this host a part of it (ray start --address …)?"
+            if cluster.address == "auto"
+            else "is its head up?"
+        )
+        raise ServiceError(f"{cluster} cannot be reached: {_first_line(error)} {hint}") from error
     return found
 
 
