@@ -40,6 +40,7 @@ def heard(*lines: bytes, then_wait: bool = False) -> bytes:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(reader.read(), 4 * Hasty.head_limit_s)
         writer.close()
+        await writer.wait_closed()
         server.should_exit = True
         await serving
         return said
