@@ -47,6 +47,7 @@ _JSON = Annotated[str | None, typer.Option("--json", help="write JSON to this fi
 _OPS = Annotated[str, typer.Option("--ops", help="comma-separated; all by default")]
 _SANDBOX = Annotated[str, typer.Option("--sandbox", help="required, best-effort or off")]
 _SEED = Annotated[int | None, typer.Option("--seed", help="fix the draws; secret and fresh by default")]
+_GPU = Annotated[str, typer.Option("--gpu", help="where it is judged: local, cpu, a service's URL, ray://…")]
 _ONLY = Annotated[str | None, typer.Option("--only", help="correctness or performance")]
 
 
@@ -75,6 +76,13 @@ def grade(
     language: Annotated[str, typer.Option("--language", help="auto, triton or pytorch")] = "auto",
     profile: Annotated[str, typer.Option("--profile", help="strict or backendbench")] = "strict",
     only: _ONLY = None,
+    gpu: _GPU = "local",
+    correctness_on: Annotated[
+        str | None, typer.Option("--correctness-on", help="where correctness is judged, if not at --gpu")
+    ] = None,
+    performance_on: Annotated[
+        str | None, typer.Option("--performance-on", help="where performance is judged, if not at --gpu")
+    ] = None,
     sandbox: _SANDBOX = "best-effort",
     seed: _SEED = None,
     json_file: _JSON = None,
@@ -86,10 +94,11 @@ def grade(
 
     with usage():
         rules = _rules(language=language, profile=profile, only=only, sandbox=sandbox, seed=seed)
-        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated)
+        place = _place(gpu, correctness_on, performance_on)
+        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated, place)
         found = kernels.find(path, op=op, profile=rules["profile"])
-        _begin(rules["sandbox"])
-        index = _index(spec)
+        _begin(rules["sandbox"], place)
+        index = _index(spec, place)
     known: list[Any] = []
     ready: dict[int, Any] = {}
     for number, kernel in enumerate(found):
@@ -102,7 +111,7 @@ def grade(
             known.append((number, submission))
     _judge(
         known, ready, index=index, profile=rules["profile"], sandbox=sandbox, json_file=json_file,
-        what="grading",
+        what="grading", place=place,
     )  # fmt: skip
 
 
@@ -117,6 +126,7 @@ def selfcheck(
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     only: _ONLY = None,
+    gpu: _GPU = "local",
     sandbox: _SANDBOX = "best-effort",
     seed: _SEED = None,
     json_file: _JSON = None,
@@ -127,16 +137,17 @@ def selfcheck(
 
     with usage():
         rules = _rules(only=only, sandbox=sandbox, seed=seed)
-        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated)
-        _begin(rules["sandbox"])
-        index = _index(spec)
+        place = _place(gpu)
+        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated, place)
+        _begin(rules["sandbox"], place)
+        index = _index(spec, place)
         names = _selected(ops, index)
     submissions = [
         Submission(op=Operator.parse(name), suite=index.spec, kind="reference", **rules) for name in names
     ]
     _judge(
         list(enumerate(submissions)), {}, index=index, profile="strict", sandbox=sandbox, json_file=json_file,
-        what="checking",
+        what="checking", place=place,
     )  # fmt: skip
 
 
@@ -254,12 +265,18 @@ def prompt(
 @app.command()
 def doctor(
     device: _DEVICE = "auto",
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", help="look at that place instead: what it has, and what it lacks")
+    ] = None,
     json_file: _JSON = None,
 ) -> None:
     """Say what this machine has, which walls of the sandbox hold here, and which judge services run."""
     from backend_bench.executors import services
     from backend_bench.report import live, terminal
 
+    if gpu is not None:
+        cli_service.examine(gpu, json_file)
+        return
     with usage():
         _device(device)
         facts = _at_judge("best-effort", lambda executor: executor.machine())
@@ -343,13 +360,13 @@ def _rules(**given: Any) -> dict[str, Any]:
 
 def _spec(
     suite: str, device: str, dtype: str | None, source: str | None,
-    cases_per_op: int | None, topn: int | None, overhead_dominated: bool,
+    cases_per_op: int | None, topn: int | None, overhead_dominated: bool, place: str = "local",
 ) -> Any:  # fmt: skip
     from backend_bench.submission import SuiteSpec
 
     return SuiteSpec(
         name=suite,  # type: ignore[arg-type]  # the suite checks
-        device=_device(device),  # type: ignore[arg-type]  # checked there
+        device=_device(device, place),  # type: ignore[arg-type]  # checked there
         dtype=dtype,
         source=source,
         cases_per_op=cases_per_op,
@@ -358,31 +375,42 @@ def _spec(
     )
 
 
-def _device(device: str) -> str:
+def _place(gpu: str, correctness_on: str | None = None, performance_on: str | None = None) -> str:
+    """Where it is judged, both halves. Raises `UsageError`."""
+    from backend_bench.executors import choose
+
+    place = choose.place(gpu, correctness_on, performance_on)
+    choose.check(place)
+    return place
+
+
+def _device(device: str, place: str = "local") -> str:
     """`cpu` or `cuda`, whichever is meant and there."""
     from backend_bench.executors import choose
 
     _choice("device", device, ("auto", "cpu", "cuda"))
     if device == "auto":
-        device = choose.device("local")
-        print(f"device: {device}", file=sys.stderr)
-    elif device == "cuda" and choose.device("local") != "cuda":
-        raise UsageError("no CUDA device on this host; use --device cpu, or a host with a GPU")
+        device = choose.device(place)
+        print(f"device: {device}" + (f" ({place})" if place != "local" else ""), file=sys.stderr)
+    elif device == "cuda" and choose.device(place) != "cuda":
+        where = "on this host" if place == "local" else f"at {place}"
+        raise UsageError(f"no CUDA device {where}; use --device cpu, or a host with a GPU")
     return device
 
 
-def _begin(sandbox: str) -> None:
-    """A judge that must be started imports torch while the suite is read here."""
+def _begin(sandbox: str, place: str) -> None:
+    """A judge of this host that must be started imports torch while the suite is read here."""
     from backend_bench import runtime
-    from backend_bench.executors import launch
+    from backend_bench.executors import choose, launch
 
-    launch.ensure(runtime.address(sandbox), sandbox)  # type: ignore[arg-type]  # checked by the caller
+    if place in choose.LOCAL:
+        launch.ensure(runtime.address(sandbox), sandbox)  # type: ignore[arg-type]  # checked by the caller
 
 
-def _index(spec: Any) -> Any:
+def _index(spec: Any, place: str = "local") -> Any:
     from backend_bench.executors import choose
 
-    return choose.read_index("local", spec)
+    return choose.read_index(place, spec)
 
 
 def _near(name: str, known: Any) -> list[str]:
@@ -404,22 +432,29 @@ def _selected(text: str, index: Any) -> list[str]:
     return names
 
 
-def _at_judge(sandbox: str, ask: Callable[[Any], Any]) -> Any:
+def _at_judge(sandbox: str, ask: Callable[[Any], Any], place: str = "local") -> Any:
+    from backend_bench.executors import choose
     from backend_bench.executors.local import LocalExecutor
 
-    async def run() -> Any:
+    async def here() -> Any:
         executor = LocalExecutor(sandbox)  # type: ignore[arg-type]  # checked by the caller
         try:
             return await ask(executor)
         finally:
             await executor.aclose()
 
-    return asyncio.run(run())
+    async def there() -> Any:
+        try:
+            return await ask(choose.choose(place))
+        finally:
+            await choose.release()
+
+    return asyncio.run(here() if place in choose.LOCAL else there())
 
 
 def _judge(
     submissions: list[tuple[int, Any]], ready: dict[int, Any], *, index: Any, profile: str,
-    sandbox: str, json_file: str | None, what: str,
+    sandbox: str, json_file: str | None, what: str, place: str,
 ) -> NoReturn:  # fmt: skip
     """Judge, show progress, write what there is even when interrupted, and exit with the right code."""
     from backend_bench import grade as grading_run
@@ -445,7 +480,7 @@ def _judge(
         machine.update(await facts)
 
     try:
-        _at_judge(sandbox, ask)
+        _at_judge(sandbox, ask, place)
     except BackendBenchError as error:
         fault = str(error)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The person's door to the judge service: serve. Starts, shows and ends; judges nothing."""
+"""The person's door to places that judge: serve, and what doctor says of one. Starts, shows and ends; judges nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from backend_bench.cli_runs import usage
+from backend_bench.cli_runs import usage, write_json
 from backend_bench.errors import UsageError
 
 
@@ -49,6 +49,26 @@ def serve(
                 title += f"; listens on {door.host}:{service.port}"
             with contextlib.suppress(KeyboardInterrupt):
                 live.watch(service.states(), title=title)
+
+
+def examine(gpu: str, json_file: str | None) -> None:
+    """What `doctor --gpu` does: look at a place step by step; exit 2 where something is missing."""
+    import dataclasses
+
+    from backend_bench.executors import diagnosis
+    from backend_bench.report import terminal
+
+    findings = []
+    for finding in diagnosis.diagnose(gpu):
+        findings.append(finding)
+        if json_file != "-":
+            terminal.print_finding(finding.place, finding.step, finding.holds, finding.text)
+    if json_file:
+        with usage():
+            document = {"schema": 1, "gpu": gpu, "findings": [dataclasses.asdict(one) for one in findings]}
+            write_json(json_file, document)
+    if not all(finding.holds for finding in findings):
+        raise typer.Exit(2)
 
 
 def add_to(app: typer.Typer) -> None:

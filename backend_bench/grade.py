@@ -10,8 +10,8 @@ from backend_bench.kernels import KernelFile
 from backend_bench.submission import Submission
 from backend_bench.verdict import Status, Verdict
 
-IN_FLIGHT = 32
-"""Submissions at the judge at once; it has a queue of its own."""
+IN_FLIGHT = 64
+"""Submissions at the judge at once; it has a queue of its own, and a cluster has many judges."""
 
 
 async def grade_all(

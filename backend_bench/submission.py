@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from backend_bench.errors import UsageError
 from backend_bench.operator import Operator
 
 Device = Literal["cpu", "cuda"]
@@ -15,6 +16,11 @@ Only = Literal["correctness", "performance"]
 Profile = Literal["strict", "backendbench"]
 Sandbox = Literal["required", "best-effort", "off"]
 SuiteName = Literal["smoke", "opinfo", "torchbench", "facto"]
+
+LONGEST_S = 86_400.0
+"""A day: more than any kernel may have."""
+MOST_BYTES = 1 << 46
+"""More than any host has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,18 @@ class Limits:
     """Wall time for all of it, in seconds."""
     memory_bytes: int = 8 << 30
     """Host memory that a worker may map beyond what it started with."""
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError`: a limit that makes no sense must not be a kernel's fault."""
+        for name in ("load_s", "call_s", "first_call_s", "total_s"):
+            if not 0 < getattr(self, name) <= LONGEST_S:
+                raise UsageError(
+                    f"limits.{name} is {getattr(self, name):g}; it has to be more than 0 and at most {LONGEST_S:g}"
+                )
+        if not 1 << 20 <= self.memory_bytes <= MOST_BYTES:
+            raise UsageError(
+                f"limits.memory_bytes is {self.memory_bytes}; it has to be between {1 << 20} and {MOST_BYTES}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

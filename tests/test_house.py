@@ -27,7 +27,7 @@ FLOORS = {
 BESIDE = {
     ("grade", "executors"), ("service", "executors"), ("cli", "environment"), ("cli", "cli_runs"), ("cli", "cli_service"),
     ("cli", "cli_trace"), ("cli", "cli_deploy"), ("cli_deploy", "cli_runs"), ("cli_service", "cli_runs"), ("cli_trace", "cli_runs"),
-    ("operator", "errors"), ("submission", "operator"), ("verdict", "operator"), ("verdict", "submission"),
+    ("operator", "errors"), ("submission", "operator"), ("submission", "errors"), ("verdict", "operator"), ("verdict", "submission"),
     ("cases", "submission"), ("gate", "buffers"),
 }  # fmt: skip
 """Neighbours on one floor that may be used: the first imports the second."""

@@ -63,7 +63,7 @@ class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):
             }
             run = Run(taskset.task.kernels_dir / taskset.task.run)
             run.describe(arguments)
-            self._facts = asyncio.create_task(_note_machine(run, taskset.task.gpu))
+            self._facts = asyncio.create_task(_note_machine(run, taskset.task.place))
 
     async def stop(self) -> None:
         """Let go of the place that judges."""
@@ -98,10 +98,10 @@ class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):
         return str(turn["feedback"])
 
 
-async def _note_machine(run: Run, gpu: str) -> None:
+async def _note_machine(run: Run, place: str) -> None:
     """Put the facts of the machine that judges into run.json."""
     try:
-        facts = await choose.choose(gpu).machine()
+        facts = await choose.choose(place).machine()
     except BackendBenchError as error:  # the rollouts meet the same judge, and fail with it
         logger.warning("run.json will lack the machine's facts: %s", error)
         return

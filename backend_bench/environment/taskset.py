@@ -88,7 +88,11 @@ class BackendBenchData(vf.TaskData):
 
 class BackendBenchTaskConfig(vf.TaskConfig):
     gpu: str = "local"
-    """Where kernels are judged: `local` (this host's GPUs, or its CPU if it has none), `cpu`."""
+    """Where kernels are judged: local (this host's GPUs, or its CPU if it has none), cpu, a service's URL, ray://…"""
+    correctness_on: str | None = None
+    """Where correctness is judged, if not at gpu: a cheap place, such as cpu."""
+    performance_on: str | None = None
+    """Where performance is judged, if not at gpu: the card that counts."""
     kernels_dir: Path = records.KERNELS_DIR
     """Folder that holds the kernels and verdicts of each run."""
     sandbox: Sandbox = "best-effort"
@@ -96,14 +100,20 @@ class BackendBenchTaskConfig(vf.TaskConfig):
     run: str = Field(default_factory=records.new_run_name, pattern=r"^[\w.-]+$")
     """Name of the run's folder below kernels_dir; a timestamp and a few random digits if unset."""
 
-    @field_validator("gpu")
+    @field_validator("gpu", "correctness_on", "performance_on")
     @classmethod
-    def _known_place(cls, value: str) -> str:
+    def _known_place(cls, value: str | None) -> str | None:
         try:
-            choose.check(value)
+            if value is not None:
+                choose.check(value)
         except UsageError as error:
             raise ValueError(str(error)) from error
         return value
+
+    @property
+    def place(self) -> str:
+        """Where kernels are judged, both halves."""
+        return choose.place(self.gpu, self.correctness_on, self.performance_on)
 
     @field_validator("sandbox", mode="before")
     @classmethod
@@ -152,7 +162,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         return turn
 
     async def judge(self, op: Operator, code: str) -> Verdict:
-        """Send one kernel to the place of `gpu`, and wait."""
+        """Send one kernel to its place, and wait."""
         data = self.data
         submission = Submission(
             op=op,
@@ -162,7 +172,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
             profile=data.profile,
             sandbox=self.config.sandbox,
         )
-        return await choose.choose(self.config.gpu).submit(submission)
+        return await choose.choose(self.config.place).submit(submission)
 
     async def finalize(self, trace: vf.Trace[Any, Any, Any], runtime: vf.Runtime) -> None:
         """Judge the last reply where no loop has (`--env.id single-agent`, `best-of-n`)."""
@@ -276,7 +286,7 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
         Raises `UsageError` for an operator that the suite does not have, or has no cases for.
         """
         config = self.config
-        device = choose.device(config.task.gpu)
+        device = choose.device(config.task.place)
         _announce(config, device)
         spec = SuiteSpec(
             name=config.suite,
@@ -287,7 +297,7 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
             topn=config.topn,
             overhead_dominated=config.overhead_dominated,
         )
-        index = choose.read_index(config.task.gpu, spec)
+        index = choose.read_index(config.task.place, spec)
         template = None if config.prompt_template is None else prompt.read_template(config.prompt_template)
         return [
             BackendBenchTask(self._data(entry, index.spec, template), config.task)
@@ -371,9 +381,11 @@ def _near(op: str, index: SuiteIndex) -> str:
 
 def _announce(config: BackendBenchConfig, device: Device) -> None:
     """Say once what a person may not expect."""
-    if config.task.gpu == "local" and device == "cpu" and ("cpu" not in _announced):
+    place = config.task.place
+    if device == "cpu" and place.rpartition(choose.THEN)[2] != "cpu" and ("cpu" not in _announced):
         _announced.add("cpu")
-        logger.warning("this host has no GPU: kernels are judged on its CPU, and the records say so")
+        where = "this host" if place == "local" else place
+        logger.warning("%s has no GPU: kernels are judged on its CPU, and the records say so", where)
     if config.language == "pytorch" and ("pytorch" not in _announced):
         _announced.add("pytorch")
         logger.warning("language=pytorch is for learning and for the CPU, not for training rewards")

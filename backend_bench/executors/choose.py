@@ -5,7 +5,8 @@ local             this host's GPUs; with none, its CPU
 cpu               this host's CPU
 http(s)://…       a judge service on another host
 T4, H100 …        a GPU rented from Modal
-ray://…           not built in yet: refused, and the message says what to use
+ray://…           a Ray cluster
+cpu then H100     correctness at the one, performance at the other
 
 Each kind of place is a module (`Kind`), imported when it is first named.
 """
@@ -16,7 +17,7 @@ import asyncio
 import contextlib
 import difflib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Protocol, cast
 from weakref import WeakKeyDictionary
@@ -27,6 +28,8 @@ from backend_bench.executors import Executor
 from backend_bench.submission import Device, SuiteSpec
 
 LOCAL = ("local", "cpu")
+THEN = " then "
+"""Between two places that share the work."""
 RENTED = ("T4", "L4", "A10", "L40S", "A100", "A100-80GB", "H100", "H200", "B200")
 
 
@@ -69,6 +72,12 @@ def using(place: Place) -> Iterator[None]:
         _replacement.reset(token)
 
 
+def place(gpu: str, correctness_on: str | None = None, performance_on: str | None = None) -> str:
+    """Where a submission is judged if its two halves may have places of their own; `gpu` for what has none."""
+    first, second = correctness_on or gpu, performance_on or gpu
+    return first if first == second else f"{first}{THEN}{second}"
+
+
 def check(gpu: str) -> None:
     """Raise `UsageError`, and say what to do, unless `gpu` names a place that can be used."""
     _kind(gpu).check(gpu)
@@ -108,19 +117,28 @@ def device(gpu: str) -> Device:
     return _kind(gpu).device(gpu)
 
 
+Step = tuple[str, Callable[[], str]]
+"""What is looked at, and how: the function says what it found, or raises what is missing."""
+
+
+def steps(gpu: str) -> list[Step]:
+    """What `doctor` looks at before it asks that place: a kind's own `steps`, where it has any."""
+    own: Callable[[str], list[Step]] | None = getattr(_kind(gpu), "steps", None)
+    return own(gpu) if own is not None else []
+
+
 def _kind(gpu: str) -> Kind:
     """The module that knows `gpu`, imported now. Raises `UsageError` for a name that nobody knows."""
+    if THEN in gpu:
+        return _module("mixed")
     if gpu in LOCAL:
         return _module("local")
     if gpu.startswith(("http://", "https://")):
         return _module("remote")
+    if gpu.startswith("ray://"):
+        return _module("ray")
     if gpu in RENTED:
         return _module("modal")
-    if gpu.startswith("ray://"):
-        raise UsageError(
-            f"gpu={gpu!r}: judging on a Ray cluster is not built in yet; "
-            f"run on one of its hosts, with gpu='local'"
-        )
     known = [*LOCAL, *RENTED]
     folded = {name.lower(): name for name in known}
     near = [folded[name] for name in difflib.get_close_matches(gpu.lower(), folded, n=3)]

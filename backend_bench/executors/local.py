@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,6 +117,22 @@ def executor(gpu: str) -> LocalExecutor:
 def device(gpu: str) -> Device:
     """Where tensors live: on this host's GPUs if the driver offers any and the CPU was not asked for."""
     return "cuda" if gpu != "cpu" and _has_gpu() else "cpu"
+
+
+def steps(gpu: str) -> list[tuple[str, Callable[[], str]]]:
+    """What `doctor` looks at."""
+    return [("judge's side", _judges_side), ("device", lambda: _device_told(gpu))]
+
+
+def _judges_side() -> str:
+    launch.require_judge()
+    return f"torch {runtime.torch_version()} is installed"
+
+
+def _device_told(gpu: str) -> str:
+    if device(gpu) == "cuda":
+        return "GPUs of this host"
+    return "the CPU of this host" + ("" if gpu == "cpu" else ", which has no GPU")
 
 
 def _has_gpu() -> bool:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import httpx
 
-from backend_bench import __version__
+from backend_bench import __version__, runtime
 from backend_bench.cases import SuiteIndex
 from backend_bench.errors import ServiceError, UsageError
 from backend_bench.executors import conversation, tokens
@@ -79,6 +81,22 @@ def read_index(url: str, spec: SuiteSpec) -> SuiteIndex:
 def device(url: str) -> Device:
     """Where tensors live there: on its GPUs if it has any."""
     return "cuda" if "cuda" in _ask_now(url, "/v1/machine", None, dict[str, Any])["devices"] else "cpu"
+
+
+def steps(url: str) -> list[tuple[str, Callable[[], str]]]:
+    """What `doctor` looks at."""
+    return [("token", _token), ("service", lambda: _reached(url))]
+
+
+def _token() -> str:
+    tokens.of_environment()
+    return f"from {runtime.TOKEN if os.environ.get(runtime.TOKEN) else tokens.TOKEN_FILE}"
+
+
+def _reached(url: str) -> str:
+    begun = time.monotonic()
+    state = _ask_now(url, "/v1/service", None, dict[str, Any])
+    return f"lets us in, process {state['pid']}, {1000 * (time.monotonic() - begun):.0f} ms from here"
 
 
 def check(url: str) -> None:

@@ -68,6 +68,12 @@ def print_operators(listing: Sequence[Mapping[str, Any]], *, title: str) -> None
     own_console().print(f"{tested} operators with cases, {len(listing) - tested} without")
 
 
+def print_finding(place: str, step: str, holds: bool, text: str) -> None:
+    """One step of `doctor --gpu`."""
+    mark = ("has    ", "green") if holds else ("lacks  ", "red")
+    own_console().print(Text.assemble((f"{place}  ", "bold"), mark, f"{step:<14}", text))
+
+
 def print_facts(facts: Mapping[str, Any]) -> None:
     """What `doctor` found: one line a fact, the walls of the sandbox one by one."""
     console = own_console()

@@ -31,10 +31,23 @@ _SCHEMA = "#/components/schemas/{name}"
 _ABOUT = """Submissions go in, verdicts come out. A request waits until its answer is there; who hangs up gives it up.
 `x-client` names a client, among whose equals turns go round. Over a network each request carries `Authorization: Bearer TOKEN`."""
 _FAULT = {"type": "object", "properties": {"error": {"type": "string"}, "message": {"type": "string"}}}
+
+
+def _fault(text: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": _FAULT}}}
+
+
 _WRONG: dict[int | str, dict[str, Any]] = {
-    422: {"description": "The request makes no sense.", "content": {"application/json": {"schema": _FAULT}}},
-    503: {"description": "Our own fault.", "content": {"application/json": {"schema": _FAULT}}},
+    422: _fault("The request makes no sense."),
+    503: _fault("Our own fault."),
 }
+_AT_THE_DOOR = {
+    401: "The token is missing or wrong.",
+    408: "The body did not come in time.",
+    409: "The client is of another version.",
+    413: "The body is too long.",
+}
+"""What the guard says to clients of other hosts."""
 _MACHINE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"type": "object"}}}}
 }
@@ -98,7 +111,7 @@ def application(judges: Judges, *, state: State, stop: Callable[[], None] | None
             stop()
             return _json({}, 202)
 
-    app.openapi = functools.partial(_described, app)  # type: ignore[method-assign]  # as FastAPI's manual does
+    app.openapi = functools.partial(_described, app, guarded=stop is None)  # type: ignore[method-assign]  # as FastAPI's manual does
     return app
 
 
@@ -114,8 +127,8 @@ def _content(noun: type) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": _SCHEMA.format(name=noun.__name__)}}}
 
 
-def _described(app: fastapi.FastAPI) -> dict[str, Any]:
-    """The OpenAPI page: FastAPI's, with the schemas of our nouns, which it cannot read itself."""
+def _described(app: fastapi.FastAPI, *, guarded: bool) -> dict[str, Any]:
+    """The OpenAPI page: FastAPI's, with the schemas of our nouns, which it cannot read itself, and what the guard says."""
     if app.openapi_schema is None:
         page = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
@@ -123,7 +136,16 @@ def _described(app: fastapi.FastAPI) -> dict[str, Any]:
         _, nouns = msgspec.json.schema_components(
             (Submission, SuiteSpec, SuiteIndex, Verdict), ref_template=_SCHEMA
         )
-        page.setdefault("components", {}).setdefault("schemas", {}).update(nouns)
+        parts = page.setdefault("components", {})
+        parts.setdefault("schemas", {}).update(nouns)
+        if guarded:
+            parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            page["security"] = [{"token": []}]
+            for operations in page["paths"].values():
+                for operation in operations.values():
+                    operation["responses"] |= {
+                        str(status): _fault(text) for status, text in _AT_THE_DOOR.items()
+                    }
         app.openapi_schema = page
     return app.openapi_schema
 

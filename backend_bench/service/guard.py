@@ -1,6 +1,6 @@
 """The door of a service that other hosts can reach: who has no token is turned away, and nobody may fill or hold it.
 
-Looks at a request before anything else does: token, version, size, and the time that its body takes.
+Looks at a request before anything else does: token, version, size, and the time that its head and its body take.
 Encrypts nothing: over a network that others can read, put a proxy with TLS or a tunnel in front.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 import backend_bench
 from backend_bench.executors.conversation import VERSION
@@ -20,6 +21,8 @@ LONGEST_BODY = 4 << 20
 """Bytes; a kernel file is some kilobytes."""
 BODY_LIMIT_S = 30.0
 """From a request's head to the end of its body."""
+HEAD_LIMIT_S = 10.0
+"""From a connection to the end of its first request's head."""
 OPEN = ("/openapi.json", "/docs")
 """What a token is not needed for: how to ask."""
 
@@ -34,6 +37,20 @@ class Refusal(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Impatient(H11Protocol):
+    """A connection of a stranger: closed unless it asks something in time. Uvicorn would wait for ever, and only so many may wait."""
+
+    head_limit_s = HEAD_LIMIT_S
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self.loop.call_later(self.head_limit_s, self._close_unless_asked)
+
+    def _close_unless_asked(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
 
 
 class Guard:

@@ -20,7 +20,7 @@ import uvicorn
 
 import backend_bench
 from backend_bench.service.application import application
-from backend_bench.service.guard import App, Guard
+from backend_bench.service.guard import App, Guard, Impatient
 from backend_bench.service.judges import Judges
 
 KEEP_ALIVE_S = 3600
@@ -80,7 +80,7 @@ class Life:
         self._doors = [(_Server(_config(ours, self._idle)), listener)]
         if public is not None:
             theirs = Guard(application(judges, state=self.state, stop=None), public.token)
-            config = _config(theirs, self._idle, limit_concurrency=STRANGERS)
+            config = _config(theirs, self._idle, limit_concurrency=STRANGERS, http=Impatient)
             self._doors.append((_Server(config), public.listener))
 
     async def live(self) -> None:
@@ -119,13 +119,13 @@ class Life:
             os.unlink(self._path)
 
 
-def _config(app: App, idle: Idle, limit_concurrency: int | None = None) -> uvicorn.Config:
+def _config(app: App, idle: Idle, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         _counting(app, idle),
         log_level="warning",
         lifespan="off",
         ws="none",
-        limit_concurrency=limit_concurrency,
+        **more,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=LAST_ANSWERS_S,
     )

@@ -137,8 +137,9 @@ def _trace(text: str, name: str) -> Iterator[Row]:
         elif line.startswith("cnt:"):
             yield SetAside(UNREADABLE, f"{where}, which should read like cnt: 3, ((T([2, 3], f16),), {{}})")
         elif line:
+            # Not quoted: who names a source over the network may not read files with it.
             raise UsageError(
-                f"{name}, {where} is none of an operator trace: {line[:60]!r};"
+                f"{name}, {where} is none of an operator trace;"
                 " one has lines like 'Operator: aten.relu.default' and 'cnt: 3, ((T([2, 3], f16),), {})'"
             )
 

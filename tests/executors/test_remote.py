@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,10 +24,11 @@ from backend_bench.executors.remote import RemoteExecutor
 from backend_bench.operator import Operator
 from backend_bench.service.guard import LONGEST_BODY, Guard
 from backend_bench.submission import Submission, SuiteSpec
-from backend_bench.verdict import Status
+from backend_bench.verdict import Status, Verdict
 
 TOKEN = "a-token-that-nobody-guesses"
 SMOKE = SuiteSpec(name="smoke", device="cpu", dtype="float32")
+README = Path(__file__).parents[2] / "README.md"
 WRONG = "def relu__default_kernel_impl(x):\n    return x\n"
 
 
@@ -105,6 +110,29 @@ def test_a_request_without_sense_is_refused(there: str, body: bytes) -> None:
     answer = post(there, body)
     assert answer.status_code == 422
     assert "not a request" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("limits", [{"total_s": 0}, {"load_s": 1e300}, {"memory_bytes": 5}])
+def test_limits_without_sense_are_not_the_kernels_fault(there: str, limits: dict[str, float]) -> None:
+    answer = post(there, msgspec.json.encode({"op": {"base": "relu"}, "limits": limits}))
+    assert answer.status_code == 422
+    assert "limits." in answer.json()["message"]
+
+
+def test_the_example_of_the_readme_is_answered(there: str) -> None:
+    """As it stands there, but for the host and its device."""
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on this host")
+    (example,) = re.findall(r"^curl http://gpu-host.*?}'$", README.read_text(), re.MULTILINE | re.DOTALL)
+    command = example.replace("http://gpu-host:8700", there).replace('"cuda"', '"cpu"')
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env={"PATH": os.environ["PATH"], runtime.TOKEN: TOKEN},
+        capture_output=True,
+        check=True,
+    )
+    verdict = msgspec.json.decode(done.stdout, type=Verdict)
+    assert (verdict.op, verdict.status) == ("relu.default", Status.WRONG), done.stdout
 
 
 def test_nobody_ends_it_from_outside(there: str) -> None:

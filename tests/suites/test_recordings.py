@@ -119,7 +119,7 @@ def test_a_hostile_line_of_a_trace_is_set_aside():
     [
         (b"", "is empty"),
         (b"\n\n", "no case that can be used"),
-        (b"hello\nworld\n", "line 1 is none of an operator trace: 'hello'"),
+        (b"hello\nworld\n", "line 1 is none of an operator trace; one has"),
         (b"\xff\xfe\x00", "neither a parquet nor an operator trace"),
         (b"\x1f\x8b\x08damaged", "damaged"),
         (gzip.compress(TRACE.encode())[:-9], "damaged"),
