@@ -43,6 +43,12 @@ _TOPN = Annotated[
 _OVERHEAD = Annotated[
     bool, typer.Option("--overhead-dominated", help="torchbench: time calls that are mostly launch, too")
 ]
+_ERRORS = Annotated[
+    bool, typer.Option("--error-inputs", help="opinfo: arguments that must be refused are cases, too")
+]
+_PERF = Annotated[
+    str, typer.Option("--perf-cases", help="opinfo, facto: suite (none) or traces, the bundled models' calls")
+]
 _JSON = Annotated[str | None, typer.Option("--json", help="write JSON to this file; - is standard output")]
 _OPS = Annotated[str, typer.Option("--ops", help="comma-separated; all by default")]
 _SANDBOX = Annotated[str, typer.Option("--sandbox", help="required, best-effort or off")]
@@ -70,6 +76,8 @@ def grade(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     language: Annotated[str, typer.Option("--language", help="auto, triton or pytorch")] = "auto",
@@ -86,7 +94,9 @@ def grade(
 
     with usage():
         rules = _rules(language=language, profile=profile, only=only, sandbox=sandbox, seed=seed)
-        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated)
+        spec = _spec(
+            suite, device, dtype, source, cases_per_op, topn, overhead_dominated, error_inputs, perf_cases
+        )
         found = kernels.find(path, op=op, profile=rules["profile"])
         _begin(rules["sandbox"])
         index = _index(spec)
@@ -114,6 +124,8 @@ def selfcheck(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     only: _ONLY = None,
@@ -127,7 +139,9 @@ def selfcheck(
 
     with usage():
         rules = _rules(only=only, sandbox=sandbox, seed=seed)
-        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated)
+        spec = _spec(
+            suite, device, dtype, source, cases_per_op, topn, overhead_dominated, error_inputs, perf_cases
+        )
         _begin(rules["sandbox"])
         index = _index(spec)
         names = _selected(ops, index)
@@ -148,6 +162,8 @@ def audit_suite(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     seed: _SEED = None,
@@ -159,7 +175,11 @@ def audit_suite(
     from backend_bench.report import audit, terminal
 
     with usage():
-        index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
+        index = _index(
+            _spec(
+                suite, device, dtype, source, cases_per_op, topn, overhead_dominated, error_inputs, perf_cases
+            )
+        )
         names = _selected(ops, index)
         _extra("torch", "auditing a suite on this host needs torch", "[judge]")
         _check_writable(json_file)
@@ -181,6 +201,8 @@ def ops(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     json_file: _JSON = None,
@@ -189,13 +211,19 @@ def ops(
     from backend_bench.report import terminal
 
     with usage():
-        index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
+        index = _index(
+            _spec(
+                suite, device, dtype, source, cases_per_op, topn, overhead_dominated, error_inputs, perf_cases
+            )
+        )
     listing = [
         {
             "op": entry.op,
             "correctness_cases": len(entry.correctness),
             "performance_cases": len(entry.performance),
+            **({"error_inputs": len(entry.error_inputs)} if error_inputs else {}),
             **_counts(entry),
+            **({"untimed": entry.untimed} if entry.untimed else {}),
             **({"reason": entry.reason} if entry.reason else {}),
         }
         for entry in index.entries.values()
@@ -226,6 +254,8 @@ def prompt(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     template: Annotated[Path | None, typer.Option("--template", help="a prompt template of your own")] = None,
@@ -236,7 +266,11 @@ def prompt(
 
     with usage():
         _choice("language", language, ("triton", "pytorch"))
-        index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
+        index = _index(
+            _spec(
+                suite, device, dtype, source, cases_per_op, topn, overhead_dominated, error_inputs, perf_cases
+            )
+        )
         name = str(Operator.parse(op))
         if name not in index.entries:
             near = _near(name, index.entries)
@@ -342,7 +376,7 @@ def _rules(**given: Any) -> dict[str, Any]:
 
 def _spec(
     suite: str, device: str, dtype: str | None, source: str | None,
-    cases_per_op: int | None, topn: int | None, overhead_dominated: bool,
+    cases_per_op: int | None, topn: int | None, overhead_dominated: bool, error_inputs: bool, perf_cases: str,
 ) -> Any:  # fmt: skip
     from backend_bench.submission import SuiteSpec
 
@@ -354,6 +388,8 @@ def _spec(
         cases_per_op=cases_per_op,
         topn=topn,
         overhead_dominated=overhead_dominated,
+        error_inputs=error_inputs,
+        perf_cases=perf_cases,  # type: ignore[arg-type]  # checked there
     )
 
 

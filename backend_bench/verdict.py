@@ -43,6 +43,8 @@ class CaseKind(enum.StrEnum):
 
     CORRECTNESS = "correctness"
     PERFORMANCE = "performance"
+    ERROR_INPUT = "error_input"
+    """Arguments that the operator refuses: the kernel must raise. Counts among the correctness cases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,7 @@ class CaseResult:
     args: str
     """The arguments as text, shapes and dtypes only."""
     kind: CaseKind
-    """Correctness or performance."""
+    """Correctness, performance, or an error input."""
     status: CaseStatus
     """The worst of its draws."""
     message: str = ""
@@ -114,7 +116,7 @@ class Verdict:
     reward: float | None = None
     """correctness_score * performance_score."""
     correctness: Tally = Tally(passed=0, total=0)
-    """Correctness cases."""
+    """Correctness cases, error inputs among them."""
     performance: Tally = Tally(passed=0, total=0)
     """Performance cases."""
     cases: tuple[CaseResult, ...] = ()

@@ -260,19 +260,25 @@ def output_metas(expectation: oracle.Expectation) -> tuple[Meta | None, ...]:
 
 def _note_exception(claims: wire.Done, attempt: Attempt, tally: _Tally, phase: Phase, bench: Bench) -> None:
     text = claims.error
-    if any(sign in text for sign in _LOST_CONTEXT):
-        # The worker's CUDA context is gone for good: whatever comes after would fail for this.
-        tally.note(CaseStatus.CRASHED, f"the kernel broke the CUDA context: {text}")
-        phase.ended = phase.ended or Crashed(text)
-        bench.discard()
-    elif claims.error_type in _OUT_OF_MEMORY or "can't allocate memory" in text:
-        tally.note(CaseStatus.CRASHED, f"the kernel ran out of memory: {text}")
-        phase.ended = phase.ended or Crashed(text)
+    if lost := lost_process(claims):
+        tally.note(CaseStatus.CRASHED, str(lost))
+        phase.ended = phase.ended or lost
         bench.discard()
     else:
         if claims.error_type in _COMPILER:
             tally.compiler = tally.compiler or text
         tally.note(CaseStatus.RAISED, told(attempt, f"the kernel raised {text}"))
+
+
+def lost_process(claims: wire.Done) -> Crashed | None:
+    """A crash that came back as an exception: the process is of no more use."""
+    text = claims.error
+    if any(sign in text for sign in _LOST_CONTEXT):
+        # The worker's CUDA context is gone for good: whatever comes after would fail for this.
+        return Crashed(f"the kernel broke the CUDA context: {text}")
+    if claims.error_type in _OUT_OF_MEMORY or "can't allocate memory" in text:
+        return Crashed(f"the kernel ran out of memory: {text}")
+    return None
 
 
 def status_of(error: Ended) -> CaseStatus:
