@@ -72,9 +72,10 @@ class CaseResult:
     message: str = ""
     """What was wrong, to what, in one or two sentences; empty when passed."""
     max_abs_error: float | None = None
-    """Largest absolute error over all draws; None where it has no meaning."""
+    """Largest absolute error over all draws; infinite (null in JSON) where NaN or an infinity is in the wrong place,
+    None where nothing was compared."""
     max_rel_error: float | None = None
-    """Largest relative error over all draws; None where it has no meaning."""
+    """Largest relative error over all draws, likewise."""
     reference_us: float | None = None
     """Median time of ATen, in microseconds."""
     candidate_us: float | None = None
