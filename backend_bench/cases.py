@@ -29,6 +29,10 @@ class Entry:
     """Arguments of each correctness case, as text, in the suite's order."""
     performance: tuple[str, ...] = ()
     """Arguments of each performance case, as text, in the suite's order."""
+    error_inputs: tuple[str, ...] = ()
+    """Arguments that the operator refuses, as text; empty unless the suite was asked for them."""
+    untimed: str = ""
+    """Why there are no performance cases, where the suite was asked for those of the traces; else empty."""
     reason: str = ""
     """Why there are no cases, such as `random: its results cannot be compared`; else empty."""
     calls: int = 0

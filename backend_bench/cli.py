@@ -43,6 +43,12 @@ _TOPN = Annotated[
 _OVERHEAD = Annotated[
     bool, typer.Option("--overhead-dominated", help="torchbench: time calls that are mostly launch, too")
 ]
+_ERRORS = Annotated[
+    bool, typer.Option("--error-inputs", help="opinfo: arguments that must be refused are cases, too")
+]
+_PERF = Annotated[
+    str, typer.Option("--perf-cases", help="opinfo, facto: suite (none) or traces, the bundled models' calls")
+]
 _JSON = Annotated[str | None, typer.Option("--json", help="write JSON to this file; - is standard output")]
 _OPS = Annotated[str, typer.Option("--ops", help="comma-separated; all by default")]
 _SANDBOX = Annotated[str, typer.Option("--sandbox", help="required, best-effort or off")]
@@ -71,6 +77,8 @@ def grade(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     language: Annotated[str, typer.Option("--language", help="auto, triton or pytorch")] = "auto",
@@ -95,7 +103,10 @@ def grade(
     with usage():
         rules = _rules(language=language, profile=profile, only=only, sandbox=sandbox, seed=seed)
         place = _place(gpu, correctness_on, performance_on)
-        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated, place)
+        spec = _spec(
+            suite, device, place, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
+            overhead_dominated=overhead_dominated, error_inputs=error_inputs, perf_cases=perf_cases,
+        )  # fmt: skip
         found = kernels.find(path, op=op, profile=rules["profile"])
         _begin(rules["sandbox"], place)
         index = _index(spec, place)
@@ -123,6 +134,8 @@ def selfcheck(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     only: _ONLY = None,
@@ -138,7 +151,10 @@ def selfcheck(
     with usage():
         rules = _rules(only=only, sandbox=sandbox, seed=seed)
         place = _place(gpu)
-        spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated, place)
+        spec = _spec(
+            suite, device, place, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
+            overhead_dominated=overhead_dominated, error_inputs=error_inputs, perf_cases=perf_cases,
+        )  # fmt: skip
         _begin(rules["sandbox"], place)
         index = _index(spec, place)
         names = _selected(ops, index)
@@ -159,6 +175,8 @@ def audit_suite(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     seed: _SEED = None,
@@ -170,7 +188,12 @@ def audit_suite(
     from backend_bench.report import audit, terminal
 
     with usage():
-        index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
+        index = _index(
+            _spec(
+                suite, device, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
+                overhead_dominated=overhead_dominated, error_inputs=error_inputs, perf_cases=perf_cases,
+            )  # fmt: skip
+        )
         names = _selected(ops, index)
         _extra("torch", "auditing a suite on this host needs torch", "[judge]")
         _check_writable(json_file)
@@ -192,6 +215,8 @@ def ops(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     json_file: _JSON = None,
@@ -200,13 +225,20 @@ def ops(
     from backend_bench.report import terminal
 
     with usage():
-        index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
+        index = _index(
+            _spec(
+                suite, device, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
+                overhead_dominated=overhead_dominated, error_inputs=error_inputs, perf_cases=perf_cases,
+            )  # fmt: skip
+        )
     listing = [
         {
             "op": entry.op,
             "correctness_cases": len(entry.correctness),
             "performance_cases": len(entry.performance),
+            **({"error_inputs": len(entry.error_inputs)} if error_inputs else {}),
             **_counts(entry),
+            **({"untimed": entry.untimed} if entry.untimed else {}),
             **({"reason": entry.reason} if entry.reason else {}),
         }
         for entry in index.entries.values()
@@ -237,6 +269,8 @@ def prompt(
     cases_per_op: _CASES = None,
     topn: _TOPN = None,
     overhead_dominated: _OVERHEAD = False,
+    error_inputs: _ERRORS = False,
+    perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     template: Annotated[Path | None, typer.Option("--template", help="a prompt template of your own")] = None,
@@ -247,7 +281,12 @@ def prompt(
 
     with usage():
         _choice("language", language, ("triton", "pytorch"))
-        index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
+        index = _index(
+            _spec(
+                suite, device, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
+                overhead_dominated=overhead_dominated, error_inputs=error_inputs, perf_cases=perf_cases,
+            )  # fmt: skip
+        )
         name = str(Operator.parse(op))
         if name not in index.entries:
             near = _near(name, index.entries)
@@ -358,21 +397,11 @@ def _rules(**given: Any) -> dict[str, Any]:
     return given
 
 
-def _spec(
-    suite: str, device: str, dtype: str | None, source: str | None,
-    cases_per_op: int | None, topn: int | None, overhead_dominated: bool, place: str = "local",
-) -> Any:  # fmt: skip
+def _spec(suite: str, device: str, place: str = "local", **options: Any) -> Any:
+    """What the options of a suite ask for, at a place."""
     from backend_bench.submission import SuiteSpec
 
-    return SuiteSpec(
-        name=suite,  # type: ignore[arg-type]  # the suite checks
-        device=_device(device, place),  # type: ignore[arg-type]  # checked there
-        dtype=dtype,
-        source=source,
-        cases_per_op=cases_per_op,
-        topn=topn,
-        overhead_dominated=overhead_dominated,
-    )
+    return SuiteSpec(name=suite, device=_device(device, place), **options)  # type: ignore[arg-type]  # the suite checks
 
 
 def _place(gpu: str, correctness_on: str | None = None, performance_on: str | None = None) -> str:

@@ -12,6 +12,7 @@ Device = Literal["cpu", "cuda"]
 Kind = Literal["candidate", "reference"]
 """`reference` is ATen judged against itself; it carries no source and only `selfcheck` makes it."""
 Language = Literal["triton", "pytorch"]
+PerfCases = Literal["suite", "traces"]
 Only = Literal["correctness", "performance"]
 Profile = Literal["strict", "backendbench"]
 Sandbox = Literal["required", "best-effort", "off"]
@@ -41,6 +42,10 @@ class SuiteSpec:
     """Only so many of an operator's recorded calls, the largest that fit the device; None is all."""
     overhead_dominated: bool = False
     """Whether calls are timed whose time is mostly that of a launch."""
+    error_inputs: bool = False
+    """Whether arguments that an operator refuses are cases too, where the suite has any."""
+    perf_cases: PerfCases = "suite"
+    """Where performance cases come from: the suite itself, or the recorded calls that come with the package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,8 @@ class CaseKind(enum.StrEnum):
 
     CORRECTNESS = "correctness"
     PERFORMANCE = "performance"
+    ERROR_INPUT = "error_input"
+    """Arguments that the operator refuses: the kernel must raise. Counts among the correctness cases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +66,16 @@ class CaseResult:
     args: str
     """The arguments as text, shapes and dtypes only."""
     kind: CaseKind
-    """Correctness or performance."""
+    """Correctness, performance, or an error input."""
     status: CaseStatus
     """The worst of its draws."""
     message: str = ""
     """What was wrong, to what, in one or two sentences; empty when passed."""
     max_abs_error: float | None = None
-    """Largest absolute error over all draws; None where it has no meaning."""
+    """Largest absolute error over all draws; infinite (null in JSON) where NaN or an infinity is in the wrong place,
+    None where nothing was compared."""
     max_rel_error: float | None = None
-    """Largest relative error over all draws; None where it has no meaning."""
+    """Largest relative error over all draws, likewise."""
     reference_us: float | None = None
     """Median time of ATen, in microseconds."""
     candidate_us: float | None = None
@@ -114,7 +117,7 @@ class Verdict:
     reward: float | None = None
     """correctness_score * performance_score."""
     correctness: Tally = Tally(passed=0, total=0)
-    """Correctness cases."""
+    """Correctness cases, error inputs among them."""
     performance: Tally = Tally(passed=0, total=0)
     """Performance cases."""
     cases: tuple[CaseResult, ...] = ()

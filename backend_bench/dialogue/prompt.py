@@ -175,6 +175,19 @@ def _device(brief: Brief) -> str:
 
 
 def _checks(brief: Brief) -> str:
+    return " ".join(filter(None, (_compared(brief), _refused(brief.entry))))
+
+
+def _refused(entry: Entry) -> str:
+    """What must raise, with an example, where that is checked."""
+    if not entry.error_inputs:
+        return ""
+    example = entry.error_inputs[0]
+    shown = f", such as `{example}`" if len(example) <= _LINE else ""
+    return f"Arguments that PyTorch refuses for their shapes, dtypes or settings{shown}, must raise an exception."
+
+
+def _compared(brief: Brief) -> str:
     if brief.profile == "backendbench":
         return "Values are compared with PyTorch's at a tolerance of 1e-2 for every dtype."
     return (

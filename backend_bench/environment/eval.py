@@ -38,8 +38,8 @@ FLAGS = {
     **{
         name: f"--env.taskset.{name.replace('_', '-')}"
         for name in (
-            "suite", "ops", "language", "source", "dtype", "cases_per_op", "topn", "overhead_dominated", "profile",
-            "prompt_template", "examples", "system_prompt",
+            "suite", "ops", "language", "source", "dtype", "cases_per_op", "topn", "overhead_dominated",
+            "error_inputs", "perf_cases", "profile", "prompt_template", "examples", "system_prompt",
         )
     },
     **{

@@ -27,6 +27,7 @@ from backend_bench.operator import Operator
 from backend_bench.submission import (
     Device,
     Language,
+    PerfCases,
     Profile,
     Sandbox,
     Submission,
@@ -62,6 +63,10 @@ class BackendBenchData(vf.TaskData):
     """Only so many of the recorded calls, the largest that fit."""
     overhead_dominated: bool = False
     """Whether calls are timed whose time is mostly that of a launch."""
+    error_inputs: bool = False
+    """Whether arguments that the operator refuses are cases too."""
+    perf_cases: PerfCases = "suite"
+    """Where performance cases come from."""
     calls: int = 0
     """How often the models behind the suite call the operator, as a weight; 0 where nothing was recorded."""
     profile: Profile = "strict"
@@ -78,6 +83,8 @@ class BackendBenchData(vf.TaskData):
             cases_per_op=self.cases_per_op,
             topn=self.topn,
             overhead_dominated=self.overhead_dominated,
+            error_inputs=self.error_inputs,
+            perf_cases=self.perf_cases,
         )
 
     @property
@@ -256,6 +263,10 @@ class BackendBenchConfig(vf.TasksetConfig):
     """Only so many of an operator's recorded calls, the largest that fit the device; torchbench alone."""
     overhead_dominated: bool = False
     """Time calls that are mostly launch, too; torchbench alone."""
+    error_inputs: bool = False
+    """Arguments that the operator refuses are cases, too: the kernel must raise; opinfo alone."""
+    perf_cases: PerfCases = "suite"
+    """Performance cases of opinfo and facto: suite (they have none), or traces (calls of the bundled models)."""
     profile: Profile = "strict"
     """Rules of comparison and scoring: strict, or backendbench for comparison with that project."""
     prompt_template: Path | None = None
@@ -270,11 +281,11 @@ class BackendBenchConfig(vf.TasksetConfig):
     def _split_ops(cls, value: Any) -> Any:
         return split_ops(value)
 
-    @field_validator("suite", "language", "profile", mode="before")
+    @field_validator("suite", "language", "profile", "perf_cases", mode="before")
     @classmethod
     def _known_value(cls, value: Any, info: Any) -> Any:
-        choices = {"suite": SuiteName, "language": Language, "profile": Profile}[info.field_name]
-        return known(value, get_args(choices), info.field_name)
+        choices = {"suite": SuiteName, "language": Language, "profile": Profile, "perf_cases": PerfCases}
+        return known(value, get_args(choices[info.field_name]), info.field_name)
 
 
 class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
@@ -296,6 +307,8 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
             cases_per_op=config.cases_per_op,
             topn=config.topn,
             overhead_dominated=config.overhead_dominated,
+            error_inputs=config.error_inputs,
+            perf_cases=config.perf_cases,
         )
         index = choose.read_index(config.task.place, spec)
         template = None if config.prompt_template is None else prompt.read_template(config.prompt_template)
@@ -327,6 +340,8 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
                 "cases_per_op": spec.cases_per_op,
                 "topn": spec.topn,
                 "overhead_dominated": spec.overhead_dominated,
+                "error_inputs": spec.error_inputs,
+                "perf_cases": spec.perf_cases,
                 "calls": entry.calls,
                 "profile": config.profile,
             }

@@ -157,12 +157,14 @@ def _make_index(spec: SuiteSpec) -> SuiteIndex:
         "--source": spec.source,
         "--cases-per-op": spec.cases_per_op,
         "--topn": spec.topn,
+        "--perf-cases": spec.perf_cases,
     }
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = [sys.executable, "-m", "backend_bench.suites", "--out", file.name]
         for flag, value in options.items():
             command += [flag, str(value)] if value is not None else []
         command += ["--overhead-dominated"] if spec.overhead_dominated else []
+        command += ["--error-inputs"] if spec.error_inputs else []
         done = subprocess.run(command, env=launch.environment(), capture_output=True, text=True, check=False)
         if done.returncode == 2:
             raise UsageError(done.stderr.strip().splitlines()[-1])

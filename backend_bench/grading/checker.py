@@ -69,7 +69,8 @@ class Finding:
     message: str = ""
     """What was wrong, to what; empty when passed."""
     max_abs_error: float | None = None
-    """Largest absolute error against the best known value; None where it has no meaning."""
+    """Largest absolute error against the best known value; infinite where NaN or an infinity is in the wrong
+    place, None where nothing was compared."""
     max_rel_error: float | None = None
     """Largest relative error, elements expected to be zero left out; None likewise."""
 
@@ -247,6 +248,8 @@ def _compare_tensors(label: str, expected: Expected, value: Tensor) -> Finding:
     worst_abs, worst_rel = _worst(error), _worst(relative)
     if bool(right.all()):
         return Finding(True, "", worst_abs, worst_rel)
+    if not bool(error[~right].isfinite().all()):
+        worst_abs = worst_rel = math.inf  # NaN or an infinity where there is none
     message = _differ(label, right, error, expected, reference, value)
     return Finding(False, message, worst_abs, worst_rel)
 

@@ -1,4 +1,4 @@
-"""The same case in another form: other strides, more elements, another broadcast, another setting.
+"""The same case in another form: other strides, more elements, another broadcast, dtype or setting, indices from the end.
 
 A suite's case fixes one form; an operator has none. Nothing here says what a right answer is: a form counts only
 where ATen accepts it and the oracle can judge it.
@@ -47,7 +47,7 @@ _TRUSTING = (
 )
 
 
-def restrided(op: Op, call: Call, rng: random.Random) -> Call | None:
+def restrided(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """Every tensor laid out column by column, with other values between its own."""
     if base_name(op) in _FIXED or _entangled(call):
         return None
@@ -70,7 +70,7 @@ def _gapped(tensor: Tensor) -> Tensor:
     return torch.stack((tensor, -2 * tensor - 1 if is_floating(tensor.dtype) else other), -1).select(-1, 0)
 
 
-def longer(op: Op, call: Call, rng: random.Random) -> Call | None:
+def longer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """The call repeated along its first dimension until the result has more elements than one block takes.
 
     None where it has them, or nothing can be repeated. ATen refuses what does not fit together any more.
@@ -99,6 +99,60 @@ def longer(op: Op, call: Call, rng: random.Random) -> Call | None:
     return varied if grown is not None and MANY < grown <= _MOST else None
 
 
+_CONTRACTED: dict[str, tuple[tuple[str, int], ...]] = {
+    "mm": (("self", -1), ("mat2", -2)),
+    "bmm": (("self", -1), ("mat2", -2)),
+    "addmm": (("mat1", -1), ("mat2", -2)),
+    "baddbmm": (("batch1", -1), ("batch2", -2)),
+    "addbmm": (("batch1", -1), ("batch2", -2)),
+    "mv": (("self", -1), ("vec", -1)),
+    "addmv": (("mat", -1), ("vec", -1)),
+    "dot": (("self", -1), ("tensor", -1)),
+    "vdot": (("self", -1), ("other", -1)),
+}
+"""Matrix products, and the dimension of each factor that they sum over."""
+
+
+def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """The call repeated along the dimension that it works along, until that has more elements than one block takes."""
+    if base_name(op).startswith(_TRUSTING) or _entangled(call):
+        return None
+    copy = clone_call(call)
+    grown = _worked_along(op, copy)
+    size = min((tensor.shape[dim] for tensor, dim in grown), default=0)
+    if not 0 < size <= MANY:
+        return None
+    times = -(-(MANY + MANY // 8) // size)
+    if times * sum(tensor.numel() for tensor, _ in grown) > _MOST:
+        return None
+    along = {id(tensor): dim for tensor, dim in grown}
+
+    def change(tensor: Tensor) -> Tensor:
+        if id(tensor) not in along:
+            return tensor
+        front = tensor.movedim(along[id(tensor)], 0)
+        copies = front.repeat(times, *[1] * (tensor.dim() - 1))
+        return _varied(copies, size, rng, shuffle=False).movedim(0, along[id(tensor)]).contiguous()
+
+    varied = map_tensors(copy, change)
+    count = result_elements(op, varied)
+    return varied if count is not None and count <= _MOST else None
+
+
+def _worked_along(op: Op, call: Call) -> list[tuple[Tensor, int]]:
+    """The tensors that would have to grow together, and along which dimension."""
+    given = arguments(op, call)
+    if contracted := _CONTRACTED.get(base_name(op)):
+        return [(given[name], dim) for name, dim in contracted]
+    dim = given.get("dim")
+    dim = dim[-1] if isinstance(dim, (list, tuple)) and dim else dim
+    tensors = tensors_of(call)
+    if not isinstance(dim, int) or isinstance(dim, bool) or not tensors or not tensors[0].dim():
+        return []
+    shape = tensors[0].shape
+    return [(tensor, dim % len(shape)) for tensor in tensors if tensor.shape == shape]
+
+
 def _varied(copies: Tensor, first: int, rng: random.Random, *, shuffle: bool) -> Tensor:
     """No copy is quite the other: half of the floating values become smaller, others may change places."""
     generator = torch.Generator().manual_seed(rng.getrandbits(62))
@@ -115,23 +169,18 @@ def _varied(copies: Tensor, first: int, rng: random.Random, *, shuffle: bool) ->
     return copies.reshape(-1)[order].reshape(copies.shape)
 
 
-def spread(op: Op, call: Call, rng: random.Random) -> Call | None:
+def spread(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """A pointwise call in which one input has a single column, which is broadcast."""
     if not is_pointwise(op) or _entangled(call):
         return None
     copy = clone_call(call)
-    written = {
-        id(tensor)
-        for argument in op._schema.arguments
-        if argument.alias_info is not None and argument.alias_info.is_write
-        for tensor in leaves(arguments(op, copy)[argument.name])
-    }
+    written = _written(op, copy)
     tensors = [tensor for tensor in tensors_of(copy) if tensor.numel() > 1]
     whole = max((tensor.shape for tensor in tensors), key=torch.Size.numel, default=torch.Size())
     able = [tensor for tensor in tensors if id(tensor) not in written and _fits(tensor, whole)]
     if len(whole) < 2 or min(whole) < 2 or not able or len(tensors) < 2:
         return None
-    chosen = rng.choice(able)
+    chosen = able[0] if turn == 0 else rng.choice(able[1:] or able)
     column = chosen.expand(whole)[..., :1].clone()
     varied = map_tensors(copy, lambda tensor: column if tensor is chosen else tensor)
     left = [tensor.shape for tensor in tensors_of(varied)]
@@ -146,52 +195,168 @@ def _fits(tensor: Tensor, whole: torch.Size) -> bool:
         return False
 
 
+_PROMOTES = names(
+    "add sub mul div eq ne lt le gt ge maximum minimum fmax fmin atan2 remainder fmod floor_divide pow where"
+    " copysign xlogy"
+)
+"""Operators that take tensors of different dtypes and promote them; others have opinions of their own."""
+_PARTNER = {
+    torch.float64: torch.float32,
+    torch.float32: torch.float16,
+    torch.bfloat16: torch.float32,
+    torch.float16: torch.float32,
+}
+"""A second floating dtype, such that the result of both is none that a GPU is slow in."""
+_WHOLE = 100.0
+
+
+def promoted(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """The call with one tensor of another dtype: the last one whole numbers, or the first one another floating dtype."""
+    if base_name(op) not in _PROMOTES or _entangled(call):
+        return None
+    copy = clone_call(call)
+    fixed = _written(op, copy)
+    tensors = [tensor for tensor in tensors_of(copy) if tensor.dtype in _PARTNER and tensor.numel() > 1]
+    able = [tensor for tensor in tensors if id(tensor) not in fixed]
+    if len(tensors) < 2 or not able:
+        return None
+    chosen = able[-1 if turn == 0 else 0]
+    if turn == 0:
+        other = chosen.nan_to_num(1.0).clamp(-_WHOLE, _WHOLE).to(torch.int64)
+    else:
+        other = chosen.to(_PARTNER[chosen.dtype])
+    return map_tensors(copy, lambda tensor: other if tensor is chosen else tensor)
+
+
+def _written(op: Op, call: Call) -> set[int]:
+    """The tensors that the operator writes to, by their `id`."""
+    given = arguments(op, call)
+    return {
+        id(tensor)
+        for argument in op._schema.arguments
+        if argument.alias_info is not None and argument.alias_info.is_write
+        for tensor in leaves(given[argument.name])
+    }
+
+
+_WRAPS = names("index index_put take put")
+"""Operators whose indices may be negative, and then count from the end."""
+
+
+def wrapped(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """The call with half of its indices counted from the end."""
+    if base_name(op) not in _WRAPS or _entangled(call):
+        return None
+    given = arguments(op, call)
+    sizes = _indexed_sizes(given["self"], given)
+    generator = torch.Generator().manual_seed(rng.getrandbits(62))
+
+    def change(index: Tensor) -> Tensor:
+        if id(index) not in sizes:
+            return index
+        half = torch.rand(index.shape, generator=generator).to(index.device) < 0.5
+        return torch.where(half, index - sizes[id(index)], index)
+
+    return map_tensors(call, change) if sizes else None
+
+
+def _indexed_sizes(target: Tensor, given: dict[str, Any]) -> dict[int, int]:
+    """For each tensor of indices, by its `id`, how many places it chooses from; none where masks choose too."""
+    if isinstance(given.get("index"), Tensor):
+        return {id(given["index"]): target.numel()} if given["index"].numel() else {}
+    indices = [(dim, index) for dim, index in enumerate(given["indices"]) if index is not None]
+    if any(index.dtype != torch.int64 for _, index in indices):
+        return {}
+    return {id(index): target.shape[dim] for dim, index in indices if index.numel()}
+
+
 _SETTINGS: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("alpha", "beta"), (2, -3)),
-    **dict.fromkeys(("min", "min_val"), (-2,)),
+    **dict.fromkeys(("beta",), (0, 2, -3)),
+    **dict.fromkeys(("alpha",), (2, -3)),
+    **dict.fromkeys(("min",), (4, -2)),  # above the largest value that a case allows, too
+    **dict.fromkeys(("min_val",), (-2,)),
     **dict.fromkeys(("max", "max_val"), (2,)),
     **dict.fromkeys(("value", "fill_value", "threshold", "other", "start"), (-3, 2)),
     **dict.fromkeys(("negative_slope", "scale", "input_scale", "lambd", "weight"), (0.25, 2.0)),
     **dict.fromkeys(("keepdim", "count_include_pad", "ceil_mode", "align_corners"), (True, False)),
     **dict.fromkeys(("descending", "largest", "invert", "right", "upper", "unitriangular"), (True, False)),
+    **dict.fromkeys(("include_self", "scale_grad_by_freq", "is_result", "self_is_result"), (True, False)),
     **dict.fromkeys(("correction",), (0, 1)),
-    **dict.fromkeys(("reduction",), (0, 1, 2)),
+    **dict.fromkeys(("reduction", "interpolation_mode", "padding_mode"), (0, 1, 2)),
+    **dict.fromkeys(("diagonal",), (1, -1)),
+    **dict.fromkeys(("exponent",), (3, 0.5, -2)),
+    **dict.fromkeys(("ord",), (1, 3)),
+    **dict.fromkeys(("eps",), (0.25, 1e-3)),
+    **dict.fromkeys(("momentum",), (0.3, 0.9)),
+    **dict.fromkeys(("divisor_override",), (3, 5)),
     **dict.fromkeys(("dtype",), (torch.float64, torch.float32)),
+    **dict.fromkeys(("approximate",), ("none", "tanh")),
+    **dict.fromkeys(("reduce",), ("prod", "mean", "amax", "sum")),
+    **dict.fromkeys(("rounding_mode",), ("floor", "trunc")),
 }
 """Arguments, by name, that may have any of these values wherever the schema has them."""
+_MAY_BE_LEFT_OUT = ("dtype", "divisor_override", "rounding_mode", "min", "max")
+"""Those that are None where they are not wanted, and may be set."""
+_ALONG_ANY = names("_softmax _log_softmax _safe_softmax")
+"""Internal operators that work along one dimension like any other."""
 
 
 def settings(op: Op) -> list[str]:
     """The arguments of `op` that can be set to something else."""
-    if base_name(op).startswith("_"):
-        return []  # internal operators trust their caller
-    return [argument.name for argument in op._schema.arguments if argument.name in _SETTINGS]
+    name = base_name(op)
+    known = [argument.name for argument in op._schema.arguments if argument.name in (*_SETTINGS, "dim")]
+    if name.startswith("_"):  # internal operators trust their caller
+        return [each for each in known if each == "dim" and name in _ALONG_ANY]
+    return sorted(known, key=lambda each: each == "dim")
 
 
-def reset(op: Op, call: Call, rng: random.Random, name: str) -> Call | None:
-    """The call with one setting changed, which a suite's cases may all leave alone."""
+def reset(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) -> Call | None:
+    """The call with one setting changed, which a suite's cases may all leave alone; each turn to another value."""
     given = arguments(op, call)
-    able = [value for value in _SETTINGS[name] if _is_another(given[name], value)]
-    return clone_call(call_of(op, given | {name: rng.choice(able)})) if able else None
+    values = _other_dims(call, given["dim"]) if name == "dim" else _SETTINGS[name]
+    able = [value for value in values if _is_another(given[name], value, name)]
+    if not able:
+        return None
+    value = able[turn % len(able)]
+    varied = clone_call(call_of(op, given | {name: value}))
+    if name == "beta" and value == 0:
+        # then what is added is not looked at, be it NaN
+        added = arguments(op, varied)["self"]
+        if isinstance(added, Tensor) and added.is_floating_point() and not overlaps_itself(added):
+            added.fill_(torch.nan)
+    return varied
 
 
-def _is_another(old: Any, new: Any) -> bool:
+def _other_dims(call: Call, old: Any) -> list[int]:
+    """Other dimensions of the only tensor."""
+    tensors = tensors_of(call)
+    if len(tensors) != 1 or type(old) is not int:
+        return []
+    return [dim for dim in range(tensors[0].dim()) if dim != old % max(1, tensors[0].dim())]
+
+
+def _is_another(old: Any, new: Any, name: str) -> bool:
     """Whether `new` may stand in the place of `old` and is not the same; a tensor stays a tensor."""
-    if isinstance(new, torch.dtype):
-        return (old is None or isinstance(old, torch.dtype)) and old is not new
-    if isinstance(new, bool) or isinstance(old, bool):
-        return type(old) is type(new) and old is not new
+    if old is None:
+        return name in _MAY_BE_LEFT_OUT
+    if isinstance(new, (torch.dtype, str, bool)) or isinstance(old, bool):
+        return type(old) is type(new) and bool(old != new)
+    if name == "exponent":
+        return isinstance(old, (int, float)) and bool(old != new)
     if isinstance(new, float):
         return isinstance(old, float) and bool(old != new)
     return isinstance(old, (int, float)) and bool(old != new)
 
 
-FORMS: dict[str, Callable[[Op, Call, random.Random], Call | None]] = {
+FORMS: dict[str, Callable[..., Call | None]] = {
     "restrided": restrided,
     "longer": longer,
+    "deeper": deeper,
     "spread": spread,
+    "promoted": promoted,
+    "wrapped": wrapped,
 }
-"""By the purpose of their draws."""
+"""By the purpose of their draws. Each is asked in two turns."""
 
 
 def _entangled(call: Call) -> bool:

@@ -230,6 +230,18 @@ _NOT_A_VALUE_RANGE = (
     )
 )
 """Pointwise operators that are given NaN but no infinity."""
+_PASSES_NAN = names(
+    "argmax argmin cummax cummin max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d"
+    " adaptive_max_pool3d"
+)
+"""Selections in which NaN is larger and smaller than anything; those of whole lines are in `_TAKES_NAN`."""
+_PROBABILITIES = names("binary_cross_entropy")
+"""Operators of probabilities, of which 0 and 1 are the edges."""
+_LARGE_WHOLE = names(
+    "add sub mul rsub neg abs sum cumsum where cat stack flip roll index_select index repeat clone"
+)
+"""Operators of whole numbers, of which the first input may hold larger ones than float32 can tell apart."""
+_BEYOND_FLOAT32 = [2**24 + 1, -(2**24) - 1]
 _ARITHMETIC = names("add sub mul rsub")
 _INTEGER_SAFE = names(
     "maximum minimum clamp clamp_min clamp_max eq ne lt le gt ge bitwise_and bitwise_or"
@@ -245,7 +257,8 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     if base_name(op) in _COMPARES and rng.random() < _MEETINGS and _meet(op, copy, rng):
         return copy
     wanted = [tensor for tensor in tensors_of(copy) if _can_take_specials(tensor)]
-    values_of = {id(tensor): specials(op, tensor, rng) for tensor in wanted}
+    first = tensors_of(copy)[0] if wanted else None
+    values_of = {id(tensor): specials(op, tensor, rng, first=tensor is first) for tensor in wanted}
     wanted = [tensor for tensor in wanted if values_of[id(tensor)]]
     if not wanted:
         return copy if repeated else None
@@ -306,8 +319,8 @@ def _can_take_specials(tensor: Tensor) -> bool:
     return tensor.layout is torch.strided and tensor.numel() >= 2 and not overlaps_itself(tensor)
 
 
-def specials(op: Op, tensor: Tensor, rng: random.Random) -> list[float | int]:
-    """The special values that an input of this dtype may be given under this operator."""
+def specials(op: Op, tensor: Tensor, rng: random.Random, *, first: bool = True) -> list[float | int]:
+    """The special values that an input of this dtype may be given under this operator; `first`: it is the first one."""
     name = base_name(op)
     if "polynomial" in name:
         return []  # one input is a degree
@@ -316,6 +329,10 @@ def specials(op: Op, tensor: Tensor, rng: random.Random) -> list[float | int]:
             return [1.0, -1.0, torch.finfo(tensor.dtype).tiny]
         if is_pointwise(op):
             return _pointwise_specials(name, tensor)
+        if name in _PROBABILITIES:
+            return [0.0, 1.0]
+        if name in _PASSES_NAN and rng.random() < 0.4:
+            return [math.nan]
         if name in _MOVES:
             return [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0]
         if name in _ORDERS and rng.random() < 0.3:
@@ -333,6 +350,8 @@ def specials(op: Op, tensor: Tensor, rng: random.Random) -> list[float | int]:
         return [True] if name in _REDUCES_TO_TRUTH else []
     if name in _REDUCES_TO_TRUTH:
         return [1, 2]
+    if first and name in _LARGE_WHOLE and tensor.dtype in (torch.int32, torch.int64):
+        return list(_BEYOND_FLOAT32)
     if is_pointwise(op) and name in _INTEGER_SAFE:
         bounds = torch.iinfo(tensor.dtype)
         return [bounds.min, bounds.max, 0, 1]
@@ -402,9 +421,19 @@ _NEAR_ONE = names(
 """Operators that saturate or explode: their larger scale stays small, unless sound formulas subtract the largest."""
 
 
+_CENTRES = names(
+    "var std var_mean std_mean native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit"
+    " _native_batch_norm_legit_functional"
+)
+"""Operators that subtract a mean: it may be larger than what is left."""
+_FAR = 30.0
+
+
 def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
-    """The call with its floating values at another scale; None where the domain forbids it."""
+    """The call with its floating values at another scale, or far from zero; None where the domain forbids it."""
     name = base_name(op)
+    if name in _CENTRES and rng.random() < 0.5:
+        return _far_from_zero(call)
     if name not in _LINEAR and name not in _NEAR_ONE:
         return None
     steady = name in _LINEAR or name in _TAKES_MASKS
@@ -415,3 +444,12 @@ def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
     for tensor in touched:
         tensor.mul_(factor)
     return copy if touched else None
+
+
+def _far_from_zero(call: Call) -> Call | None:
+    copy = clone_call(call)
+    first = tensors_of(copy)[0]
+    if not _can_take_specials(first) or not first.is_floating_point():
+        return None
+    first.add_(_FAR)
+    return copy

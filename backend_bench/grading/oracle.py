@@ -44,6 +44,7 @@ from backend_bench.grading.traits import (
     CONTESTED_WRITES,
     EXACT,
     JUMPS,
+    TOTALS,
     UNDEFINED_OUTPUTS,
     UNSHAPED_OUTPUTS,
     Op,
@@ -271,7 +272,7 @@ class _Trial:
             return Expected("scalar", value, undefined=_scalar_reason(value))
         place = sum(isinstance(v, Tensor) for v in self.reference.outputs[:number])
         expected = self._tensor(place, value)
-        reason = UNDEFINED_OUTPUTS.get(base_name(self.op), {}).get(number, "")
+        reason = self._undefined(number)
         if reason:
             self.notes.append(f"output {number} is not compared: {reason}")
         return replace(
@@ -285,6 +286,13 @@ class _Trial:
             must_be=self._must_be(value),
             may_share=self._may_share(number, value),
         )
+
+    def _undefined(self, number: int) -> str:
+        """Why nobody defines the values of an output, else empty."""
+        name = base_name(self.op)
+        if name in TOTALS and number == 1 and arguments(self.op, self.call)["reduction"] == 0:
+            return "the total weight of what is not added up"
+        return UNDEFINED_OUTPUTS.get(name, {}).get(number, "")
 
     def _input(self, number: int, outputs: tuple[Expected, ...]) -> Expected:
         if number not in self.written:

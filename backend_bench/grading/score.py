@@ -29,7 +29,7 @@ class Score:
     reward: float | None
     """correctness_score * performance_score; None where either is."""
     correctness: Tally
-    """Correctness cases."""
+    """Correctness cases, error inputs among them."""
     performance: Tally
     """Performance cases."""
 
@@ -42,7 +42,7 @@ def score(
     status: Status = Status.OK,
 ) -> Score:
     """Score the cases of one submission; `status` tells of what no case shows, such as cheating."""
-    correctness = _tally(case for case in cases if case.kind is CaseKind.CORRECTNESS)
+    correctness = _tally(case for case in cases if case.kind is not CaseKind.PERFORMANCE)
     timed = [case for case in cases if case.kind is CaseKind.PERFORMANCE]
     performance = _tally(timed)
     if not cases or status in (Status.NO_CASES, Status.ERROR):

@@ -202,6 +202,9 @@ UNDEFINED_OUTPUTS: dict[str, dict[int, str]] = {
 }
 """Outputs whose values nobody defines: only number, shape and dtype are compared."""
 
+TOTALS = names("nll_loss_forward nll_loss2d_forward")
+"""Losses that give a total weight, too, which without a reduction divides nothing."""
+
 UNSHAPED_OUTPUTS = names("_embedding_bag _embedding_bag_forward_only")
 """Those among them whose shape ATen itself changes from path to path."""
 

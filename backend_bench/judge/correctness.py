@@ -6,6 +6,7 @@ cases are called in shuffled order, the draws of a case at the same addresses. A
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +31,10 @@ HELD_BYTES = 512 << 20
 """All draws are held at once; beyond this no more are added for the sake of `MIN_CALLS`."""
 REFORMED = (*forms.FORMS, "reset")
 """Purposes of draws that have another form than their case."""
-MOST_RESET = 3
+MOST_RESET = 4
 """Settings of an operator that are changed, at most."""
+_FEW = 8
+"""Elements below which a setting or a broadcast may well make no difference."""
 REFORMED_BYTES = 1 << 20
 """Larger calls keep their form: copies of them cost, and small ones show the same."""
 RECORDED = 3
@@ -174,17 +177,25 @@ def _reformed(
     small = [attempt for attempt in attempts if _bytes_of(attempt) <= REFORMED_BYTES]
     bases, edges = ([each for each in small if each.purpose == purpose] for purpose in ("base", "edges"))
     for form, reform in forms.FORMS.items():
-        for able in (bases, edges):
-            yield from _first(form, able, rng, lambda call, reform=reform: reform(overload, call, rng))  # type: ignore[misc]
-    for name in 2 * forms.settings(overload)[:MOST_RESET]:
-        yield from _first("reset", bases, rng, lambda call, name=name: forms.reset(overload, call, rng, name))  # type: ignore[misc]
+        for turn, able in enumerate((bases, edges)):
+            change = functools.partial(reform, overload, rng=rng, turn=turn)
+            yield from _first(form, able, rng, change)
+    for name in forms.settings(overload)[:MOST_RESET]:
+        for turn in range(2):
+            change = functools.partial(forms.reset, overload, rng=rng, turn=turn, name=name)
+            yield from _first("reset", bases, rng, change)
+
+
+def _elements_of(attempt: Attempt) -> int:
+    return max((tensor.numel() for tensor in inputs.tensors_of(attempt.call)), default=0)
 
 
 def _first(
     form: str, able: list[Attempt], rng: random.Random, reform: Callable[[Call], Call | None]
 ) -> Iterator[Attempt]:
-    """The first draw, in random order, that has this form."""
-    for attempt in rng.sample(able, len(able)):
+    """The first draw, in random order, that has this form; one of a few elements, which shows little, comes last."""
+    shuffled = rng.sample(able, len(able))
+    for attempt in sorted(shuffled, key=lambda each: _elements_of(each) < _FEW):
         reformed = reform(attempt.call)
         if reformed is not None:
             yield Attempt(attempt.case, reformed, form)
@@ -260,19 +271,25 @@ def output_metas(expectation: oracle.Expectation) -> tuple[Meta | None, ...]:
 
 def _note_exception(claims: wire.Done, attempt: Attempt, tally: _Tally, phase: Phase, bench: Bench) -> None:
     text = claims.error
-    if any(sign in text for sign in _LOST_CONTEXT):
-        # The worker's CUDA context is gone for good: whatever comes after would fail for this.
-        tally.note(CaseStatus.CRASHED, f"the kernel broke the CUDA context: {text}")
-        phase.ended = phase.ended or Crashed(text)
-        bench.discard()
-    elif claims.error_type in _OUT_OF_MEMORY or "can't allocate memory" in text:
-        tally.note(CaseStatus.CRASHED, f"the kernel ran out of memory: {text}")
-        phase.ended = phase.ended or Crashed(text)
+    if lost := lost_process(claims):
+        tally.note(CaseStatus.CRASHED, str(lost))
+        phase.ended = phase.ended or lost
         bench.discard()
     else:
         if claims.error_type in _COMPILER:
             tally.compiler = tally.compiler or text
         tally.note(CaseStatus.RAISED, told(attempt, f"the kernel raised {text}"))
+
+
+def lost_process(claims: wire.Done) -> Crashed | None:
+    """A crash that came back as an exception: the process is of no more use."""
+    text = claims.error
+    if any(sign in text for sign in _LOST_CONTEXT):
+        # The worker's CUDA context is gone for good: whatever comes after would fail for this.
+        return Crashed(f"the kernel broke the CUDA context: {text}")
+    if claims.error_type in _OUT_OF_MEMORY or "can't allocate memory" in text:
+        return Crashed(f"the kernel ran out of memory: {text}")
+    return None
 
 
 def status_of(error: Ended) -> CaseStatus:

@@ -17,7 +17,7 @@ import torch
 from backend_bench.cases import Entry
 from backend_bench.errors import Abandoned, BackendBenchError, UsageError, WorkerLost
 from backend_bench.grading.score import score
-from backend_bench.judge import audit, cores, correctness, performance, roofline
+from backend_bench.judge import audit, cores, correctness, performance, refusals, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.devices import lease_name
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
@@ -107,6 +107,8 @@ class Judge:
         submission = protocol.submission
         wants_correctness = entry.correctness if submission.only != "performance" else ()
         wants_performance = entry.performance if submission.only != "correctness" else ()
+        if entry.untimed and submission.only != "correctness":
+            protocol.notes.append(f"no performance cases: {entry.untimed}")
         if not wants_correctness and not wants_performance:
             protocol.no_cases = entry.reason or "the suite has no cases of this kind for it"
             return
@@ -114,7 +116,8 @@ class Judge:
         if not protocol.compile_error:
             self._call_it(protocol, suite, entry, stay, wants_correctness, wants_performance)
         if (protocol.compile_error or protocol.ended) and not protocol.cases:
-            protocol.note_not_run(wants_correctness, wants_performance)
+            refused = entry.error_inputs if wants_correctness else ()
+            protocol.note_not_run(wants_correctness, wants_performance, refused)
 
     def _call_it(
         self, protocol: _Protocol, suite: Suite, entry: Entry, stay: Stay,
@@ -148,7 +151,9 @@ class Judge:
                     bench, suite, submission.op, entry.correctness, seed=seed,
                     profile=submission.profile, record=protocol.is_recorded,
                 )  # fmt: skip
+                refused = refusals.run(bench, suite, submission.op, entry.error_inputs, phase, seed=seed)
                 protocol.note_correctness(phase)
+                protocol.cases += refused
             if wants_performance and not protocol.compile_error:
                 with stay.stages("timing"):
                     protocol.note_performance(timing.run())
@@ -186,9 +191,15 @@ class _Protocol:
     def is_recorded(self) -> bool:
         return self.submission.kind == "candidate" and self.submission.profile == "strict"
 
-    def note_not_run(self, correctness: tuple[str, ...], performance: tuple[str, ...]) -> None:
+    def note_not_run(
+        self, correctness: tuple[str, ...], performance: tuple[str, ...], refused: tuple[str, ...]
+    ) -> None:
         """The kernel never got as far as a case: all of them count as failed."""
-        for kind, texts in ((CaseKind.CORRECTNESS, correctness), (CaseKind.PERFORMANCE, performance)):
+        for kind, texts in (
+            (CaseKind.CORRECTNESS, correctness),
+            (CaseKind.PERFORMANCE, performance),
+            (CaseKind.ERROR_INPUT, refused),
+        ):
             self.cases += [
                 CaseResult(args=text, kind=kind, status=CaseStatus.NOT_RUN, message="not run")
                 for text in texts

@@ -29,8 +29,12 @@ def probes(op: Op, calls: Sequence[Call], rng: random.Random) -> Iterator[tuple[
             varied = vary(op, call, rng)
             if varied is not None:
                 yield what, varied
+        for what, reform in forms.FORMS.items():
+            varied = reform(op, call, rng, rng.randrange(2))
+            if varied is not None:
+                yield what, varied
         for name in forms.settings(op):
-            varied = forms.reset(op, call, rng, name)
+            varied = forms.reset(op, call, rng, rng.randrange(4), name=name)
             if varied is not None:
                 yield f"another {name}", varied
         yield from _other_settings(op, call)
@@ -54,7 +58,6 @@ def _jittered(op: Op, call: Call, rng: random.Random) -> Call | None:
 _VARIATIONS: dict[str, Callable[[Op, Call, random.Random], Call | None]] = {
     "other values": _jittered,
     "special values": inputs.edges,
-    **forms.FORMS,
 }
 
 

@@ -59,7 +59,7 @@ def _best(run: Recorded) -> list[Verdict]:
 
 def _rows(verdict: Verdict) -> Iterator[dict[str, Any]]:
     for case in verdict.cases:
-        if case.kind is CaseKind.CORRECTNESS:
+        if case.kind is not CaseKind.PERFORMANCE:
             yield {
                 "op_name": verdict.op,
                 "args": case.args,
@@ -145,7 +145,9 @@ def _speed(verdict: Verdict) -> float:
 
 
 def _kind(verdict: Verdict, kind: CaseKind) -> list[CaseResult]:
-    return [case for case in verdict.cases if case.kind is kind]
+    """Timed cases, or all others: error inputs count among the correctness cases."""
+    timed = kind is CaseKind.PERFORMANCE
+    return [case for case in verdict.cases if (case.kind is CaseKind.PERFORMANCE) == timed]
 
 
 def _geomean(values: Sequence[float]) -> float:

@@ -58,11 +58,14 @@ def print_operators(listing: Sequence[Mapping[str, Any]], *, title: str) -> None
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for column, justify in (("operator", "left"), ("correctness", "right"), ("performance", "right")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]  # literals
+    counts = ["correctness_cases", "performance_cases"]
+    if any("error_inputs" in line for line in listing):
+        table.add_column("error inputs", justify="right")
+        counts.append("error_inputs")
     table.add_column("without cases because", style="dim")
     for line in listing:
-        table.add_row(
-            line["op"], str(line["correctness_cases"]), str(line["performance_cases"]), line.get("reason", "")
-        )
+        because = line.get("reason") or (f"not timed: {line['untimed']}" if "untimed" in line else "")
+        table.add_row(line["op"], *(str(line[count]) for count in counts), because)
     tested = sum(1 for line in listing if line["correctness_cases"] or line["performance_cases"])
     own_console().print(table)
     own_console().print(f"{tested} operators with cases, {len(listing) - tested} without")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from backend_bench.cases import Call, SuiteIndex
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
-from backend_bench.suites.defaults import filled
+from backend_bench.suites.defaults import filled, is_enlarged, own
 from backend_bench.suites.near_matches import near_matches
 from backend_bench.verdict import CaseKind
 
@@ -47,6 +47,8 @@ class Suite(Protocol):
 def open_suite(spec: SuiteSpec) -> Suite:
     """The suite that the spec names; a `UsageError` with near matches where there is none."""
     spec = filled(spec)
+    if is_enlarged(spec):
+        return _enlarged(spec)
     if spec.name == "smoke":
         from backend_bench.suites.smoke import SmokeSuite
 
@@ -62,6 +64,14 @@ def open_suite(spec: SuiteSpec) -> Suite:
     from backend_bench.suites.opinfo import OpInfoSuite
 
     return OpInfoSuite(spec)
+
+
+def _enlarged(spec: SuiteSpec) -> Suite:
+    from backend_bench.suites.enlarged import EnlargedSuite
+    from backend_bench.suites.torchbench import TorchBenchSuite
+
+    recorded = filled(SuiteSpec(name="torchbench", device=spec.device, dtype=spec.dtype))
+    return EnlargedSuite(spec, open_suite(own(spec)), TorchBenchSuite(recorded))
 
 
 def resolve(op: Operator) -> torch._ops.OpOverload:

@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cases-per-op", type=int, help="correctness cases of an operator, at most")
     parser.add_argument("--topn", type=int, help="only an operator's largest recorded calls")
     parser.add_argument("--overhead-dominated", action="store_true", help="time what is mostly launch, too")
+    parser.add_argument("--error-inputs", action="store_true", help="arguments that are refused, too")
+    parser.add_argument("--perf-cases", default="suite", help="suite or traces")
     parser.add_argument("--account", action="store_true", help="say what became of every row of the source")
     parser.add_argument("--out", default="-", help="file to write; - is standard output")
     given = parser.parse_args(arguments)
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cases_per_op=given.cases_per_op,
         topn=given.topn,
         overhead_dominated=given.overhead_dominated,
+        error_inputs=given.error_inputs,
+        perf_cases=given.perf_cases,
     )
     try:
         suite = open_suite(spec)

@@ -6,7 +6,7 @@ import dataclasses
 import typing
 
 from backend_bench.errors import UsageError
-from backend_bench.submission import Device, SuiteName, SuiteSpec
+from backend_bench.submission import Device, PerfCases, SuiteName, SuiteSpec
 from backend_bench.suites import facto_package
 from backend_bench.suites.arguments import DTYPES
 from backend_bench.suites.near_matches import did_you_mean
@@ -27,6 +27,7 @@ def filled(spec: SuiteSpec) -> SuiteSpec:
     if spec.device not in typing.get_args(Device):
         raise UsageError(f"no device is called {spec.device!r}; use cpu or cuda")
     _check_selection(spec)
+    _check_additions(spec)
     if spec.name == "torchbench":
         dtype = None if spec.dtype is None else _dtype(spec.dtype)  # None: as recorded
         return dataclasses.replace(spec, dtype=dtype, source=pinned(spec.source))
@@ -49,6 +50,27 @@ def _check_selection(spec: SuiteSpec) -> None:
     for name, value in (("cases_per_op", spec.cases_per_op), ("topn", spec.topn)):
         if value is not None and value < 1:
             raise UsageError(f"{name} is {value}; it has to be 1 or more")
+
+
+def is_enlarged(spec: SuiteSpec) -> bool:
+    """Whether the request asks for cases beyond the suite's own."""
+    return spec != own(spec)
+
+
+def own(spec: SuiteSpec) -> SuiteSpec:
+    """The request without those."""
+    return dataclasses.replace(spec, error_inputs=False, perf_cases="suite")
+
+
+def _check_additions(spec: SuiteSpec) -> None:
+    if spec.error_inputs and spec.name != "opinfo":
+        raise UsageError(f"suite {spec.name} has no error inputs; error_inputs is for opinfo")
+    if spec.perf_cases not in typing.get_args(PerfCases):
+        raise UsageError(f"perf_cases is {spec.perf_cases!r}; it has to be suite or traces")
+    if spec.perf_cases == "traces" and spec.name not in ("opinfo", "facto"):
+        raise UsageError(
+            f"suite {spec.name} has performance cases of its own; perf_cases is for opinfo and facto"
+        )
 
 
 def _dtype(name: str | None) -> str:

@@ -21,7 +21,7 @@ import backend_bench
 from backend_bench.cases import SuiteIndex
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites.defaults import filled
-from backend_bench.suites.sources import content_hash, described
+from backend_bench.suites.sources import BUNDLED, content_hash, described, pinned
 
 T = TypeVar("T")
 
@@ -99,6 +99,8 @@ def _path(spec: SuiteSpec, part: str) -> Path | None:
         f"cases{spec.cases_per_op}" if spec.cases_per_op else "",
         f"top{spec.topn}" if spec.topn else "",
         "overhead" if spec.overhead_dominated else "",
+        "errors" if spec.error_inputs else "",
+        f"traces{content_hash(pinned(BUNDLED))}" if spec.perf_cases == "traces" else "",
     ]
     name = "-".join(filter(None, (spec.name, spec.device, spec.dtype, source, *chosen)))
     return folder() / "suites" / build.hexdigest()[:16] / f"{name}.{part}.json"

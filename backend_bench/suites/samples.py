@@ -135,6 +135,17 @@ def _samples(info: Any, device: str, dtype: torch.dtype) -> Iterator[Any]:
                 yield from make(info, device, dtype, False)
 
 
+def error_samples(name: str, device: str) -> Iterator[tuple[Callable[..., Any], Any]]:
+    """The functions of an OpInfo with samples that they refuse; their values do not matter, and are of no seed."""
+    info = infos()[name]
+    if info.error_inputs_func is None:
+        return
+    with _quiet(), _kept_generators(device), contextlib.suppress(RuntimeError, ValueError, TypeError):
+        for refused in info.error_inputs_func(info, device):
+            for _, function in _forms(info):
+                yield function, refused.sample_input
+
+
 def _forms(info: Any) -> Iterator[tuple[Form, Callable[..., Any]]]:
     yield "function", info.op
     if info.inplace_variant is not None:

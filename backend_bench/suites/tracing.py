@@ -39,6 +39,17 @@ def trace(
     return recorder.traced
 
 
+def trace_until_refused(function: Callable[..., Any], call: Call) -> list[Traced]:
+    """The ATen calls up to the one that torch refuses, that one included; none where it refuses nothing."""
+    recorder = _Recorder(lambda number: True)
+    try:
+        with recorder:
+            function(*call.args, **call.kwargs)
+    except Exception:  # noqa: BLE001  # whatever torch raises is what is looked for
+        return recorder.traced
+    return []
+
+
 class _Recorder(TorchDispatchMode):
     def __init__(self, wanted: Callable[[int], bool]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

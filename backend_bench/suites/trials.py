@@ -122,6 +122,22 @@ def refusal(op: Operator, arguments: Arguments, device: Device) -> str:
     ).refusal
 
 
+def refusal_of_form(op: Operator, arguments: Arguments) -> str:
+    """What ATen says to shapes, dtypes and settings that it refuses whatever the values are.
+
+    Empty where it takes them, and where it cannot tell without values. Nothing is allocated.
+    """
+    try:
+        with _quiet():
+            call = build(arguments, _shape_only)
+        _run(op, _on_meta(call))
+    except NotImplementedError:
+        return ""
+    except _REFUSALS as problem:
+        return _first_line(problem)
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What came of a call that was made once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -213,3 +214,22 @@ def test_a_call_that_resizes_its_input_is_not_judged() -> None:
     call = Call((torch.zeros(1), torch.ones(2, 3, 4), torch.ones(2, 4, 5)))
     with pytest.raises(Unjudgeable, match="resizes input 0"):
         expect(aten.addbmm_.default, call)
+
+
+def test_nan_in_the_wrong_place_has_no_finite_error() -> None:
+    """A largest error of 0 beside a failure would say that nothing was wrong."""
+    call = Call((torch.tensor([1.0, 2.0, 3.0]),))
+    finding = judge(aten.relu.default, call, lambda x: torch.tensor([1.0, math.nan, 3.0]))
+    assert not finding.passed
+    assert finding.max_abs_error == math.inf
+    assert finding.max_rel_error == math.inf
+
+
+def test_the_total_weight_of_a_loss_that_is_not_reduced_is_nobodys_business() -> None:
+    call = Call((torch.randn(4, 3), torch.tensor([0, 1, 2, 1]), None, 0, -100))
+    op = aten.nll_loss_forward.default
+    right, total = op(*call.args)
+    assert judge(op, call, lambda *args: (right.clone(), total + 7)).passed
+    mean = Call((*call.args[:3], 1, -100))
+    right, total = op(*mean.args)
+    assert not judge(op, mean, lambda *args: (right.clone(), total + 7)).passed

@@ -7,7 +7,17 @@ import random
 import torch
 
 from backend_bench.cases import Call
-from backend_bench.grading.forms import MANY, longer, reset, restrided, settings, spread
+from backend_bench.grading.forms import (
+    MANY,
+    deeper,
+    longer,
+    promoted,
+    reset,
+    restrided,
+    settings,
+    spread,
+    wrapped,
+)
 from backend_bench.grading.inputs import tensors_of
 
 aten = torch.ops.aten
@@ -69,8 +79,72 @@ def test_a_broadcast_leaves_the_written_input_whole() -> None:
 def test_a_setting_is_changed_to_another_of_its_kind_and_internal_operators_keep_theirs() -> None:
     call = Call((torch.randn(3), torch.randn(3)))
     assert settings(aten.add.Tensor) == ["other", "alpha"]
-    assert reset(aten.add.Tensor, call, rng(), "other") is None
-    varied = reset(aten.add.Tensor, call, rng(), "alpha")
+    assert reset(aten.add.Tensor, call, rng(), name="other") is None
+    varied = reset(aten.add.Tensor, call, rng(), name="alpha")
     assert varied is not None
     assert varied.kwargs["alpha"] in (2, -3)
-    assert settings(aten._softmax.default) == []
+    assert settings(aten._embedding_bag.default) == []
+
+
+def test_two_turns_give_two_values_of_a_setting() -> None:
+    call = Call((torch.randn(9, 3), torch.randn(9, 3), 1))
+    turns = [reset(aten.mse_loss.default, call, rng(), turn, name="reduction") for turn in range(2)]
+    assert [varied.args[2] for varied in turns if varied] == [0, 2]
+
+
+def test_what_beta_of_zero_leaves_out_is_nan() -> None:
+    call = Call((torch.randn(3, 3), torch.randn(3, 4), torch.randn(4, 3)))
+    varied = reset(aten.addmm.default, call, rng(), name="beta")
+    assert varied is not None
+    assert varied.kwargs["beta"] == 0
+    assert bool(varied.args[0].isnan().all())
+    assert bool(aten.addmm.default(*varied.args, **varied.kwargs).isfinite().all())
+
+
+def test_the_only_tensor_may_be_read_along_any_dimension() -> None:
+    assert settings(aten._softmax.default) == ["dim"]
+    call = Call((torch.randn(3, 4, 5), -1, False))
+    assert {reset(aten._softmax.default, call, rng(), turn, name="dim").args[1] for turn in range(2)} == {
+        0,
+        1,
+    }  # type: ignore[union-attr]
+    indexed = Call((torch.randn(3, 4), 0, torch.tensor([1])))
+    assert reset(aten.index_select.default, indexed, rng(), name="dim") is None
+
+
+def test_a_deeper_call_is_longer_where_the_operator_works_along() -> None:
+    varied = deeper(aten.cumsum.default, Call((torch.randn(3, 4, 5), 1)), rng())
+    assert varied is not None
+    assert varied.args[0].shape[0::2] == (3, 5)
+    assert varied.args[0].shape[1] > MANY
+    assert varied.args[0].is_contiguous()
+
+
+def test_factors_of_a_product_grow_together() -> None:
+    varied = deeper(aten.mm.default, Call((torch.randn(3, 4), torch.randn(4, 2))), rng())
+    assert varied is not None
+    one, other = tensors_of(varied)
+    assert one.shape[1] == other.shape[0] > MANY
+    assert aten.mm.default(one, other).shape == (3, 2)
+
+
+def test_a_second_dtype_comes_in_and_what_is_written_keeps_its_own() -> None:
+    x, y = torch.randn(3, 4), torch.randn(3, 4)
+    turns = [promoted(aten.add.Tensor, Call((x, y)), rng(), turn) for turn in range(2)]
+    dtypes = [[each.dtype for each in tensors_of(varied)] for varied in turns if varied]
+    assert dtypes == [[torch.float32, torch.int64], [torch.float16, torch.float32]]
+    written = promoted(aten.add_.Tensor, Call((x, y)), rng(), 1)
+    assert written is not None
+    assert [each.dtype for each in tensors_of(written)] == [torch.float32, torch.float16]
+    assert promoted(aten.mm.default, Call((x, y.t())), rng()) is None
+
+
+def test_indices_from_the_end_name_the_same_places() -> None:
+    x = torch.randn(4, 5)
+    call = Call((x, [None, torch.tensor([[0, 4], [2, 3]])]))
+    varied = wrapped(aten.index.Tensor, call, rng())
+    assert varied is not None
+    assert bool((varied.args[1][1] < 0).any())
+    assert torch.equal(aten.index.Tensor(*varied.args), aten.index.Tensor(*call.args))
+    masked = Call((x, [torch.rand(4) > 0.5]))
+    assert wrapped(aten.index.Tensor, masked, rng()) is None
