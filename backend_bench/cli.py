@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from backend_bench import __version__, cli_runs, cli_service, cli_trace
+from backend_bench import __version__, cli_runs, cli_service, cli_trace, languages
 from backend_bench.cli_runs import usage, write_json
 from backend_bench.errors import BackendBenchError, UsageError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 T = TypeVar("T")
 
+_LANGUAGES = ", ".join(languages.NAMES)
 _SUITE = Annotated[str, typer.Option("--suite", help="smoke, opinfo, torchbench or facto")]
 _DEVICE = Annotated[str, typer.Option("--device", help="auto (a GPU if there is one), cpu or cuda")]
 _DTYPE = Annotated[
@@ -72,7 +73,7 @@ def grade(
     overhead_dominated: _OVERHEAD = False,
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
-    language: Annotated[str, typer.Option("--language", help="auto, triton or pytorch")] = "auto",
+    language: Annotated[str, typer.Option("--language", help=f"auto, {_LANGUAGES}")] = "auto",
     profile: Annotated[str, typer.Option("--profile", help="strict or backendbench")] = "strict",
     only: _ONLY = None,
     sandbox: _SANDBOX = "best-effort",
@@ -87,6 +88,7 @@ def grade(
     with usage():
         rules = _rules(language=language, profile=profile, only=only, sandbox=sandbox, seed=seed)
         spec = _spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated)
+        languages.check_device(language, spec.device)
         found = kernels.find(path, op=op, profile=rules["profile"])
         _begin(rules["sandbox"])
         index = _index(spec)
@@ -220,7 +222,7 @@ def _counts(entry: Any) -> dict[str, Any]:
 @app.command()
 def prompt(
     op: Annotated[str, typer.Argument(help="an operator, such as add.Tensor")],
-    language: Annotated[str, typer.Option("--language", help="triton or pytorch")] = "triton",
+    language: Annotated[str, typer.Option("--language", help=_LANGUAGES)] = "triton",
     suite: _SUITE = "smoke",
     source: _SOURCE = None,
     cases_per_op: _CASES = None,
@@ -235,7 +237,7 @@ def prompt(
     from backend_bench.operator import Operator
 
     with usage():
-        _choice("language", language, ("triton", "pytorch"))
+        _choice("language", language, languages.NAMES)
         index = _index(_spec(suite, device, dtype, source, cases_per_op, topn, overhead_dominated))
         name = str(Operator.parse(op))
         if name not in index.entries:
@@ -256,21 +258,25 @@ def doctor(
     device: _DEVICE = "auto",
     json_file: _JSON = None,
 ) -> None:
-    """Say what this machine has, which walls of the sandbox hold here, and which judge services run."""
+    """Say what this machine has, which walls and which languages hold here, and which judge services run."""
     from backend_bench.executors import services
     from backend_bench.report import live, terminal
 
     with usage():
         _device(device)
         facts = _at_judge("best-effort", lambda executor: executor.machine())
+        offered = _at_judge("best-effort", lambda executor: executor.languages())
         running = [
             {"pid": seen.pid, "name": seen.address.name, "log": str(seen.address.log), "state": seen.state}
             for seen in services.running()
         ]
     if json_file:
-        _write_json(json_file, {"schema": 1, "machine": dict(facts), "services": running})
+        _write_json(
+            json_file, {"schema": 1, "machine": dict(facts), "languages": dict(offered), "services": running}
+        )
     if json_file != "-":
         terminal.print_facts(facts)
+        terminal.print_languages(offered)
         live.print_services(running)
 
 
@@ -329,7 +335,7 @@ def _choice(what: str, value: str | None, choices: Sequence[str]) -> None:
 
 def _rules(**given: Any) -> dict[str, Any]:
     choices = {
-        "language": ("auto", "triton", "pytorch"),
+        "language": ("auto", *languages.NAMES),
         "profile": ("strict", "backendbench"),
         "only": ("correctness", "performance"),
         "sandbox": ("required", "best-effort", "off"),

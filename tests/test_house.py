@@ -48,7 +48,7 @@ NO_CLOCKS = ("subprocess", "multiprocessing", "time", "socket", "signal", "tempf
 
 def sources() -> Iterator[Path]:
     for path in sorted(PACKAGE.rglob("*.py")):
-        if "kernels" not in path.relative_to(PACKAGE).parts[:-1]:  # those of the authors are data
+        if "kernels" not in path.relative_to(PACKAGE).parts[:-1]:  # those of authors and languages are data
             yield path
 
 

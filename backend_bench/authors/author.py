@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from backend_bench import languages
 from backend_bench.errors import UsageError
+from backend_bench.operator import Operator
+from backend_bench.submission import Language
 
 NAMES = ("builtin/pytorch", "builtin/triton")
 _FUNCTION = re.compile(r"\b(\w+)_kernel_impl\b")
@@ -19,7 +22,7 @@ _FUNCTION = re.compile(r"\b(\w+)_kernel_impl\b")
 class Author:
     """One built-in model."""
 
-    language: str
+    language: Language
     """The folder of kernels that it writes from."""
 
     @classmethod
@@ -30,7 +33,7 @@ class Author:
             near = difflib.get_close_matches(full, NAMES, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"there are {' and '.join(NAMES)}"
             raise UsageError(f"there is no built-in model {name!r}; {hint}")
-        return cls(full.removeprefix("builtin/"))
+        return cls(full.removeprefix("builtin/"))  # type: ignore[arg-type]  # one of the names
 
     def reply(self, messages: Sequence[Mapping[str, Any]]) -> str:
         """What the author says next in this conversation."""
@@ -46,9 +49,11 @@ class Author:
         return f"{opening}\n\n```python\n{code}```\n"
 
     def kernel(self, folder: str, which: str) -> str | None:
-        """The text of a kernel file; None where the author has none."""
+        """The text of a kernel file; None where the author has none. A right one may be its language's example."""
         file = _kernels() / self.language / folder / f"{which}.py"
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        if file.is_file():
+            return str(file.read_text(encoding="utf-8"))
+        return languages.example(self.language, Operator.from_folder(folder)) if which == "second" else None
 
     def folders(self) -> list[str]:
         """Folders of the operators that the author knows."""

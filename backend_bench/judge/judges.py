@@ -151,6 +151,14 @@ class Judges:
             self._facts = asyncio.ensure_future(self._find_facts())
         return await asyncio.shield(self._facts)
 
+    async def languages(self) -> dict[str, dict[str, str]]:
+        """For each kind of device the languages, and why one is not offered; nothing where it is."""
+        kinds: list[Device] = ["cpu", *(("cuda",) if torch.cuda.is_available() else ())]
+        return {
+            kind: await self._of_kind(kind)[0].work(lambda judge: judge.languages(self._sandbox))
+            for kind in kinds
+        }
+
     def state(self) -> list[dict[str, Any]]:
         """Who waits and what runs, a device each; plain JSON."""
         now = time.monotonic()

@@ -16,7 +16,7 @@ from backend_bench.cases import Entry
 from backend_bench.dialogue.prompt import Brief, prompt
 from backend_bench.dialogue.reply import read_reply
 from backend_bench.errors import UsageError
-from backend_bench.languages import recognise
+from backend_bench.languages import examples, recognise
 from backend_bench.operator import Operator
 
 SMOKE = [
@@ -84,9 +84,12 @@ def test_an_unknown_name_is_told() -> None:
         Author.named("builtin/tritn")
 
 
-def test_a_kernel_file_comes_with_the_package() -> None:
-    root = Path(authors.__file__).parent / "kernels"
-    assert len(list(root.rglob("*.py"))) == 2 * 2 * len(SMOKE)
+@pytest.mark.parametrize("language", ["pytorch", "triton"])
+def test_a_kernel_file_comes_with_the_package(language: Any) -> None:
+    """Second ones that are the language's worked example lie there."""
+    root = Path(authors.__file__).parent / "kernels" / language
+    shared = [op.folder for op in examples(language) if not (root / op.folder / "second.py").exists()]
+    assert len(list(root.rglob("*.py"))) + len(shared) == 2 * len(SMOKE)
 
 
 def test_plain_streamed_and_refused() -> None:
