@@ -282,7 +282,7 @@ def doctor(
 
 @app.command()
 def author(
-    name: Annotated[str, typer.Argument(help="builtin/pytorch or builtin/triton")],
+    name: Annotated[str, typer.Argument(help="builtin/pytorch, triton, inductor or replay:DIR")],
     host: Annotated[str, typer.Option("--host", help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="port to listen on")] = 8000,
 ) -> None:

@@ -6,11 +6,11 @@ python scripts/lay_out_author.py LANGUAGE first|second DIR
 import sys
 from pathlib import Path
 
-from backend_bench.authors import Author
+from backend_bench.authors import Scripted
 
 
 def main(language: str, turn: str, target: Path) -> None:
-    author = Author.named(language)
+    author = Scripted(language)
     for folder in author.folders():
         place = target / folder
         place.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from backend_bench.authors import Author
+from backend_bench.authors import Scripted
 from backend_bench.cases import Call
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
@@ -30,7 +30,7 @@ LIMITS = {"float32": 1e-4, "bfloat16": 3e-2}
 
 
 def kernel(language: str, op: Operator, which: str, folder: Path) -> Callable[..., Any]:
-    source = Author.named(language).kernel(op.folder, which)
+    source = Scripted(language).kernel(op.folder, which)
     assert source is not None
     name = f"{op.folder}_{which}"
     file = folder / f"{name}.py"  # Triton reads a kernel's source back from its file
