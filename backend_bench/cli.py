@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from backend_bench import __version__, cli_deploy, cli_runs, cli_service, cli_trace
+from backend_bench import __version__, cli_deploy, cli_runs, cli_service, cli_trace, languages
 from backend_bench.cli_runs import usage, write_json
 from backend_bench.errors import BackendBenchError, UsageError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 T = TypeVar("T")
 
+_LANGUAGES = ", ".join(languages.NAMES)
 _SUITE = Annotated[str, typer.Option("--suite", help="smoke, opinfo, torchbench or facto")]
 _DEVICE = Annotated[str, typer.Option("--device", help="auto (a GPU if there is one), cpu or cuda")]
 _DTYPE = Annotated[
@@ -81,7 +82,7 @@ def grade(
     perf_cases: _PERF = "suite",
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
-    language: Annotated[str, typer.Option("--language", help="auto, triton or pytorch")] = "auto",
+    language: Annotated[str, typer.Option("--language", help=f"auto, {_LANGUAGES}")] = "auto",
     profile: Annotated[str, typer.Option("--profile", help="strict or backendbench")] = "strict",
     only: _ONLY = None,
     gpu: _GPU = "local",
@@ -107,6 +108,7 @@ def grade(
             suite, device, place, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
             overhead_dominated=overhead_dominated, error_inputs=error_inputs, perf_cases=perf_cases,
         )  # fmt: skip
+        languages.check_device(language, spec.device)
         found = kernels.find(path, op=op, profile=rules["profile"])
         _begin(rules["sandbox"], place)
         index = _index(spec, place)
@@ -263,7 +265,7 @@ def _counts(entry: Any) -> dict[str, Any]:
 @app.command()
 def prompt(
     op: Annotated[str, typer.Argument(help="an operator, such as add.Tensor")],
-    language: Annotated[str, typer.Option("--language", help="triton or pytorch")] = "triton",
+    language: Annotated[str, typer.Option("--language", help=_LANGUAGES)] = "triton",
     suite: _SUITE = "smoke",
     source: _SOURCE = None,
     cases_per_op: _CASES = None,
@@ -280,7 +282,7 @@ def prompt(
     from backend_bench.operator import Operator
 
     with usage():
-        _choice("language", language, ("triton", "pytorch"))
+        _choice("language", language, languages.NAMES)
         index = _index(
             _spec(
                 suite, device, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
@@ -309,7 +311,7 @@ def doctor(
     ] = None,
     json_file: _JSON = None,
 ) -> None:
-    """Say what this machine has, which walls of the sandbox hold here, and which judge services run."""
+    """Say what this machine has, which walls and which languages hold here, and which judge services run."""
     from backend_bench.executors import services
     from backend_bench.report import live, terminal
 
@@ -319,20 +321,24 @@ def doctor(
     with usage():
         _device(device)
         facts = _at_judge("best-effort", lambda executor: executor.machine())
+        offered = _at_judge("best-effort", lambda executor: executor.languages())
         running = [
             {"pid": seen.pid, "name": seen.address.name, "log": str(seen.address.log), "state": seen.state}
             for seen in services.running()
         ]
     if json_file:
-        _write_json(json_file, {"schema": 1, "machine": dict(facts), "services": running})
+        _write_json(
+            json_file, {"schema": 1, "machine": dict(facts), "languages": dict(offered), "services": running}
+        )
     if json_file != "-":
         terminal.print_facts(facts)
+        terminal.print_languages(offered)
         live.print_services(running)
 
 
 @app.command()
 def author(
-    name: Annotated[str, typer.Argument(help="builtin/pytorch or builtin/triton")],
+    name: Annotated[str, typer.Argument(help="builtin/pytorch, triton, inductor or replay:DIR")],
     host: Annotated[str, typer.Option("--host", help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", help="port to listen on")] = 8000,
 ) -> None:
@@ -386,7 +392,7 @@ def _choice(what: str, value: str | None, choices: Sequence[str]) -> None:
 
 def _rules(**given: Any) -> dict[str, Any]:
     choices = {
-        "language": ("auto", "triton", "pytorch"),
+        "language": ("auto", *languages.NAMES),
         "profile": ("strict", "backendbench"),
         "only": ("correctness", "performance"),
         "sandbox": ("required", "best-effort", "off"),

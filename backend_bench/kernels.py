@@ -33,7 +33,7 @@ def find(path: Path, *, op: str | None = None, profile: Profile = "strict") -> l
     if not path.exists():
         raise UsageError(f"{path} does not exist")
     if path.is_file():
-        source = _read(path)
+        source = read(path)
         return [KernelFile(Operator.parse(op) if op else operator_of(source, path), path, source)]
     folders = [path] if _is_operator_folder(path) and _files(path) else sorted(path.iterdir())
     kernels = [
@@ -62,7 +62,12 @@ def _of_folder(folder: Path, profile: Profile) -> KernelFile:
         return KernelFile(op, folder, None)
     # BackendBench takes the first name of a folder; the latest version is what its author means.
     path = files[0] if profile == "backendbench" else max(files, key=_version)
-    return KernelFile(op, path, _read(path))
+    return KernelFile(op, path, read(path))
+
+
+def versions(folder: Path) -> list[Path]:
+    """The kernel files of an operator's folder, the first version first; none where there is no folder."""
+    return sorted(_files(folder), key=_version)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -82,7 +87,8 @@ def _is_operator_folder(folder: Path) -> bool:
     return True
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """A kernel file's text. Raises `UsageError` where it has none."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

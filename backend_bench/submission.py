@@ -11,7 +11,7 @@ from backend_bench.operator import Operator
 Device = Literal["cpu", "cuda"]
 Kind = Literal["candidate", "reference"]
 """`reference` is ATen judged against itself; it carries no source and only `selfcheck` makes it."""
-Language = Literal["triton", "pytorch"]
+Language = Literal["triton", "cuda", "helion", "cutedsl", "pytorch"]
 PerfCases = Literal["suite", "traces"]
 Only = Literal["correctness", "performance"]
 Profile = Literal["strict", "backendbench"]

@@ -6,16 +6,15 @@ python scripts/lay_out_author.py LANGUAGE first|second DIR
 import sys
 from pathlib import Path
 
-import backend_bench
+from backend_bench.authors import Scripted
 
 
 def main(language: str, turn: str, target: Path) -> None:
-    kernels = Path(backend_bench.__file__).parent / "authors" / "kernels" / language
-    for folder in sorted(path for path in kernels.iterdir() if path.is_dir()):
-        place = target / folder.name
+    author = Scripted(language)
+    for folder in author.folders():
+        place = target / folder
         place.mkdir(parents=True, exist_ok=True)
-        source = (folder / f"{turn}.py").read_text()
-        (place / f"{folder.name}_implementation_v1.py").write_text(source)
+        (place / f"{folder}_implementation_v1.py").write_text(author.kernel(folder, turn) or "")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ PACKAGE = Path(backend_bench.__file__).parent
 FLOORS = {
     "cli": 5, "cli_deploy": 5, "cli_runs": 5, "cli_service": 5, "cli_trace": 5, "environment": 5,
     "executors": 4, "service": 4, "grade": 4, "mutants": 4,
-    "judge": 3, "worker": 3, "report": 3, "backend": 3, "authors": 3, "recording": 3,
+    "judge": 3, "worker": 3, "report": 3, "backend": 3, "authors": 3, "recording": 3, "writers": 3,
     "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "gate": 2, "kernels": 2, "languages": 2,
     "runtime": 2,
     "operator": 1, "submission": 1, "verdict": 1, "errors": 1, "cases": 1, "fates": 1,
@@ -48,7 +48,7 @@ NO_CLOCKS = ("subprocess", "multiprocessing", "time", "socket", "signal", "tempf
 
 def sources() -> Iterator[Path]:
     for path in sorted(PACKAGE.rglob("*.py")):
-        if "kernels" not in path.relative_to(PACKAGE).parts[:-1]:  # those of the authors are data
+        if "kernels" not in path.relative_to(PACKAGE).parts[:-1]:  # those of authors and languages are data
             yield path
 
 

@@ -1,17 +1,41 @@
-"""Built-in models: scripted authors that answer like a model, so that everything runs without a key.
+"""Built-in models: authors without a key, so that everything runs without one and without a network.
 
-An author's first kernel of an operator is wrong in a typical way, and its next ones are right, so that
-a run shows a failure, feedback and a success. The kernels are the files under
-`kernels/<language>/<operator>/{first,second}.py`; here they are text and are never imported.
+    builtin/pytorch, builtin/triton   scripted: a first kernel that is wrong in a typical way, then a right one
+    builtin/replay:DIR                the kernels of a folder, version N at turn N
+    builtin/inductor                  what torch.compile writes for the operator (needs torch in the author's Python)
+
+They answer like a model, through the same OpenAI-compatible path. Kernels are text here and are never imported.
 """
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
-from backend_bench.authors.author import NAMES, Author
+from backend_bench.authors.author import Author
+from backend_bench.authors.inductor import Inductor
+from backend_bench.authors.replay import Replay
+from backend_bench.authors.scripted import Scripted
+from backend_bench.errors import UsageError
 
-__all__ = ["NAMES", "Author", "serve", "serving"]
+NAMES = ("builtin/pytorch", "builtin/triton", "builtin/inductor")
+"""Those whose name says it all."""
+USAGE = "builtin/pytorch, builtin/triton, builtin/inductor or builtin/replay:DIR"
+
+__all__ = ["NAMES", "USAGE", "Author", "Scripted", "named", "serve", "serving"]
+
+
+def named(name: str) -> Author:
+    """The author of a name, `builtin/pytorch` or `pytorch` for short. Raises `UsageError` for one that cannot be had."""
+    kind, colon, rest = name.removeprefix("builtin/").partition(":")
+    if kind == "replay":
+        return Replay.of(rest)
+    full = f"builtin/{kind}"
+    if colon or full not in NAMES:
+        near = difflib.get_close_matches(full, [*NAMES, "builtin/replay"], n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near and not colon else f"there are {USAGE}"
+        raise UsageError(f"there is no built-in model {name!r}; {hint}")
+    return Inductor.here() if kind == "inductor" else Scripted(kind)  # type: ignore[arg-type]  # one of the names
 
 
 def __getattr__(name: str) -> Any:

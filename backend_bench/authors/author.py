@@ -1,58 +1,55 @@
-"""A scripted author: from the messages of a request alone to a reply. It keeps nothing in between."""
+"""What every built-in model is: from the messages of a request alone to a reply. It keeps nothing of a conversation."""
 
 from __future__ import annotations
 
-import difflib
+import abc
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
-from backend_bench.errors import UsageError
-
-NAMES = ("builtin/pytorch", "builtin/triton")
 _FUNCTION = re.compile(r"\b(\w+)_kernel_impl\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
+class Request:
+    """What an author is asked for."""
+
+    folder: str
+    """The operator's folder, `add__Tensor`, read from the function that the prompt names."""
+    turn: int
+    """How many replies came before, from 0."""
+    said: str
+    """All that the user said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an author says, and its kernel."""
+
+    words: str
+    code: str | None = None
+
+
+class Author(abc.ABC):
     """One built-in model."""
 
-    language: str
-    """The folder of kernels that it writes from."""
-
-    @classmethod
-    def named(cls, name: str) -> Author:
-        """`builtin/pytorch`, or `pytorch` for short. Raises `UsageError` for another name."""
-        full = name if name.startswith("builtin/") else f"builtin/{name}"
-        if full not in NAMES:
-            near = difflib.get_close_matches(full, NAMES, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"there are {' and '.join(NAMES)}"
-            raise UsageError(f"there is no built-in model {name!r}; {hint}")
-        return cls(full.removeprefix("builtin/"))
-
     def reply(self, messages: Sequence[Mapping[str, Any]]) -> str:
-        """What the author says next in this conversation."""
+        """What the author says next in this conversation. Raises `UsageError` where it cannot work here at all."""
         said = "\n".join(text_of(message) for message in messages if message.get("role") == "user")
         asked = _FUNCTION.search(said)
         if asked is None:
             return "I see no function to write: the prompt names none that ends in `_kernel_impl`."
         turn = sum(message.get("role") == "assistant" for message in messages)
-        code = self.kernel(asked[1], "first" if turn == 0 else "second")
-        if code is None:
-            return f"I have not learnt `{asked[1]}`; I know {', '.join(self.folders())}."
-        opening = "Here is a first version." if turn == 0 else "Thank you; this mends it."
-        return f"{opening}\n\n```python\n{code}```\n"
+        answer = self.answer(Request(asked[1], turn, said))
+        if answer.code is None:
+            return answer.words
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", answer.code)), default=0))
+        return f"{answer.words}\n\n{fence}python\n{answer.code.rstrip()}\n{fence}\n"
 
-    def kernel(self, folder: str, which: str) -> str | None:
-        """The text of a kernel file; None where the author has none."""
-        file = _kernels() / self.language / folder / f"{which}.py"
-        return file.read_text(encoding="utf-8") if file.is_file() else None
-
-    def folders(self) -> list[str]:
-        """Folders of the operators that the author knows."""
-        return sorted(folder.name for folder in (_kernels() / self.language).iterdir() if folder.is_dir())
+    @abc.abstractmethod
+    def answer(self, request: Request) -> Answer:
+        """Words and kernel for one turn."""
 
 
 def text_of(message: Mapping[str, Any]) -> str:
@@ -61,7 +58,3 @@ def text_of(message: Mapping[str, Any]) -> str:
     if isinstance(content, str):
         return content
     return "\n".join(str(part.get("text", "")) for part in content or [] if isinstance(part, Mapping))
-
-
-def _kernels() -> Any:
-    return resources.files(__package__) / "kernels"

@@ -16,11 +16,13 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from backend_bench.authors.author import NAMES, Author, text_of
+from backend_bench import authors
+from backend_bench.authors.author import text_of
 from backend_bench.errors import UsageError
 
 Speaker = Callable[[Sequence[Mapping[str, Any]]], str]
@@ -34,7 +36,6 @@ _PIECE = 400
 
 def serve(name: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve all built-in models in the foreground; `name` answers where a request names none."""
-    Author.named(name)
     uvicorn.Server(_config(_built_in(name), host=host, port=port, log_level="info")).run()
 
 
@@ -69,7 +70,7 @@ def application(find: Callable[[str], Speaker]) -> Starlette:
     ids = itertools.count(1)
 
     async def models(request: Request) -> Response:
-        data = [{"id": model, "object": "model", "owned_by": "backend-bench"} for model in NAMES]
+        data = [{"id": model, "object": "model", "owned_by": "backend-bench"} for model in authors.NAMES]
         return JSONResponse({"object": "list", "data": data})
 
     async def completions(request: Request) -> Response:
@@ -80,7 +81,7 @@ def application(find: Callable[[str], Speaker]) -> Starlette:
         except (ValueError, KeyError, TypeError, AttributeError):
             return _refusal("the request needs `messages`, a list of objects")
         try:
-            reply = find(model)(messages)
+            reply = await run_in_threadpool(find(model), messages)
         except UsageError as error:
             return _refusal(str(error))
         head = {"id": f"chatcmpl-{next(ids)}", "created": int(time.time()), "model": model}
@@ -101,8 +102,15 @@ def application(find: Callable[[str], Speaker]) -> Starlette:
 
 def _built_in(default: str) -> Callable[[str], Speaker]:
     """The built-in author of a name; `default` where the request names none."""
-    Author.named(default)
-    return lambda model: Author.named(model or default).reply
+    known = {default: authors.named(default)}
+
+    def find(model: str) -> Speaker:
+        """A folder of kernels is open only to whoever started this server with it."""
+        if model.removeprefix("builtin/").startswith("replay") and model not in known:
+            raise UsageError(f"this server was started for {default} and replays no other folder")
+        return (known.get(model or default) or authors.named(model)).reply
+
+    return find
 
 
 async def _stream(head: dict[str, Any], reply: str, usage: dict[str, int]) -> AsyncIterator[str]:

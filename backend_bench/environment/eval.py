@@ -273,7 +273,7 @@ def _model(words: list[str]) -> Any:
     """The command line with a built-in model served and pointed at, where one is asked for."""
     known, _ = _parser().parse_known_args([word for word in words if word != ENV_ID])
     if known.model is None and config_file(words) is None:
-        raise UsageError(f"eval: name a model with -m; {' and '.join(authors.NAMES)} need no key")
+        raise UsageError(f"eval: name a model with -m; {authors.USAGE} need no key")
     if known.model is None and (saved := _saved_author(config_file(words))) is not None:
         model, port = saved
         with serving(model, port=port):
@@ -283,7 +283,7 @@ def _model(words: list[str]) -> Any:
         _note_key(known.api_key_var)
         yield words
         return
-    authors.Author.named(known.model)
+    authors.named(known.model)
     if known.api_base_url:
         raise UsageError(f"eval: -m {known.model} is served by this program; leave -b out")
     with serving(known.model) as url:

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import verifiers.v1 as vf
 from pydantic import Field, field_validator
 
-from backend_bench import records
+from backend_bench import languages, records
 from backend_bench.cases import Entry, SuiteIndex
 from backend_bench.dialogue import feedback, prompt, reply
 from backend_bench.environment import scores
@@ -252,7 +252,7 @@ class BackendBenchConfig(vf.TasksetConfig):
     ops: list[str] = Field(default_factory=list)
     """Only these operators (a list, or names with commas between); empty means all."""
     language: Language = "triton"
-    """Language of the kernels: triton, or pytorch (for learning and for the CPU, not for training)."""
+    """Language of the kernels: triton, cuda, helion, cutedsl, or pytorch (for learning and for the CPU, not for training)."""
     source: str | None = None
     """Where the suite takes its data from; its own default if unset."""
     dtype: str | None = None
@@ -298,6 +298,7 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
         """
         config = self.config
         device = choose.device(config.task.place)
+        languages.check_device(config.language, device)
         _announce(config, device)
         spec = SuiteSpec(
             name=config.suite,

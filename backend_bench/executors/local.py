@@ -56,6 +56,10 @@ class LocalExecutor:
         """Facts about this host."""
         return await self._ask(self.sandbox, "/v1/machine", None, dict[str, Any])
 
+    async def languages(self) -> Mapping[str, Mapping[str, str]]:
+        """For each kind of device the languages, and why one is not offered; nothing where it is."""
+        return await self._ask(self.sandbox, "/v1/languages", None, dict[str, dict[str, str]])
+
     async def service(self) -> Mapping[str, Any]:
         """The service that answers: its process, its queues."""
         return await self._ask(self.sandbox, "/v1/service", None, dict[str, Any])

@@ -22,6 +22,7 @@ from backend_bench.judge.keeper import Crashed, Ended, Forged, Keeper, TimedOut
 from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stage import Meta
 from backend_bench.judge.stay import Stay
+from backend_bench.languages import PLUGINS
 from backend_bench.submission import Language, Limits, Submission
 
 RELAUNCHES = 2
@@ -63,7 +64,7 @@ class Bench:
         self.limits: Limits = submission.limits
         self.device = stay.device
         self.stages = stay.stages
-        self.interpreted = language == "triton" and self.device.type == "cpu"
+        self.interpreted = self.device.type in PLUGINS[language].interpreted_on
         self._wish = Wish(
             mode="interpreted" if self.interpreted and submission.kind == "candidate" else "native",
             sandbox=submission.sandbox,

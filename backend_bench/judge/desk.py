@@ -101,6 +101,8 @@ class Desk:
                     requests.Seat(str(device), judges_of(device, len(found), len(self._share.rest)))
                     for device in found
                 ]
+            case requests.TellLanguages(device, sandbox):
+                return self._judge(device).languages(sandbox)
             case requests.WarmUp():
                 return self._zygotes.of("native").mode
             case requests.TellFacts(sandbox):

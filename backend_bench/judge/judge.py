@@ -20,12 +20,13 @@ from backend_bench.grading.score import score
 from backend_bench.judge import audit, cores, correctness, performance, refusals, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.devices import lease_name
+from backend_bench.judge.hello import Hello
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.stay import Stay
 from backend_bench.judge.zygotes import Zygotes
-from backend_bench.languages import language_of, mismatch
+from backend_bench.languages import NAMES, language_of, mismatch
 from backend_bench.submission import Language, Limits, Sandbox, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Status, Verdict
@@ -45,6 +46,7 @@ class Judge:
         self.lease = Lease(lease_name(device))
         self._share = share
         self._nursery = Nursery(device, self.lease, zygotes, threads=THREADS)
+        self._hello = Hello(device, self.stay)
         self._suites: dict[SuiteSpec, Suite] = {}
         self._opening = threading.Lock()
         self._known_peaks: roofline.Peaks | None = None
@@ -73,6 +75,10 @@ class Judge:
         with keeper:
             assert keeper.sandbox is not None
             return {"holds": keeper.sandbox.holds, "missing": keeper.sandbox.missing}
+
+    def languages(self, level: Sandbox = "best-effort") -> dict[str, str]:
+        """Each language, and why it is not offered here; nothing where it is."""
+        return {name: self._hello.refusal(name, level) for name in NAMES}
 
     def judge(self, submission: Submission, stay: Stay | None = None) -> Verdict:
         """The verdict. Raises `UsageError` for an operator or suite that does not exist, and `Abandoned`."""
@@ -113,6 +119,11 @@ class Judge:
             protocol.no_cases = entry.reason or "the suite has no cases of this kind for it"
             return
         protocol.compile_error = "" if submission.kind == "reference" else mismatch(submission)
+        if not protocol.compile_error and submission.kind == "candidate":
+            protocol.fault = self._hello.refusal(protocol.language, submission.sandbox)
+        if protocol.fault:
+            protocol.fault = f"language {protocol.language} is not offered on this machine: {protocol.fault}"
+            return
         if not protocol.compile_error:
             self._call_it(protocol, suite, entry, stay, wants_correctness, wants_performance)
         if (protocol.compile_error or protocol.ended) and not protocol.cases:

@@ -52,6 +52,13 @@ class TellFacts(msgspec.Struct, frozen=True, tag=True):
     sandbox: Sandbox
 
 
+class TellLanguages(msgspec.Struct, frozen=True, tag=True):
+    """Which languages are offered there; answered by the reason why not, for each, and nothing where it is."""
+
+    device: str
+    sandbox: Sandbox
+
+
 class WarmUp(msgspec.Struct, frozen=True, tag=True):
     """Wait for the zygote that nearly every submission needs; answered by its way of running."""
 
@@ -63,7 +70,7 @@ class Seat(msgspec.Struct, frozen=True):
     judges: int
 
 
-Request = Judge | ReadIndex | ListSeats | TellFacts | WarmUp
+Request = Judge | ReadIndex | ListSeats | TellFacts | TellLanguages | WarmUp
 
 
 class Question(msgspec.Struct, frozen=True, tag=True):

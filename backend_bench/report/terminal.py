@@ -95,3 +95,13 @@ def print_facts(facts: Mapping[str, Any]) -> None:
             console.print(Text.assemble(("  holds    ", "green"), wall))
         for wall in walls["missing"]:
             console.print(Text.assemble(("  missing  ", "red"), wall))
+
+
+def print_languages(offered: Mapping[str, Mapping[str, str]]) -> None:
+    """Which languages proved themselves on each kind of device, and why one did not."""
+    console = own_console()
+    for device, languages in offered.items():
+        console.print(Text.assemble((f"languages on {device}", "bold")))
+        for name, reason in languages.items():
+            mark = ("  missing  ", "red") if reason else ("  works    ", "green")
+            console.print(Text.assemble(mark, f"{name}: {reason}" if reason else name))

@@ -48,7 +48,7 @@ _AT_THE_DOOR = {
     413: "The body is too long.",
 }
 """What the guard says to clients of other hosts."""
-_MACHINE: dict[int | str, dict[str, Any]] = {
+_PLAIN: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"type": "object"}}}}
 }
 
@@ -81,10 +81,15 @@ def application(judges: Judges, *, state: State, stop: Callable[[], None] | None
     async def nobody(_: fastapi.Request, __: Gone) -> fastapi.Response:
         return _json({"error": "gone", "message": "the client hung up"}, 499)
 
-    @app.get("/v1/machine", responses=_MACHINE)
+    @app.get("/v1/machine", responses=_PLAIN)
     async def machine() -> fastapi.Response:
         """Facts about this host, the build that judges, and what its sandbox holds."""
         return _json(await judges.machine())
+
+    @app.get("/v1/languages", responses=_PLAIN)
+    async def languages() -> fastapi.Response:
+        """Which languages can be judged here, each proved with its example kernel."""
+        return _json(await judges.languages())
 
     @app.post("/v1/index", openapi_extra=_takes(SuiteSpec), responses=_gives(SuiteIndex))
     async def index(request: fastapi.Request) -> fastapi.Response:

@@ -139,6 +139,15 @@ class Judges:
             self._facts = asyncio.ensure_future(self._ask(requests.TellFacts(self._sandbox), dict[str, Any]))
         return {"version": backend_bench.__version__, **await asyncio.shield(self._facts)}
 
+    async def languages(self) -> dict[str, dict[str, str]]:
+        """For each kind of device the languages, and why one is not offered; nothing where it is."""
+        found = {}
+        for kind in (await self.machine())["devices"]:
+            device = (await self._of_kind(kind))[0].device
+            question = requests.TellLanguages(device, self._sandbox)
+            found[kind] = await self._ask(question, dict[str, str])
+        return found
+
     def state(self) -> list[dict[str, Any]]:
         """Who waits and what runs, a device each; plain JSON."""
         now = time.monotonic()

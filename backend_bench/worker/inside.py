@@ -47,7 +47,7 @@ def _load(request: wire.Load, folder: Path) -> tuple[Callable[..., Any] | None, 
         packet, overload = request.reference.split(".")
         return getattr(getattr(torch.ops.aten, packet), overload), wire.Loaded()
     try:
-        return load(request.source, request.function, folder), wire.Loaded()
+        return load(request.source, request.function, folder, request.language), wire.Loaded()
     except LoadFailed as error:
         return None, wire.Loaded(error=str(error)[: wire.MAX_TEXT] or "the source failed to load")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from backend_bench.languages import PLUGINS
 
 MODULE = "candidate_kernel"
 
@@ -16,11 +19,15 @@ class LoadFailed(Exception):
     """The source does not give the function; the text says why, in the candidate's own lines."""
 
 
-def load(source: str, function: str, folder: Path) -> Callable[..., Any]:
+def load(source: str, function: str, folder: Path, language: str) -> Callable[..., Any]:
     """Import the source as a module from a file in `folder` and return its `function`.
 
     A real file, because Triton reads a kernel's source back from its file.
     """
+    if plugin := PLUGINS.get(language):  # type: ignore[call-overload]  # text from the wire
+        os.environ.update(
+            {name: value.format(scratch=folder.parent) for name, value in plugin.environment.items()}
+        )
     path = folder / f"{MODULE}.py"
     path.write_text(source)
     spec = importlib.util.spec_from_file_location(MODULE, path)

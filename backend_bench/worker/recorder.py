@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -56,11 +57,15 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         for tensor in _written(func, args, kwargs):
+            if isinstance(tensor, FakeTensor):
+                continue  # it has no memory
             for earlier in self._seen:
                 earlier.overwritten |= any(tensor.data_ptr() == r.data_ptr() for r in earlier.results)
         result = func(*args, **kwargs)
+        taken = tensors_in((args, kwargs))
+        if any(isinstance(tensor, FakeTensor) for tensor in (*taken, *tensors_in(result))):
+            return result  # a compiler traces: nothing is computed
         if len(self._seen) < MAX_RECORDED:
-            taken = tensors_in((args, kwargs))
             inputs_only = bool(taken) and all(
                 any(is_same(tensor, given) for given in self._inputs) for tensor in taken
             )

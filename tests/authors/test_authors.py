@@ -10,15 +10,17 @@ import httpx
 import pytest
 
 from backend_bench import authors
-from backend_bench.authors import Author
+from backend_bench.authors import Scripted, named
 from backend_bench.authors.server import serving
 from backend_bench.cases import Entry
 from backend_bench.dialogue.prompt import Brief, prompt
 from backend_bench.dialogue.reply import read_reply
 from backend_bench.errors import UsageError
-from backend_bench.languages import recognise
+from backend_bench.languages import examples, recognise
 from backend_bench.operator import Operator
+from backend_bench.submission import Language
 
+LANGUAGES: tuple[Language, ...] = ("pytorch", "triton")
 SMOKE = [
     "relu.default",
     "add.Tensor",
@@ -47,7 +49,7 @@ def after(messages: list[dict[str, Any]], turns: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", SMOKE)
 def test_every_smoke_operator_is_known(name: str, language: Any) -> None:
     """First one kernel, then another, both in the language and with the function asked for."""
-    author, function = Author.named(f"builtin/{language}"), Operator.parse(name).function
+    author, function = named(f"builtin/{language}"), Operator.parse(name).function
     first, second, third = (
         read_reply(author.reply(after(asked(name, language), n)), function) for n in (0, 1, 2)
     )
@@ -61,19 +63,19 @@ def test_every_smoke_operator_is_known(name: str, language: Any) -> None:
 
 
 def test_no_other_kernels_lie_around() -> None:
-    for name in ("pytorch", "triton"):
-        assert Author.named(name).folders() == sorted(Operator.parse(op).folder for op in SMOKE)
+    for name in LANGUAGES:
+        assert Scripted(name).folders() == sorted(Operator.parse(op).folder for op in SMOKE)
 
 
 def test_parts_of_text_are_read_too() -> None:
     system, user = asked("relu.default")
     parts = [{"type": "text", "text": user["content"]}]
-    author = Author.named("pytorch")
+    author = named("pytorch")
     assert author.reply([{"role": "user", "content": parts}]) == author.reply([system, user])
 
 
 def test_what_it_has_not_learnt_it_says() -> None:
-    author = Author.named("pytorch")
+    author = named("pytorch")
     assert "I have not learnt `gelu__default`" in author.reply(asked("gelu.default"))
     assert "no function" in author.reply([{"role": "user", "content": "Hello"}])
     assert "no function" in author.reply([])
@@ -81,18 +83,21 @@ def test_what_it_has_not_learnt_it_says() -> None:
 
 def test_an_unknown_name_is_told() -> None:
     with pytest.raises(UsageError, match="did you mean builtin/triton"):
-        Author.named("builtin/tritn")
+        named("builtin/tritn")
 
 
-def test_a_kernel_file_comes_with_the_package() -> None:
-    root = Path(authors.__file__).parent / "kernels"
-    assert len(list(root.rglob("*.py"))) == 2 * 2 * len(SMOKE)
+@pytest.mark.parametrize("language", ["pytorch", "triton"])
+def test_a_kernel_file_comes_with_the_package(language: Any) -> None:
+    """Second ones that are the language's worked example lie there."""
+    root = Path(authors.__file__).parent / "kernels" / language
+    shared = [op.folder for op in examples(language) if not (root / op.folder / "second.py").exists()]
+    assert len(list(root.rglob("*.py"))) + len(shared) == 2 * len(SMOKE)
 
 
 def test_plain_streamed_and_refused() -> None:
     """All that a client of chat completions does, over a real socket."""
     messages = asked("relu.default")
-    expected = Author.named("pytorch").reply(messages)
+    expected = named("pytorch").reply(messages)
     with serving("builtin/pytorch") as url, httpx.Client(base_url=url) as client:
         assert [model["id"] for model in client.get("/models").json()["data"]] == list(authors.NAMES)
         plain = client.post(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import torch
 
-import backend_bench.authors
+from backend_bench.authors import Scripted
 from backend_bench.cases import Call
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
@@ -28,9 +29,13 @@ LIMITS = {"float32": 1e-4, "bfloat16": 3e-2}
 """How far a result may be off, absolute and relative; the judge's own rules are finer."""
 
 
-def kernel(language: str, op: Operator, which: str) -> Callable[..., Any]:
-    file = Path(backend_bench.authors.__file__).parent / "kernels" / language / op.folder / f"{which}.py"
-    spec = importlib.util.spec_from_file_location(f"{op.folder}_{which}", file)
+def kernel(language: str, op: Operator, which: str, folder: Path) -> Callable[..., Any]:
+    source = Scripted(language).kernel(op.folder, which)
+    assert source is not None
+    name = f"{op.folder}_{which}"
+    file = folder / f"{name}.py"  # Triton reads a kernel's source back from its file
+    file.write_text(source)
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -110,15 +115,17 @@ def main(language: str, dtype: str) -> None:
 
         interpreter.install()
     suite = SmokeSuite(SuiteSpec(name="smoke", device="cpu", dtype=dtype))
-    found = {
-        op.folder: {
-            which: any(
-                wrong(op, kernel(language, op, which), call, LIMITS[dtype]) for call in calls(suite, op)
-            )
-            for which in ("first", "second")
+    with tempfile.TemporaryDirectory() as folder:
+        found = {
+            op.folder: {
+                which: any(
+                    wrong(op, kernel(language, op, which, Path(folder)), call, LIMITS[dtype])
+                    for call in calls(suite, op)
+                )
+                for which in ("first", "second")
+            }
+            for op in map(Operator.parse, CHOSEN)
         }
-        for op in map(Operator.parse, CHOSEN)
-    }
     print(json.dumps(found))
 
 

@@ -1,0 +1,97 @@
+"""The languages that a kernel may be written in, and how a file's language is recognised from its text.
+
+One language is one file that declares it. What a language needs is proved on the machine by the judge, with the
+language's own example kernel; nothing here imports or runs a kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from backend_bench.errors import UsageError
+from backend_bench.languages import cuda, cutedsl, helion, pytorch, triton
+from backend_bench.languages.plugin import Plugin
+from backend_bench.languages.source import Source
+from backend_bench.operator import Operator
+from backend_bench.submission import Device, Language, Submission
+
+PLUGINS: Mapping[Language, Plugin] = {
+    module.PLUGIN.name: module.PLUGIN for module in (triton, cuda, helion, cutedsl, pytorch)
+}
+NAMES = tuple(PLUGINS)
+HELLO = Operator("relu")
+"""The operator of each language's hello-world."""
+
+__all__ = [
+    "HELLO",
+    "NAMES",
+    "PLUGINS",
+    "Plugin",
+    "example",
+    "examples",
+    "language_of",
+    "mismatch",
+    "recognise",
+]
+
+
+def recognise(source: str) -> Language:
+    """The kernel language in which the file defines a kernel, else `pytorch`."""
+    found = _defined(source)
+    return found[0] if found else "pytorch"
+
+
+def language_of(submission: Submission) -> Language:
+    """The language that a submission is judged in; a stated one is binding, see `mismatch`."""
+    if submission.language == "auto":
+        return recognise(submission.source)
+    return submission.language
+
+
+def mismatch(submission: Submission) -> str:
+    """Why the source is not in the language asked for; empty when it is."""
+    if submission.language == "auto":
+        return ""
+    asked = PLUGINS[submission.language]
+    found = _defined(submission.source)
+    others = [PLUGINS[name].title for name in found if name != asked.name]
+    if asked.name != "pytorch" and asked.name not in found:
+        instead = f"; it is written in {' and '.join(others)}" if others else ""
+        return f"the kernel must be written in {asked.title}: the file has no {asked.mark}{instead}"
+    if others:
+        return f"the kernel must be written in {asked.title} alone: the file also has {' and '.join(others)}"
+    return ""
+
+
+def check_device(language: str, device: Device) -> None:
+    """Raise `UsageError` where a language cannot run on that kind of device at all."""
+    plugin = PLUGINS.get(language)  # type: ignore[call-overload]  # `auto` is none of them
+    if plugin is not None and (refusal := plugin.refusal(device)):
+        raise UsageError(f"language {language} cannot be judged on {device}: {refusal}")
+
+
+def example(language: Language, op: Operator) -> str | None:
+    """The text of a worked example kernel; None where the language has none for the operator."""
+    file = _kernels() / language / f"{op.folder}.py"
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def examples(language: Language) -> list[Operator]:
+    """The operators for which the language has an example."""
+    return sorted(
+        Operator.from_folder(file.name.removesuffix(".py"))
+        for file in (_kernels() / language).iterdir()
+        if file.name.endswith(".py")
+    )
+
+
+def _defined(source: str) -> list[Language]:
+    """The kernel languages in which the file defines a kernel."""
+    read = Source.read(source)
+    return [plugin.name for plugin in PLUGINS.values() if plugin.defines_kernel(read)]
+
+
+def _kernels() -> Any:
+    return resources.files(__package__) / "kernels"

@@ -1,0 +1,1 @@
+"""Programs that write kernels with torch, started by name by a built-in author: the author itself has no torch."""
