@@ -39,7 +39,7 @@ FLAGS = {
         name: f"--env.taskset.{name.replace('_', '-')}"
         for name in (
             "suite", "ops", "language", "source", "dtype", "cases_per_op", "topn", "overhead_dominated", "profile",
-            "prompt_template", "examples", "system_prompt",
+            "prompt_template", "examples", "prompt_budget", "system_prompt",
         )
     },
     **{name: f"--env.taskset.task.{name.replace('_', '-')}" for name in ("gpu", "kernels_dir", "sandbox", "run")},

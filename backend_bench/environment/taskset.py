@@ -10,7 +10,7 @@ import difflib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -252,6 +252,8 @@ class BackendBenchConfig(vf.TasksetConfig):
     """File that replaces the prompt's own template; see backend_bench/dialogue/prompt.py."""
     examples: int = Field(prompt.EXAMPLES, ge=0)
     """Cases whose arguments are shown in the prompt, at most."""
+    prompt_budget: int = Field(prompt.BUDGET, ge=1)
+    """Characters of a prompt, at most: examples give way first, the rules never do."""
     task: BackendBenchTaskConfig = Field(default_factory=BackendBenchTaskConfig)
     """How kernels are judged and kept."""
 
@@ -289,25 +291,29 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
         )
         index = choose.read_index(config.task.gpu, spec)
         template = None if config.prompt_template is None else prompt.read_template(config.prompt_template)
+        gpu = choose.gpu_facts(config.task.gpu) if device == "cuda" else None
         return [
-            BackendBenchTask(self._data(entry, index.spec, template), config.task)
+            BackendBenchTask(self._data(entry, index.spec, template, gpu), config.task)
             for entry in wanted(index, config.ops)
         ]
 
-    def _data(self, entry: Entry, spec: SuiteSpec, template: str | None) -> BackendBenchData:
+    def _data(
+        self, entry: Entry, spec: SuiteSpec, template: str | None, gpu: Mapping[str, Any] | None
+    ) -> BackendBenchData:
         """`spec` is the index's own: its source is absolute and pinned to its content."""
         config = self.config
         brief = prompt.Brief(
             entry=entry,
             language=config.language,
             device=spec.device,
+            gpu=gpu,
             profile=config.profile,
             examples=config.examples,
         )
         data = BackendBenchData.model_validate(
             {
                 "name": entry.op,
-                "prompt": prompt.prompt(brief, template=template),
+                "prompt": prompt.prompt(brief, template=template, budget=config.prompt_budget),
                 "op": entry.op,
                 "language": config.language,
                 "suite": spec.name,

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import difflib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from backend_bench.cases import SuiteIndex
@@ -133,6 +135,31 @@ def device(gpu: str) -> Device:
 
         return remote.device(gpu)
     return "cuda" if gpu != "cpu" and _has_gpu() else "cpu"
+
+
+def gpu_facts(gpu: str) -> Mapping[str, Any] | None:
+    """What the place of `gpu` tells about its first GPU; None where it has none. Needs no event loop, nor disturbs one."""
+    found: list[Mapping[str, Any] | Exception] = []
+
+    async def ask() -> Mapping[str, Any]:
+        try:
+            return await choose(gpu).machine()
+        finally:
+            await release()
+
+    def run() -> None:
+        try:
+            found.append(asyncio.run(ask()))
+        except Exception as error:  # noqa: BLE001  # raised by the caller's thread, below
+            found.append(error)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), name="machine facts")
+    thread.start()
+    thread.join()
+    if isinstance(found[0], Exception):
+        raise found[0]
+    gpus = found[0].get("gpus") or []
+    return gpus[0] if gpus else None
 
 
 def _has_gpu() -> bool:
