@@ -1,8 +1,9 @@
-"""The judges of this host, one for each device, and the queue in front of each.
+"""The judges of this host, and the queue in front of each device.
 
 A submission goes to the device of its kind with the shortest queue and waits for its turn there:
-round-robin between clients, first come first served within one. Belongs to one event loop; the work
-itself is done in threads, which have no share in the queues.
+round-robin between clients, first come first served within one. Judges are processes of their own (`hand`), a few for
+a device, started when there is work for them. One that dies is replaced, and what it had in hand is judged anew. Belongs to one
+event loop, and imports no torch.
 """
 
 from __future__ import annotations
@@ -11,33 +12,27 @@ import asyncio
 import dataclasses
 import functools
 import itertools
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
-
-import torch
 
 import backend_bench
 from backend_bench.cases import SuiteIndex
-from backend_bench.errors import Abandoned, UsageError
+from backend_bench.errors import Abandoned, JudgeError, UsageError
+from backend_bench.judge import requests
 from backend_bench.judge.cores import Share
-from backend_bench.judge.devices import devices_of, machine_facts
-from backend_bench.judge.judge import Judge
-from backend_bench.judge.stay import Stay
+from backend_bench.judge.hand import Errand, Hand, HandLost
+from backend_bench.judge.requests import Seat
 from backend_bench.judge.turns import Turns
-from backend_bench.judge.zygotes import Zygotes
 from backend_bench.submission import Device, Sandbox, Submission, SuiteSpec
 from backend_bench.verdict import Verdict
 
 T = TypeVar("T")
 
-PARALLEL = {"cpu": 2, "cuda": 4}
-"""Submissions in hand at once on a device: while one is timed or compiles, others are prepared."""
-ASIDE = 1
-"""Threads of a device beside those: for indexes and facts, which wait for no submission."""
+AT_ONCE = 2
+"""Submissions in hand at once in one process: while one compiles or waits for the device, the other is prepared."""
+LOSSES = 1
+"""Processes that one submission may see die; one that ends the second, too, is told so."""
 REMEMBERED = 50
 """Finished submissions that a view may still ask about."""
 
@@ -52,74 +47,61 @@ class _Place:
     verdict: asyncio.Future[Verdict]
     since: float
     """When it came, and once it runs, when that began; by `time.monotonic`."""
-    stay: Stay | None = None
+    queue_s: float = 0.0
+    errand: Errand[Verdict] | None = None
     unwanted: bool = False
+    lost: int = 0
+    """Processes that died with it."""
 
 
 class _Line:
-    """One device: its queue, its judge and the threads that work there."""
+    """One device: its queue, and the processes that judge there."""
 
-    def __init__(self, device: torch.device, zygotes: Zygotes, share: Share) -> None:
-        self.device = device
+    def __init__(self, seat: Seat) -> None:
+        self.device, self.most = seat.device, seat.judges
         self.turns: Turns[_Place] = Turns()
         self.running: list[_Place] = []
-        self._parallel = PARALLEL[device.type]
-        self._zygotes, self._share = zygotes, share
-        self._judge: Judge | None = None
-        self._opening = threading.Lock()
-        self._pool = ThreadPoolExecutor(self._parallel + ASIDE, f"judge-{device}", self._settle)
-
-    def _settle(self) -> None:
-        """Suites and oracles say `cuda`: in these threads that is this device."""
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)
+        self.hands: list[Hand] = []
+        self.starting: asyncio.Task[None] | None = None
 
     @property
     def length(self) -> int:
         """Submissions here, waiting or in hand."""
         return len(self.turns) + len(self.running)
 
+    def free(self) -> Hand | None:
+        """The process that has least to do, if one has room."""
+        hand = min(self.hands, key=lambda hand: hand.running, default=None)
+        return hand if hand is not None and hand.running < AT_ONCE else None
+
     @property
-    def has_room(self) -> bool:
-        return len(self.running) < self._parallel
-
-    def judge(self) -> Judge:
-        """The judge, opened when first asked for; call it in a thread of this line."""
-        with self._opening:
-            self._judge = self._judge or Judge(self.device, self._zygotes, self._share)
-            return self._judge
-
-    def work(self, do: Callable[[Judge], T]) -> asyncio.Future[T]:
-        """Do something with the judge, in a thread."""
-        return asyncio.get_running_loop().run_in_executor(self._pool, lambda: do(self.judge()))
-
-    def close(self) -> None:
-        for place in self.running:
-            place.unwanted = True
-            if place.stay is not None:
-                place.stay.abandon()
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._judge is not None:
-            self._judge.__exit__()
+    def wants_more(self) -> bool:
+        """Whether somebody waits and another process may be started."""
+        return len(self.turns) > 0 and len(self.hands) < self.most and self.starting is None
 
 
 class Judges:
     """Hands submissions to judges. All methods are for the thread of one event loop."""
 
-    def __init__(self, zygotes: Zygotes, share: Share, *, sandbox: Sandbox) -> None:
-        # Several submissions at once fill the cores; threads of one tensor would wait for each other.
-        torch.set_num_threads(1)
-        self._zygotes, self._share, self._sandbox = zygotes, share, sandbox
-        self._lines: dict[str, _Line] = {}
+    def __init__(self, share: Share, *, sandbox: Sandbox) -> None:
+        self._share, self._sandbox = share, sandbox
+        self._lines: dict[Device, list[_Line]] = {}
+        self._finding: dict[Device, asyncio.Task[list[_Line]]] = {}
+        self._spare: Hand | None = None
         self._numbers = itertools.count(1)
         self._facts: asyncio.Task[dict[str, Any]] | None = None
         self.finished: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
 
-    def close(self) -> None:
+    async def warm(self) -> None:
+        """Start the first process, so that it is ready sooner than it is asked."""
+        await self._anyone()
+
+    async def close(self) -> None:
         """End the judges, and every worker."""
-        for line in self._lines.values():
-            line.close()
-        self._zygotes.close()
+        for line in self._all():
+            if line.starting is not None:
+                line.starting.cancel()
+        await asyncio.gather(*(hand.close() for hand in self._hands()))
 
     async def submit(self, submission: Submission, client: str) -> Verdict:
         """Queue, judge, answer; the verdict says how long it waited. Cancelling gives the place up.
@@ -128,35 +110,36 @@ class Judges:
         """
         if submission.sandbox != self._sandbox:
             raise UsageError(f"this service judges with sandbox={self._sandbox}, not {submission.sandbox}")
-        line = min(self._of_kind(submission.suite.device), key=lambda line: line.length)
-        place = _Place(
-            next(self._numbers), client, submission, asyncio.get_running_loop().create_future(),
-            time.monotonic(),
-        )  # fmt: skip
+        since = time.monotonic()
+        line = min(await self._of_kind(submission.suite.device), key=lambda line: line.length)
+        verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        place = _Place(next(self._numbers), client, submission, verdict, since)
         line.turns.add(client, place)
         self._next(line)
         try:
-            return await place.verdict
+            return await verdict
         except asyncio.CancelledError:
             self._give_up(line, place)
             raise
 
     async def index(self, spec: SuiteSpec) -> SuiteIndex:
         """The operators and cases of a suite."""
-        return await self._of_kind(spec.device)[0].work(lambda judge: judge.suite(spec).index())
+        device = (await self._of_kind(spec.device))[0].device
+        return await self._ask(requests.ReadIndex(device, spec), SuiteIndex)
 
     async def machine(self) -> dict[str, Any]:
         """Facts about this host, the build that judges, and what its sandbox holds; found once."""
         if self._facts is None or (self._facts.done() and self._facts.exception() is not None):
-            self._facts = asyncio.ensure_future(self._find_facts())
-        return await asyncio.shield(self._facts)
+            self._facts = asyncio.ensure_future(self._ask(requests.TellFacts(self._sandbox), dict[str, Any]))
+        return {"version": backend_bench.__version__, **await asyncio.shield(self._facts)}
 
     def state(self) -> list[dict[str, Any]]:
         """Who waits and what runs, a device each; plain JSON."""
         now = time.monotonic()
         return [
             {
-                "device": str(line.device),
+                "device": line.device,
+                "judges": [hand.pid for hand in line.hands],
                 "waiting": line.turns.waiting(),
                 "running": [
                     {"number": place.number, "op": str(place.submission.op), "client": place.client,
@@ -164,27 +147,59 @@ class Judges:
                     for place in line.running
                 ],
             }
-            for line in self._lines.values()
+            for line in self._all()
         ]  # fmt: skip
 
-    def _next(self, line: _Line) -> None:
-        """Start what there is room for."""
-        while line.has_room and (place := line.turns.take()) is not None:
-            line.running.append(place)
-            queue_s = time.monotonic() - place.since
-            place.since += queue_s
-            work = line.work(functools.partial(_judge, place))
-            work.add_done_callback(functools.partial(self._finish, line, place, queue_s))
+    # ---- the queue -------------------------------------------------------------------------------
 
-    def _finish(
-        self, line: _Line, place: _Place, queue_s: float, done: asyncio.Future[Verdict]
-    ) -> None:  # fmt: skip
+    def _next(self, line: _Line) -> None:
+        """Hand out what there is room for, and make room where there is none."""
+        line.hands = [hand for hand in line.hands if hand.alive]
+        while (hand := line.free()) is not None and (place := line.turns.take()) is not None:
+            line.running.append(place)
+            now = time.monotonic()
+            place.queue_s += now - place.since
+            place.since = now
+            place.errand = hand.ask(requests.Judge(line.device, place.submission), Verdict)
+            place.errand.answer.add_done_callback(functools.partial(self._finish, line, place))
+        if line.wants_more:
+            line.starting = asyncio.ensure_future(self._grow(line))
+
+    async def _grow(self, line: _Line) -> None:
+        """One more process for a device: the one that was started first of all, if nobody has it yet."""
+        hand, self._spare = self._spare, None
+        try:
+            line.hands.append(hand if hand is not None and hand.alive else await Hand.start(self._share))
+        except OSError as error:
+            self._turn_away(line, JudgeError(f"no judge could be started: {error}"))
+        finally:
+            line.starting = None
+        self._next(line)
+
+    @staticmethod
+    def _turn_away(line: _Line, error: JudgeError) -> None:
+        """Nobody is there to judge them."""
+        while not line.hands and (place := line.turns.take()) is not None:
+            place.verdict.set_exception(error)
+
+    def _finish(self, line: _Line, place: _Place, done: asyncio.Future[Verdict]) -> None:
         line.running.remove(place)
-        error = None if done.cancelled() else done.exception()
-        verdict = done.result() if not done.cancelled() and error is None else None
+        error = done.exception()
+        if isinstance(error, HandLost) and not place.unwanted and place.lost < LOSSES:
+            place.lost += 1
+            place.since = time.monotonic()
+            line.turns.add(place.client, place)
+        else:
+            self._answer(line, place, done, error)
+        self._next(line)
+
+    def _answer(
+        self, line: _Line, place: _Place, done: asyncio.Future[Verdict], error: BaseException | None
+    ) -> None:  # fmt: skip
+        verdict = done.result() if error is None else None
         if not place.verdict.done():
             if verdict is not None:
-                stages_s = {"queue": round(queue_s, 6), **verdict.stages_s}
+                stages_s = {"queue": round(place.queue_s, 6), **verdict.stages_s}
                 place.verdict.set_result(dataclasses.replace(verdict, stages_s=stages_s))
             else:
                 place.verdict.set_exception(error or Abandoned("the service ends"))
@@ -193,40 +208,56 @@ class Judges:
                 "number": place.number,
                 "op": str(place.submission.op),
                 "client": place.client,
-                "device": str(line.device),
+                "device": line.device,
                 "outcome": verdict.status if verdict else "dropped" if place.unwanted else "refused",
-                "queue_s": round(queue_s, 3),
+                "queue_s": round(place.queue_s, 3),
                 "wall_s": round(time.monotonic() - place.since, 3),
             }
         )
-        self._next(line)
 
     @staticmethod
     def _give_up(line: _Line, place: _Place) -> None:
         """Nobody waits for it any more: out of the queue, or out of the judge's hands."""
         place.unwanted = True
-        if not line.turns.drop(place.client, place) and place.stay is not None:
-            place.stay.abandon()
+        if not line.turns.drop(place.client, place) and place.errand is not None:
+            place.errand.abandon()
 
-    def _of_kind(self, kind: Device) -> list[_Line]:
-        devices = devices_of(kind)
-        for device in devices:
-            if str(device) not in self._lines:
-                self._lines[str(device)] = _Line(device, self._zygotes, self._share)
-        return [self._lines[str(device)] for device in devices]
+    # ---- processes ---------------------------------------------------------------------------------
 
-    async def _find_facts(self) -> dict[str, Any]:
-        facts = await asyncio.to_thread(machine_facts)
-        lines: dict[Device, _Line] = {kind: self._of_kind(kind)[0] for kind in facts["devices"]}
-        walls = {
-            kind: await line.work(lambda judge: judge.walls(self._sandbox)) for kind, line in lines.items()
-        }
-        return {"version": backend_bench.__version__, **facts, **self._share.facts, "sandbox": walls}
+    def _all(self) -> list[_Line]:
+        return [line for lines in self._lines.values() for line in lines]
 
+    def _hands(self) -> list[Hand]:
+        spare = [] if self._spare is None else [self._spare]
+        return [*spare, *(hand for line in self._all() for hand in line.hands)]
 
-def _judge(place: _Place, judge: Judge) -> Verdict:
-    """In a thread: the verdict, unless the place was given up before."""
-    place.stay = judge.stay()
-    if place.unwanted:
-        place.stay.abandon()
-    return judge.judge(place.submission, place.stay)
+    async def _of_kind(self, kind: Device) -> list[_Line]:
+        """The devices of a kind, found once. Raises `DeviceUnavailable` where there is none."""
+        if kind not in self._lines:
+            if kind not in self._finding:
+                self._finding[kind] = asyncio.ensure_future(self._found(kind))
+            try:
+                self._lines.setdefault(kind, await asyncio.shield(self._finding[kind]))
+            finally:
+                self._finding.pop(kind, None)
+        return self._lines[kind]
+
+    async def _found(self, kind: Device) -> list[_Line]:
+        return [_Line(seat) for seat in await self._ask(requests.ListSeats(kind), list[Seat])]
+
+    async def _anyone(self) -> Hand:
+        """A process that lives; the first one if need be."""
+        for hand in self._hands():
+            if hand.alive:
+                return hand
+        self._spare = await Hand.start(self._share)
+        return self._spare
+
+    async def _ask(
+        self, what: requests.ReadIndex | requests.ListSeats | requests.TellFacts, answer: type[T]
+    ) -> T:  # fmt: skip
+        """Ask whoever is there; once more if he dies."""
+        try:
+            return await (await self._anyone()).ask(what, answer).answer
+        except HandLost:
+            return await (await self._anyone()).ask(what, answer).answer
