@@ -40,6 +40,15 @@ EXAMPLES = 12
 """Cases that are shown, of both kinds together."""
 _LINE = 240
 """Characters of one case."""
+_NUMBER = re.compile(r"-?(?:\d.*|inf|nan|True|False)")
+_SETTINGS = frozenset(
+    """
+    alpha beta min min_val max max_val value fill_value threshold other start negative_slope scale input_scale lambd weight
+    keepdim count_include_pad ceil_mode align_corners descending largest invert right upper unitriangular correction
+    reduction dtype
+    """.split()  # noqa: SIM905  # a list of words
+)
+"""Arguments that the judge sets to something else in a few draws; a test holds this beside its own list."""
 _INDICES = ("index", "indices")
 """Arguments that name places."""
 
@@ -210,7 +219,7 @@ def _counted(cases: Sequence[str], calls: Sequence[int]) -> list[tuple[str, int]
 
 def _case(case: str, calls: int) -> str:
     text = case if len(case) <= _LINE else case[: _LINE - 1] + "…"
-    return f"{text}  # {calls:,} calls" if calls else text
+    return f"{text}  # {calls:,} call{'s' if calls > 1 else ''}" if calls else text
 
 
 def spread(items: Sequence[Any], count: int) -> list[Any]:
@@ -243,13 +252,36 @@ def edges(brief: Brief) -> str:
     """What the cases hold that is easily overlooked, what values come, and which calls that are not among the cases."""
     entry = brief.entry
     cases = [*dict.fromkeys((*entry.correctness, *entry.performance))]
-    held = Counter(trait for case in cases for trait in shapes.traits(case))
-    ranked = sorted(held.items(), key=lambda item: (-item[1], item[0]))
-    counts = "; ".join(f"{count} with {trait}" for trait, count in ranked)
-    parts = [f"Of {len(cases)} different cases: {counts}." if counts else ""]
+    parts = [_held(entry, cases)]
     if brief.profile == "strict":
         parts += [_broadcasting(entry), _values(entry, set(shapes.codes(cases))), _other_forms(entry)]
     return "\n".join(filter(None, parts))
+
+
+def _held(entry: Entry, cases: Sequence[str]) -> str:
+    """How many cases have what; what all of them have can be seen in any."""
+    held = Counter(trait for case in cases for trait in shapes.traits(case))
+    held["a number where the schema says tensor"] = sum(_holds_a_number(entry, case) for case in cases)
+    told = {
+        trait: count
+        for trait, count in held.items()
+        if 0 < count < len(cases) or (_is_dtype(trait) and count)
+    }
+    ranked = sorted(told.items(), key=lambda item: (-item[1], item[0]))
+    counts = "; ".join(f"{count} with {trait}" for trait, count in ranked)
+    return f"Of {len(cases)} different cases: {counts}." if counts else ""
+
+
+def _is_dtype(trait: str) -> bool:
+    return trait.removesuffix(" tensors") in shapes.DTYPES.values()
+
+
+def _holds_a_number(entry: Entry, case: str) -> bool:
+    given = signature.positional(case)
+    return any(
+        argument.type == "Tensor" and _NUMBER.fullmatch(text) is not None
+        for argument, text in zip(signature.arguments(entry.schema), given, strict=False)
+    )
 
 
 def _broadcasting(entry: Entry) -> str:
@@ -265,8 +297,8 @@ def _values(entry: Entry, codes: set[str]) -> str:
     told = []
     if codes & {"f16", "bf16", "f32", "f64"}:
         told.append(
-            "floating values are positive and negative, of scales from 1/1000 to 30 and more, and some draws hold NaN, "
-            "infinities, ±0, halves or the dtype's extremes, where PyTorch's answer is clear"
+            "floating values are of both signs and of scales from 1/1000 to 30 and more, where the operator is defined "
+            "there, and some draws hold NaN, infinities, ±0, halves or the dtype's extremes, where PyTorch's answer is clear"
         )
     if codes & {"i8", "i16", "i32", "i64", "u8"} and "pointwise" in entry.tags:
         told.append("integers may be negative, and the dtype's extremes where that cannot overflow")
@@ -283,11 +315,13 @@ def _other_forms(entry: Entry) -> str:
     settings = [
         f"`{argument.name}`"
         for argument in signature.arguments(entry.schema)
-        if argument.kind in ("number", "bool", "float", "dtype, or None", "number, or None")
+        if argument.name in _SETTINGS and not argument.type.startswith("Tensor")
     ]
     if settings and not entry.op.startswith("_"):
         forms.append(f"another value of {' or '.join(settings)}")
-    return f"Besides, a few calls have a form that is not listed: {', '.join(forms)}."
+    return (
+        f"Besides, a few calls have a form that is not listed, where the operator has it: {', '.join(forms)}."
+    )
 
 
 def _tensors(entry: Entry) -> list[signature.Argument]:

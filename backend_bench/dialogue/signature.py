@@ -51,8 +51,10 @@ class Argument:
         else:
             item = text[: found.start()]
             noun = _NOUNS.get(item.removesuffix("?"), item)
-            count = f"{found[1]} " if found[1] else ""
-            words = f"list of {count}{noun}{'' if count == '1 ' else 's'}"
+            count = (
+                f"{found[1]} " if found[1] not in ("", "1") else ""
+            )  # [1]: of any length, in the schema's language
+            words = f"list of {count}{noun}s"
             words += ", some of which may be None" if item.endswith("?") else ""
         return f"{words}, or None" if optional else words
 
@@ -79,6 +81,12 @@ def arguments(schema: str) -> list[Argument]:
                 )
             )
     return found
+
+
+def positional(case: str) -> list[str]:
+    """The positional arguments of a case's text, each as text."""
+    outer = _split(case.strip()[1:-1])
+    return _split(outer[0][1:-1]) if len(outer) == 2 else []
 
 
 def explained(schema: str, words: Mapping[str, str]) -> str:
@@ -145,7 +153,7 @@ def _split(text: str) -> list[str]:
 def _parts(text: str) -> Iterator[str]:
     depth, start = 0, 0
     for at, char in enumerate(text):
-        depth += (char in "([") - (char in ")]")
+        depth += (char in "([{") - (char in ")]}")
         if char == "," and not depth:
             yield text[start:at]
             start = at + 1

@@ -202,6 +202,30 @@ OPERATORS = {
 }
 """By the operator's base name."""
 
+ADDITIONS = {
+    **dict.fromkeys(
+        ("sum", "prod", "cumsum", "cumprod", "nansum"),
+        "Without dtype, integers and booleans are added up in int64.",
+    ),
+    **dict.fromkeys(
+        ("argmax", "argmin"),
+        "NaN counts as the extreme; of equal elements any index is right. The result is int64.",
+    ),
+    **dict.fromkeys(
+        ("max", "min", "amax", "amin", "cummax", "cummin", "maximum", "minimum"),
+        "NaN in, NaN out; indices are int64.",
+    ),
+    **dict.fromkeys(
+        ("sort", "argsort", "topk", "msort"), "NaN is larger than every number; indices are int64."
+    ),
+    **dict.fromkeys(("var", "std", "var_mean", "std_mean"), "A correction of None is 1."),
+    **dict.fromkeys(
+        ("native_layer_norm", "native_group_norm", "native_batch_norm"),
+        "Statistics are computed in float32 at least; for short dtypes they are float32 on a GPU.",
+    ),
+}
+"""What torch's docstrings, or our words, leave out, by the operator's base name."""
+
 RELATIVES = {
     "_log_softmax": "log_softmax",
     "_safe_softmax": "softmax",

@@ -19,13 +19,17 @@ _ALIAS = re.compile(r"Alias (?:for|of) :func:`(?:torch\.)?(special|linalg)\.(\w+
 
 def summary(op: Operator, arguments: tuple[str, ...] = ()) -> str:
     """A few sentences on the operator that has these arguments; empty where nobody wrote any."""
+    return f"{_described(op, arguments)} {own_words.ADDITIONS.get(op.base.rstrip('_'), '')}".strip()
+
+
+def _described(op: Operator, arguments: tuple[str, ...]) -> str:
     functional = op.base.rstrip("_")
     if op.base in own_words.OPERATORS:
         return own_words.OPERATORS[op.base]
     text = "" if functional in own_words.OPERATORS else _from_docstring(op.base, arguments)
     if text or functional == op.base:
         return text
-    told = summary(Operator(functional, op.overload), arguments)
+    told = _described(Operator(functional, op.overload), arguments)
     return f"Works in place on self. {told.replace('Returns a new tensor with', 'Gives')}".strip()
 
 

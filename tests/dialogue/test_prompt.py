@@ -25,6 +25,7 @@ from backend_bench.dialogue.prompt import (
     spread,
 )
 from backend_bench.errors import UsageError
+from backend_bench.grading import forms
 from backend_bench.operator import Operator
 from backend_bench.own_work import ALLOWED
 from backend_bench.submission import Language
@@ -238,3 +239,15 @@ def test_the_budget_is_never_exceeded_and_the_rules_never_cut(budget: int, examp
     assert len(text) <= budget
     assert "scores 0" in text
     assert text.rstrip().endswith("only the block is run.")
+
+
+def test_a_number_in_a_tensors_place_is_told() -> None:
+    entry = dataclasses.replace(
+        ADD, correctness=("((T([4], f32), 1e-06), {})", "((T([4], f32), T([4], f32)), {})")
+    )
+    assert "1 with a number where the schema says tensor" in edges(brief(entry=entry))
+    assert "a number where" not in edges(brief())
+
+
+def test_the_settings_that_change_are_the_judges() -> None:
+    assert set(forms._SETTINGS) == module._SETTINGS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backend_bench.dialogue.signature import arguments, explained, returns
+from backend_bench.dialogue.signature import arguments, explained, positional, returns
 
 SORT = "sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)"
 POOL = (
@@ -36,7 +36,7 @@ def test_a_default_may_hold_commas() -> None:
         ("Tensor[]", "list of tensors"),
         ("Tensor?[]", "list of tensors, some of which may be None"),
         ("SymInt[2]", "list of 2 ints"),
-        ("int[1]?", "list of 1 int, or None"),
+        ("int[1]?", "list of ints, or None"),
         ("ScalarType?", "dtype, or None"),
         ("Tensor(a!)", "tensor"),
         ("Tensor(a -> *)[]", "list of tensors"),
@@ -76,3 +76,12 @@ def test_what_to_return(schema: str, said: str) -> None:
 
 def test_a_pool_is_told_in_full() -> None:
     assert "- `stride`: list of 2 ints; default []" in explained(POOL, {})
+
+
+def test_positional_arguments_of_a_case() -> None:
+    assert positional("((T([2, 3], f32, [1, 2]), 1e-06, [1, 2]), {'alpha': (1, 2)})") == [
+        "T([2, 3], f32, [1, 2])",
+        "1e-06",
+        "[1, 2]",
+    ]
+    assert positional("((), {})") == positional("nonsense") == []
