@@ -42,7 +42,7 @@ FLAGS = {
             "prompt_template", "examples", "prompt_budget", "system_prompt",
         )
     },
-    **{name: f"--env.taskset.task.{name.replace('_', '-')}" for name in ("gpu", "kernels_dir", "sandbox", "run")},
+    **{name: f"--env.taskset.task.{name.replace('_', '-')}" for name in ("gpu", "kernels_dir", "sandbox", "feedback_budget", "run")},
     **{name: f"--env.{name.replace('_', '-')}" for name in ("num_turns", "feedback_loop")},
 }  # fmt: skip
 """Arguments of the environment (`-a`), and the host's flag for each."""
