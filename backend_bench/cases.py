@@ -45,6 +45,8 @@ class Entry:
     """The operator's schema, `add.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor`."""
     doc: str = ""
     """What the operator does, in a few plain sentences."""
+    argument_docs: Mapping[str, str] = field(default_factory=dict)
+    """What is said about each argument, by name; those that speak for themselves are left out."""
     tags: tuple[str, ...] = ()
     """ATen's own tags, such as `pointwise` or `reduction`."""
 

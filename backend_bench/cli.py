@@ -276,9 +276,11 @@ def prompt(
     device: _DEVICE = "auto",
     dtype: _DTYPE = None,
     template: Annotated[Path | None, typer.Option("--template", help="a prompt template of your own")] = None,
+    budget: Annotated[int | None, typer.Option("--budget", help="characters, at most (12000)")] = None,
 ) -> None:
     """Print what a model is asked for an operator."""
     from backend_bench.dialogue import prompt as prompts
+    from backend_bench.executors import choose
     from backend_bench.operator import Operator
 
     with usage():
@@ -299,8 +301,10 @@ def prompt(
             entry=index.entries[name],
             language=language,  # type: ignore[arg-type]  # checked above
             device=index.spec.device,
+            gpu=choose.gpu_facts("local") if index.spec.device == "cuda" else None,
         )
-        print(prompts.prompt(brief, template=prompts.read_template(template) if template else None))
+        own = prompts.read_template(template) if template else None
+        print(prompts.prompt(brief, template=own, budget=budget or prompts.BUDGET), end="")
 
 
 @app.command()

@@ -60,6 +60,32 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """What came and what should have come around the worst element of one wrong result."""
+
+    result: str
+    """Which tensor: `output 0`, or `input 1 after the call`."""
+    place: tuple[int, ...]
+    """Index of its worst element."""
+    shape: tuple[int, ...]
+    """Its shape."""
+    wrong: int
+    """How many of its elements are wrong."""
+    total: int
+    """Of how many."""
+    first: int
+    """Index along the last dimension of the first value that is shown."""
+    expected: tuple[str, ...]
+    """A few values of PyTorch's, along the last dimension."""
+    got: tuple[str, ...]
+    """The values that came, at the same places."""
+    excess: float | None = None
+    """The worst element's error over what is allowed there; None where it must be exact or is not finite."""
+    inputs: tuple[str, ...] = ()
+    """The inputs in words: small ones whole, others around the same place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseResult:
     """One case of the suite, judged over all its draws."""
 
@@ -84,6 +110,10 @@ class CaseResult:
     """reference_us / candidate_us."""
     noise: float | None = None
     """Half-width of the ratio's noise band, relative (0.02 is two per cent)."""
+    floor_us: float | None = None
+    """Time that no implementation goes below on this device, in microseconds; None where none is known."""
+    example: Example | None = None
+    """Values of the draw that the message is about; None where no values were compared."""
 
     @property
     def passed(self) -> bool:

@@ -1,24 +1,31 @@
-"""From a verdict to what the model is told before its next turn: what failed, why, and how fast it was.
+"""What the model is told before its next turn: what failed, why, how fast it was, and what must stay as it is.
 
-Bounded, deterministic, and silent about seeds. It reports the verdict and adds no opinion.
+Bounded; the same turn always gives the same text, whatever the order of its cases. No seed is told, no tolerance (only
+the order of magnitude by which it was missed), and no value of a draw beyond the one example of each cause.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Status, Verdict
+from backend_bench.dialogue import causes, complaints
+from backend_bench.dialogue.feedback_info import FeedbackInfo
+from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Example, Status, Tally, Verdict
 
 BUDGET = 6000
 """Characters of one feedback: about 1,500 tokens, so that ten turns fit any context."""
 _GROUPS = 6
-"""Kinds of failure that are told apart; a model mends the first few."""
+"""Causes that are told apart; a model mends the first few."""
 _SPEEDS = 12
 """Cases whose speed is listed, slowest first."""
-_TRACE_LINES = 24
-"""Lines of a compiler's text that are kept."""
+_SLOW = 0.9
+"""A case that reaches less than this share of the median speed-up is slow."""
+_ENOUGH = 4
+"""Fewer timed cases have nothing in common."""
+_ARGS = 300
+"""Characters of a case's arguments."""
 
 _HEADLINE = {
     Status.OK: "Every test passed.",
@@ -30,12 +37,12 @@ _HEADLINE = {
     Status.NO_CASES: "There are no tests for this operator.",
     Status.ERROR: "The judge failed; this is not your kernel's fault.",
 }
+_FOR_PEOPLE = "unstable times"
+"""Beginning of a note that asks for a quieter machine, which is not the model's to give."""
 _SEED = re.compile(r"\bseed\b\W{0,3}\d+", re.I)
-_NUMBER = re.compile(r"-?\b(?:0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?|nan|inf)\b", re.I)
-_LIST = re.compile(r"#(?:, ?#)+,?")
-_SHAPE = re.compile(r"\bT\(\[([\d, ]*)\]")
-_FRAME = re.compile(r'^\s*File "(?P<path>[^"]+)", line \d+')
-_FOREIGN = re.compile(r"site-packages|dist-packages|/lib/python|backend_bench/|<frozen ")
+
+
+_NONE = Tally(passed=0, total=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +53,33 @@ class Best:
     """Counted from 1."""
     reward: float
     """What it earned."""
+    correctness: Tally = _NONE
+    """Its correctness cases."""
+    performance: Tally = _NONE
+    """Its performance cases."""
+    performance_score: float | None = None
+    """Its speed-up; None where nothing was timed."""
 
 
-def feedback(verdict: Verdict, *, best: Best | None = None, note: str = "", budget: int = BUDGET) -> str:
+def feedback(info: FeedbackInfo, *, best: Best | None = None, note: str = "", budget: int = BUDGET) -> str:
     """What to tell the model; never longer than `budget` characters.
 
     `best` is the best earlier turn, and `note` is what the reply's reader had to say.
     """
+    verdict = info.verdict
     sections = [
         _headline(verdict),
+        _worse(verdict, best),
         note,
-        _broken(verdict),
+        _broken(info),
         *_evidence(verdict),
-        *_failures(verdict.cases),
-        _standing(verdict, best),
+        *_failures(info),
+        _kept(verdict),
         *_speeds(verdict),
-        *(f"Note: {text}" for text in verdict.notes),
+        *(f"Note: {text}" for text in verdict.notes if not text.startswith(_FOR_PEOPLE)),
         _request(verdict),
     ]
-    return fit([_without_seed(section) for section in sections if section], budget)
+    return fit([_SEED.sub("seed withheld", section) for section in sections if section], budget)
 
 
 def no_code(note: str, *, budget: int = BUDGET) -> str:
@@ -73,7 +88,7 @@ def no_code(note: str, *, budget: int = BUDGET) -> str:
 
 
 def fit(sections: Sequence[str], budget: int) -> str:
-    """The sections in order, the first and the last always; the middle is cut to `budget`."""
+    """The sections in order, the first and the last always; the middle is cut to `budget`, at the end of a line."""
     *middle, last = [section.strip() for section in sections if section.strip()] or [""]
     room = budget - len(last) - 2
     kept: list[str] = []
@@ -81,126 +96,70 @@ def fit(sections: Sequence[str], budget: int) -> str:
         left = room - sum(len(text) + 2 for text in kept)
         if left <= 0:
             break
-        kept.append(_shorten(section, left))
+        kept.append(_cut(section, left))
     return "\n\n".join([*(text for text in kept if text), last])[: max(budget, 0)]
 
 
+def _cut(text: str, limit: int) -> str:
+    """Whole lines where the first fits, and a block of code closed again."""
+    if len(text) <= limit:
+        return text
+    end = "\n…" if text.count("```", 0, limit) % 2 == 0 else "\n…\n```"
+    at = text.rfind("\n", 0, max(limit - len(end), 0))
+    return text[:at] + end if at > 0 else _shorten(text, limit)
+
+
+# ---- the whole -----------------------------------------------------------------------------------
+
+
 def _headline(verdict: Verdict) -> str:
-    tallies = [
-        f"{tally.passed} of {tally.total} {kind} cases passed"
-        for tally, kind in ((verdict.correctness, "correctness"), (verdict.performance, "performance"))
-        if tally.total
-    ]
     lines = [_HEADLINE[verdict.status]]
-    if tallies:
-        lines.append(f"{', '.join(tallies)}.")
+    if told := _tallies(verdict.correctness, verdict.performance):
+        lines.append(f"{told}.")
     if verdict.reward is not None:
         lines.append(f"Score of this turn: {verdict.reward:.3g}.")
     return " ".join(lines)
 
 
-def _broken(verdict: Verdict) -> str:
-    """The verdict's own message, a compiler's text cut to what matters; not where the cases tell it."""
-    told = verdict.status is Status.WRONG and any(case.message for case in verdict.cases)
-    if told or not verdict.message:
+def _tallies(correctness: Tally, performance: Tally) -> str:
+    return ", ".join(
+        f"{tally.passed} of {tally.total} {kind} cases passed"
+        for tally, kind in ((correctness, "correctness"), (performance, "performance"))
+        if tally.total
+    )
+
+
+def _worse(verdict: Verdict, best: Best | None) -> str:
+    """That an earlier turn was better, and what it came to."""
+    if best is None or best.reward <= (verdict.reward or 0.0):
         return ""
-    return "```text\n" + trim_trace(verdict.message) + "\n```" if "\n" in verdict.message else verdict.message
-
-
-def trim_trace(text: str) -> str:
-    """A traceback without the frames of libraries, and no longer than a screen; the end is kept."""
-    kept: list[str] = []
-    foreign = False
-    for line in text.strip().split("\n"):
-        frame = _FRAME.match(line)
-        if frame is not None:
-            foreign = _FOREIGN.search(frame["path"]) is not None
-        elif line[:4] != "    ":
-            foreign = False
-        if not foreign:
-            kept.append(line[:300])
-    if len(kept) > _TRACE_LINES:
-        kept = [kept[0], "  …", *kept[-_TRACE_LINES + 2 :]]
-    return "\n".join(kept)
-
-
-def _evidence(verdict: Verdict) -> Iterable[str]:
-    if verdict.evidence:
-        yield "Evidence:\n" + "\n".join(f"- {sign.rule}: {sign.detail}" for sign in verdict.evidence)
-
-
-def _failures(cases: Sequence[CaseResult]) -> Iterable[str]:
-    """Failed cases by kind of message, the most frequent first, each with its smallest example."""
-    groups: dict[tuple[str, str], list[CaseResult]] = {}
-    for case in cases:
-        if not case.passed and case.status is not CaseStatus.NOT_RUN:
-            groups.setdefault((case.status.value, _kind(case.message)), []).append(case)
-    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    if ranked:
-        lines = [_failure(group) for _, group in ranked[:_GROUPS]]
-        if len(ranked) > _GROUPS:
-            rest = sum(len(group) for _, group in ranked[_GROUPS:])
-            lines.append(f"- and {rest} more of {len(ranked) - _GROUPS} other kinds")
-        yield "What failed:\n" + "\n".join(lines)
-    skipped = sum(case.status is CaseStatus.NOT_RUN for case in cases)
-    if skipped:
-        yield f"{skipped} cases were not run after that; they count as failed."
-
-
-def _failure(group: Sequence[CaseResult]) -> str:
-    case = min(group, key=lambda one: (_elements(one.args), len(one.args), one.args))
-    status = case.status.value.replace("_", " ")
-    errors = [
-        f"{name} {value:.3g}"
-        for name, value in (("abs error", case.max_abs_error), ("rel error", case.max_rel_error))
-        if value is not None
-    ]
-    detail = f" (worst over all its inputs: {', '.join(errors)})" if errors else ""
-    message = _shorten(trim_trace(case.message), 600).replace("\n", "\n    ") or "no message"
-    return f"- {len(group)} × {status}, for example `{_shorten(case.args, 300)}`{detail}:\n    {message}"
-
-
-def _standing(verdict: Verdict, best: Best | None) -> str:
-    """What must stay as it is, and whether an earlier turn was better."""
-    lines = []
-    passed = verdict.correctness.passed + verdict.performance.passed
-    if passed and verdict.status is Status.WRONG:
-        lines.append("What passed must still pass after your change.")
-    if best is not None and best.reward > (verdict.reward or 0.0):
-        lines.append(
-            f"Your turn {best.turn} scored {best.reward:.3g}, which is better than this one; "
-            "start again from that kernel unless you know what to mend here."
-        )
-    return " ".join(lines)
-
-
-def _speeds(verdict: Verdict) -> Iterable[str]:
-    """Speed-ups by case, the slowest first."""
-    timed = sorted(
-        ((case.speedup, case.args, case) for case in verdict.cases if case.speedup is not None),
-        key=lambda item: item[:2],
+    facts = [f"score {best.reward:.3g}", _tallies(best.correctness, best.performance)]
+    if best.performance_score is not None and best.performance.total:
+        facts.append(f"speed {best.performance_score:.3g}× PyTorch's")
+    return (
+        f"This is worse than your turn {best.turn}, the best so far ({'; '.join(filter(None, facts))}). "
+        "Start again from that kernel unless you know what to mend here."
     )
-    if not timed:
-        return
-    lines = [_speed(case) for _, _, case in timed[:_SPEEDS]]
-    if len(timed) > _SPEEDS:
-        lines.append(f"- and {len(timed) - _SPEEDS} faster ones")
-    score = (
-        "" if verdict.performance_score is None else f" (performance score {verdict.performance_score:.3g})"
-    )
-    yield f"Speed against PyTorch, slowest first{score}:\n" + "\n".join(lines)
 
 
-def _speed(case: CaseResult) -> str:
-    times = [
-        f"{who} {value:.3g} µs"
-        for who, value in (("PyTorch", case.reference_us), ("yours", case.candidate_us))
-        if value is not None
-    ]
-    if case.noise is not None:
-        times.append(f"± {100 * case.noise:.{0 if case.noise >= 0.1 else 1}f} %")
-    detail = f" ({', '.join(times)})" if times else ""
-    return f"- {case.speedup:.3g}× `{_shorten(case.args, 200)}`{detail}"
+def _broken(info: FeedbackInfo) -> str:
+    """The verdict's own message; not where the cases or the evidence tell it."""
+    verdict = info.verdict
+    if info.compilation_error is not None:
+        return f"```text\n{info.compilation_error}\n```"
+    said = [case.message for case in verdict.cases if case.message and not case.passed]
+    said += [sign.detail for sign in verdict.evidence]
+    if not verdict.message or any(text in verdict.message for text in said):
+        return ""
+    text = complaints.trimmed(verdict.message, info.kernel_code)
+    return f"```text\n{text}\n```" if "\n" in text else text
+
+
+def _evidence(verdict: Verdict) -> Iterator[str]:
+    """What broke the rules; signs that decide nothing are for people to weigh."""
+    if verdict.evidence and verdict.status is Status.CHEATED:
+        lines = dict.fromkeys(f"- {sign.rule}: {_shorten(sign.detail, 400)}" for sign in verdict.evidence)
+        yield "Evidence:\n" + "\n".join(lines)
 
 
 def _request(verdict: Verdict) -> str:
@@ -211,24 +170,132 @@ def _request(verdict: Verdict) -> str:
     return "Improve it if you can, and send the whole file again in one ```python block."
 
 
-def _kind(message: str) -> str:
-    """A message's kind: its first line without its numbers."""
-    return _LIST.sub("#", _NUMBER.sub("#", message.split("\n", 1)[0]))[:120]
+# ---- what failed, and what did not ---------------------------------------------------------------
 
 
-def _elements(args: str) -> int:
-    """Elements of all tensors in the text of a case's arguments."""
-    total = 0
-    for shape in _SHAPE.findall(args):
-        count = 1
-        for size in shape.split(","):
-            count *= int(size) if size.strip() else 1
-        total += count
-    return total
+def _failures(info: FeedbackInfo) -> Iterator[str]:
+    """Failed cases by cause, the most frequent first, each with its smallest example."""
+    cases = info.verdict.cases
+    found = causes.groups(cases) if info.compilation_error is None else []
+    passed = [case for case in cases if case.passed]
+    for number, group in enumerate(found[:_GROUPS]):
+        told = _failure(group, passed, info.kernel_code)
+        yield f"What failed:\n{told}" if number == 0 else told
+    if len(found) > _GROUPS:
+        rest = sum(len(group.cases) for group in found[_GROUPS:])
+        yield f"- and {rest} more, in {len(found) - _GROUPS} other ways"
+    skipped = sum(case.status is CaseStatus.NOT_RUN for case in cases)
+    if skipped and info.compilation_error is None:
+        yield f"{skipped} case{'s were' if skipped > 1 else ' was'} not run after that, and failed with it."
 
 
-def _without_seed(text: str) -> str:
-    return _SEED.sub("seed withheld", text)
+def _failure(group: causes.Group, passed: Sequence[CaseResult], code: str) -> str:
+    case = group.smallest
+    message, form = causes.spoken(case)
+    timed = sum(one.kind is CaseKind.PERFORMANCE for one in group.cases)
+    when = f" ({timed} of them performance cases)" if timed else ""
+    where = f"`{_shorten(form or case.args, _ARGS)}`" + (
+        f" (a form of `{_shorten(case.args, 120)}`)" if form else ""
+    )
+    lines = [f"- {len(group.cases)} × {group.cause}{when}", f"  smallest: {where}"]
+    if case.example is not None:
+        lines += _values(case.example)
+        lines += [f"  largest errors of these cases: {told}" for told in [_errors(group.cases)] if told]
+    else:
+        lines += ["  " + line for line in complaints.trimmed(_shorten(message, 1500), code).split("\n")]
+    others = [f"`{_shorten(args, 100)}`" for args in dict.fromkeys(one.args for one in group.cases[1:4])]
+    lines += [f"  also: {', '.join(others)}"] if others else []
+    if told := causes.apart(group.cases, passed):
+        lines.append(f"  All of these {told}, and none that passed does.")
+    return "\n".join(lines)
+
+
+def _values(example: Example) -> list[str]:
+    """A little table around the worst element."""
+    place = list(example.place)
+    start = f"{[*place[:-1], example.first]}" if place else "[]"
+    worst = f", the worst at {place}" if place else ""
+    lines = [f"  {example.wrong:,} of {example.total:,} elements of {example.result} are wrong{worst}"]
+    lines += [f"    {text}" for text in example.inputs]
+    lines.append(f"    expected, from {start}: {', '.join(example.expected)}")
+    lines.append(f"    got,      from {start}: {', '.join(example.got)}")
+    if example.excess is not None:
+        lines.append(f"  the worst error is {_times(example.excess)} what is allowed")
+    return lines
+
+
+def _times(excess: float) -> str:
+    """An order of magnitude: enough to tell a rounding from a mistake, too little to aim at."""
+    for bound, words in ((10, "up to 10 times"), (100, "10 to 100 times"), (1000, "100 to 1,000 times")):
+        if excess <= bound:
+            return words
+    return "more than 1,000 times"
+
+
+def _errors(cases: Sequence[CaseResult]) -> str:
+    pairs = (
+        ("absolute", [case.max_abs_error for case in cases if case.max_abs_error is not None]),
+        ("relative", [case.max_rel_error for case in cases if case.max_rel_error is not None]),
+    )
+    return ", ".join(f"{name} {max(values):.3g}" for name, values in pairs if values and max(values) > 0)
+
+
+def _kept(verdict: Verdict) -> str:
+    """What passed, and must still pass."""
+    failed = [case for case in verdict.cases if not case.passed]
+    passed = [case for case in verdict.cases if case.passed]
+    if not passed or not failed or verdict.status in (Status.COMPILE_ERROR, Status.CHEATED):
+        return ""
+    shown = sorted({case.args for case in passed}, key=lambda args: (len(args), args))[:3]
+    return f"What passed must stay so, such as {', '.join(f'`{_shorten(args, 100)}`' for args in shown)}."
+
+
+# ---- how fast ------------------------------------------------------------------------------------
+
+
+def _speeds(verdict: Verdict) -> Iterator[str]:
+    """Speed-ups by case, the slowest first, and what the slow ones have in common."""
+    timed = sorted(
+        (case for case in verdict.cases if case.speedup is not None),
+        key=lambda case: (case.speedup or 0.0, case.args, repr(case)),
+    )
+    if not timed:
+        return
+    lines = [_speed(case) for case in timed[:_SPEEDS]]
+    if len(timed) > _SPEEDS:
+        lines.append(f"- and {len(timed) - _SPEEDS} faster ones")
+    if told := _slow(timed):
+        lines.append(told)
+    score = (
+        "" if verdict.performance_score is None else f" (performance score {verdict.performance_score:.3g})"
+    )
+    yield f"Speed against PyTorch, slowest first{score}:\n" + "\n".join(lines)
+
+
+def _speed(case: CaseResult) -> str:
+    times = [
+        f"{who} {f'{value:,.0f}' if value >= 100 else f'{value:.3g}'} µs"
+        for who, value in (("PyTorch", case.reference_us), ("yours", case.candidate_us))
+        if value is not None
+    ]
+    if case.noise is not None:
+        times.append(f"± {100 * case.noise:.{0 if case.noise >= 0.1 else 1}f} %")
+    if case.floor_us and case.candidate_us:
+        share = min(case.floor_us / case.candidate_us, 1.0)
+        times.append(f"at {100 * share:.0f} % of what memory and arithmetic units allow")
+    detail = f" ({', '.join(times)})" if times else ""
+    return f"- {case.speedup:.3g}× `{_shorten(case.args, 200)}`{detail}"
+
+
+def _slow(timed: Sequence[CaseResult]) -> str:
+    """What sets the slow cases apart, where there are enough to tell; `timed` begins with the slowest."""
+    if len(timed) < _ENOUGH:
+        return ""
+    median = timed[len(timed) // 2].speedup or 0.0
+    slow = [case for case in timed if (case.speedup or 0.0) < min(_SLOW * median, 1.0)]
+    rest = [case for case in timed if case not in slow]
+    told = causes.apart(slow, rest)
+    return f"All of the {len(slow)} slowest {told}, and none of the faster ones does." if told else ""
 
 
 def _shorten(text: str, limit: int) -> str:

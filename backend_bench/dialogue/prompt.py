@@ -1,47 +1,61 @@
 """The first message to the model: the operator, how it is called, what is checked, how to reply.
 
-The words are in `templates/<language>.md`; this module fills in what is known about the operator.
-A template is plain text with `$name` or `${name}` (and `$$` for a dollar sign). The names:
+The words of a language are in `templates/<language>.md`, its example kernels in
+`templates/kernels/<language>/<operator's folder>.py`; a new language is a template, and an example if it has one.
+This module fills in what is known about the operator. A template is plain text with `$name` or `${name}` (and `$$` for
+a dollar sign). The names:
 
     op          add.Tensor                        schema     the operator's schema
-    function    add__Tensor_kernel_impl           doc        what the operator does
-    returns     what the function must return     examples   arguments of some cases, and a legend
-    device      where the tensors are             checks     what is compared
-    timing      how speed counts
+    function    add__Tensor_kernel_impl           arguments  a line for each: type, default, what it is
+    doc         what the operator does            returns    what the function must return
+    device      where the tensors are             examples   arguments of some cases, and a legend
+    edges       what the cases hold that is easily overlooked
+    checks      what is compared                  timing     how speed counts
+    allowed     torch operators that may be called
+    conduct     what no kernel may do             example    a kernel of the language, for another operator
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from backend_bench.cases import Entry
+from backend_bench.dialogue import shapes, signature
 from backend_bench.errors import UsageError
 from backend_bench.operator import Operator
+from backend_bench.own_work import ALLOWED, GROUPS
 from backend_bench.submission import Device, Language, Profile
 
 BUDGET = 12_000
-"""Characters of a prompt: examples, then the description, give way; the rules never do."""
+"""Characters of a prompt: the example kernel, then cases, then descriptions give way; the rules never do."""
 EXAMPLES = 12
 """Cases that are shown, of both kinds together."""
 _LINE = 240
-"""Characters of one example."""
-
-_DTYPES = {
-    "b8": "bool", "bool": "bool", "u8": "uint8", "i8": "int8", "i16": "int16", "i32": "int32",
-    "i64": "int64", "f16": "float16", "bf16": "bfloat16", "f32": "float32", "f64": "float64",
-    "c32": "complex32", "c64": "complex64", "c128": "complex128",
-}  # fmt: skip
+"""Characters of one case."""
+_NUMBER = re.compile(r"-?(?:\d.*|inf|nan|True|False)")
+_SETTINGS = frozenset(
+    """
+    alpha beta min min_val max max_val value fill_value threshold other start negative_slope scale input_scale lambd weight
+    keepdim count_include_pad ceil_mode align_corners descending largest invert right upper unitriangular correction
+    reduction dtype
+    """.split()  # noqa: SIM905  # a list of words
+)
+"""Arguments that the judge sets to something else in a few draws; a test holds this beside its own list."""
+_INDICES = ("index", "indices")
+"""Arguments that name places."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
-    """Everything that a prompt depends on."""
+    """Everything that a prompt depends on: the same brief gives the same text."""
 
     entry: Entry
     """The operator, from the suite's index."""
@@ -49,30 +63,78 @@ class Brief:
     """Language that the kernel must be written in."""
     device: Device
     """Where the tensors are."""
+    gpu: Mapping[str, Any] | None = None
+    """What is known about the GPU, as in the machine's facts; None where there is none, or nothing is known."""
     profile: Profile = "strict"
     """Rules of comparison."""
     examples: int = EXAMPLES
     """At most so many cases are shown."""
 
 
-def prompt(brief: Brief, *, template: str | None = None, budget: int = BUDGET) -> str:
-    """The prompt's text; `template` replaces the language's own.
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """How much may be said of what can give way."""
 
-    Raises `UsageError` for a name that the template may not use.
+    kernel: bool
+    """Whether the example kernel is shown."""
+    cases: int
+    """How many cases are."""
+    words: bool = True
+    """Whether arguments are described beyond their type."""
+    doc: int | None = None
+    """Characters of the description; None is all of it."""
+
+
+def prompt(brief: Brief, *, template: str | None = None, budget: int = BUDGET) -> str:
+    """The prompt's text, of at most `budget` characters; `template` replaces the language's own.
+
+    Raises `UsageError` for a name that the template may not use, and for a budget that the rules alone exceed.
     """
     text = template if template is not None else own_template(brief.language)
-    doc = brief.entry.doc.strip() or "(no description; the schema says it all)"
-    for shown in range(brief.examples, -1, -1):
-        filled = fill(text, _facts(brief, doc, shown))
+    facts = _facts(brief)
+    for room in _rooms(brief):
+        filled = fill(text, facts | _fitting(brief, room))
         if len(filled) <= budget:
             return filled
-    room = max(0, len(doc) - (len(filled) - budget) - 1)
-    return fill(text, _facts(brief, doc[:room] + "…", 0))
+    least = len(filled)
+    raise UsageError(
+        f"a prompt for {brief.entry.op} in {brief.language} takes {least} characters without any example, "
+        f"and prompt_budget is {budget}"
+    )
+
+
+def _rooms(brief: Brief) -> Iterator[_Room]:
+    """From all there is to say to the least."""
+    yield _Room(True, brief.examples)
+    for cases in range(brief.examples, -1, -1):
+        yield _Room(False, cases)
+    yield _Room(False, 0, words=False)
+    for doc in range(len(brief.entry.doc) - 1, 0, -100):
+        yield _Room(False, 0, words=False, doc=doc)
+    yield _Room(False, 0, words=False, doc=0)
 
 
 def own_template(language: Language) -> str:
     """The template that comes with the package."""
-    return (resources.files(__package__) / "templates" / f"{language}.md").read_text(encoding="utf-8")
+    return str((_templates() / f"{language}.md").read_text(encoding="utf-8"))
+
+
+def example_kernel(language: Language, op: Operator) -> tuple[Operator, str] | None:
+    """A kernel of the language for another operator, and which; None where the package has none."""
+    folder = _templates() / "kernels" / language
+    if not folder.is_dir():
+        return None
+    for file in sorted(folder.iterdir(), key=lambda file: str(file.name)):
+        if not file.name.endswith(".py"):
+            continue
+        shown = Operator.from_folder(file.name.removesuffix(".py"))
+        if shown.base.rstrip("_") != op.base.rstrip("_"):
+            return shown, str(file.read_text(encoding="utf-8"))
+    return None
+
+
+def _templates() -> Any:
+    return resources.files(__package__) / "templates"
 
 
 def read_template(path: Path) -> str:
@@ -84,9 +146,9 @@ def read_template(path: Path) -> str:
 
 
 def fill(template: str, facts: Mapping[str, str]) -> str:
-    """The template with its names filled in; `UsageError` says which name is unknown."""
+    """The template with its names filled in, and no gap where a name stood for nothing; `UsageError` says which name is unknown."""
     try:
-        return Template(template).substitute(facts).strip() + "\n"
+        text = Template(template).substitute(facts)
     except KeyError as error:
         name = str(error.args[0])
         near = difflib.get_close_matches(name, facts, n=1)
@@ -94,60 +156,73 @@ def fill(template: str, facts: Mapping[str, str]) -> str:
         raise UsageError(f"the prompt template uses ${name}; {hint}") from error
     except ValueError as error:
         raise UsageError(f"the prompt template is malformed ({error}); write $$ for a dollar sign") from error
+    return re.sub(r"\n{4,}", "\n\n", text).strip() + "\n"  # three belong between functions
 
 
-def _facts(brief: Brief, doc: str, shown: int) -> dict[str, str]:
+def _facts(brief: Brief) -> dict[str, str]:
+    """What is said whatever the budget."""
     entry, op = brief.entry, Operator.parse(brief.entry.op)
     return {
         "op": str(op),
         "function": op.function,
         "schema": entry.schema or "(not known)",
-        "doc": doc,
-        "returns": returns(entry.schema),
-        "examples": examples(entry, shown),
+        "returns": signature.returns(entry.schema),
+        "edges": edges(brief),
         "device": _device(brief),
         "checks": _checks(brief),
         "timing": _timing(brief),
+        "allowed": allowed(op),
+        "conduct": _CONDUCT,
     }
 
 
-def returns(schema: str) -> str:
-    """One sentence on what the function must return, read off the schema."""
-    arguments, arrow, result = schema.rpartition("->")
-    if not arrow:
-        return "Return what the operator returns."
-    written = re.findall(r"Tensor\(\w+!\)(?:\[\])? (\w+)", arguments)
-    if written:
-        names = " and ".join(f"`{name}`" for name in written)
-        return (
-            f"It works in place: write the result into {names} and return "
-            f"{'that same tensor' if len(written) == 1 else 'those same tensors'}, not a copy."
-        )
-    if re.search(r"Tensor\(\w+\)", arguments):
-        return f"It is a view: return `{result.strip()}` that shares the input's memory."
-    return f"Return `{result.strip()}`, freshly allocated; leave every input as it was."
+def _fitting(brief: Brief, room: _Room) -> dict[str, str]:
+    """What gives way."""
+    entry = brief.entry
+    doc = entry.doc.strip()
+    if room.doc is not None and len(doc) > room.doc:
+        doc = doc[: room.doc] + "…" if room.doc else ""
+    return {
+        "arguments": signature.explained(entry.schema, entry.argument_docs if room.words else {}),
+        "doc": doc or "(no description; the schema and the name say it all)",
+        "examples": examples(entry, room.cases),
+        "example": _example(brief.language, Operator.parse(entry.op)) if room.kernel else "",
+    }
+
+
+# ---- cases ---------------------------------------------------------------------------------------
 
 
 def examples(entry: Entry, shown: int) -> str:
-    """Arguments of some cases of both kinds, spread over the suite, and a legend."""
+    """Arguments of some cases of both kinds, spread over the suite, how often models make the call, and a legend."""
     if not shown:
         return "(not shown)"
     timed = min(len(entry.performance), shown // 2)
     right = min(len(entry.correctness), shown - timed)
     parts = []
-    for title, cases in (
-        (f"Correctness, {right} of {len(entry.correctness)}", spread(entry.correctness, right)),
-        (f"Performance, {timed} of {len(entry.performance)}", spread(entry.performance, timed)),
+    for title, cases, calls, count in (
+        ("Correctness", entry.correctness, entry.correctness_calls, right),
+        ("Performance", entry.performance, entry.performance_calls, timed),
     ):
-        if cases:
-            lines = [case if len(case) <= _LINE else case[: _LINE - 1] + "…" for case in cases]
-            parts.append("\n".join([f"# {title}", *lines]))
+        lines = [_case(case, number) for case, number in spread(_counted(cases, calls), count)]
+        if lines:
+            parts.append("\n".join([f"# {title}: {len(lines)} of {len(cases)}", *lines]))
     if not parts:
         return "(none known)"
-    return "```text\n" + "\n".join(parts) + "\n```\n" + _legend("\n".join(parts))
+    text = "\n".join(parts)
+    return f"```text\n{text}\n```\n{_legend(text, entry)}"
 
 
-def spread(items: Sequence[str], count: int) -> list[str]:
+def _counted(cases: Sequence[str], calls: Sequence[int]) -> list[tuple[str, int]]:
+    return list(dict(zip(cases, calls, strict=True)).items() if calls else dict.fromkeys(cases, 0).items())
+
+
+def _case(case: str, calls: int) -> str:
+    text = case if len(case) <= _LINE else case[: _LINE - 1] + "…"
+    return f"{text}  # {calls:,} call{'s' if calls > 1 else ''}" if calls else text
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
     """`count` distinct items, evenly spread from the first to the last."""
     distinct = list(dict.fromkeys(items))
     if count >= len(distinct):
@@ -158,20 +233,130 @@ def spread(items: Sequence[str], count: int) -> list[str]:
     return [distinct[round(index * step)] for index in range(count)]
 
 
-def _legend(text: str) -> str:
-    """How to read the examples, with the dtypes that occur in them."""
-    used = [code for code in _DTYPES if re.search(rf"\b{code}\b", text)]
-    names = ", ".join(f"{code} {_DTYPES[code]}" for code in used if code != _DTYPES[code])
-    legend = "`T([2, 3], f32)` is a tensor with its shape and dtype; a second list holds its strides"
-    return f"{legend} ({names})." if names else f"{legend}."
+def _legend(text: str, entry: Entry) -> str:
+    """How to read the cases, with the dtypes that occur in them."""
+    names = ", ".join(
+        f"{code} {shapes.DTYPES[code]}" for code in shapes.codes([text]) if code in shapes.DTYPES
+    )
+    legend = (
+        "Each line is `(positional arguments, keyword arguments)`. `T([2, 3], f32)` is a tensor with its shape and "
+        "dtype; a second list holds its strides, in elements, where it is not contiguous"
+    )
+    legend += f" ({names})." if names else "."
+    if entry.calls:
+        legend += f" They were recorded: models of today call the operator {entry.calls:,} times in all."
+    return legend
+
+
+def edges(brief: Brief) -> str:
+    """What the cases hold that is easily overlooked, what values come, and which calls that are not among the cases."""
+    entry = brief.entry
+    cases = [*dict.fromkeys((*entry.correctness, *entry.performance))]
+    parts = [_held(entry, cases)]
+    if brief.profile == "strict":
+        parts += [_broadcasting(entry), _values(entry, set(shapes.codes(cases))), _other_forms(entry)]
+    return "\n".join(filter(None, parts))
+
+
+def _held(entry: Entry, cases: Sequence[str]) -> str:
+    """How many cases have what; what all of them have can be seen in any."""
+    held = Counter(trait for case in cases for trait in shapes.traits(case))
+    held["a number where the schema says tensor"] = sum(_holds_a_number(entry, case) for case in cases)
+    told = {
+        trait: count
+        for trait, count in held.items()
+        if 0 < count < len(cases) or (_is_dtype(trait) and count)
+    }
+    ranked = sorted(told.items(), key=lambda item: (-item[1], item[0]))
+    counts = "; ".join(f"{count} with {trait}" for trait, count in ranked)
+    return f"Of {len(cases)} different cases: {counts}." if counts else ""
+
+
+def _is_dtype(trait: str) -> bool:
+    return trait.removesuffix(" tensors") in shapes.DTYPES.values()
+
+
+def _holds_a_number(entry: Entry, case: str) -> bool:
+    given = signature.positional(case)
+    return any(
+        argument.type == "Tensor" and _NUMBER.fullmatch(text) is not None
+        for argument, text in zip(signature.arguments(entry.schema), given, strict=False)
+    )
+
+
+def _broadcasting(entry: Entry) -> str:
+    if "pointwise" not in entry.tags or len(_tensors(entry)) < 2:
+        return ""
+    return (
+        "Inputs are broadcast to a common shape, and dtypes promoted as PyTorch does it (`torch.result_type`: a tensor "
+        "without dimensions or a number raises the dtype only where it is of a higher kind: bool, integer, floating)."
+    )
+
+
+def _values(entry: Entry, codes: set[str]) -> str:
+    told = []
+    if codes & {"f16", "bf16", "f32", "f64"}:
+        told.append(
+            "floating values are of both signs and of scales from 1/1000 to 30 and more, where the operator is defined "
+            "there, and some draws hold NaN, infinities, ±0, halves or the dtype's extremes, where PyTorch's answer is clear"
+        )
+    if codes & {"i8", "i16", "i32", "i64", "u8"} and "pointwise" in entry.tags:
+        told.append("integers may be negative, and the dtype's extremes where that cannot overflow")
+    if any(argument.name in _INDICES for argument in signature.arguments(entry.schema)):
+        told.append("an index may occur twice")
+    return f"Of the values: {'; '.join(told)}." if told else ""
+
+
+def _other_forms(entry: Entry) -> str:
+    """The forms that the judge gives a few draws; internal operators trust their caller with the settings."""
+    forms = ["other strides", "up to 131,072 elements"]
+    if "pointwise" in entry.tags and len(_tensors(entry)) > 1:
+        forms.append("an input of one column that is broadcast")
+    settings = [
+        f"`{argument.name}`"
+        for argument in signature.arguments(entry.schema)
+        if argument.name in _SETTINGS and not argument.type.startswith("Tensor")
+    ]
+    if settings and not entry.op.startswith("_"):
+        forms.append(f"another value of {' or '.join(settings)}")
+    return (
+        f"Besides, a few calls have a form that is not listed, where the operator has it: {', '.join(forms)}."
+    )
+
+
+def _tensors(entry: Entry) -> list[signature.Argument]:
+    return [each for each in signature.arguments(entry.schema) if each.type.startswith("Tensor")]
+
+
+# ---- device, checks, rules -----------------------------------------------------------------------
 
 
 def _device(brief: Brief) -> str:
     if brief.device == "cuda":
-        return "All tensors are on one NVIDIA GPU (`cuda`); keep everything there, and never synchronise."
+        named = f"\n{hardware(brief.gpu)}" if brief.gpu else ""
+        return f"All tensors are on one NVIDIA GPU (`cuda`); keep everything there, and never synchronise.{named}"
     if brief.language == "triton":
         return "There is no GPU: Triton runs in its interpreter on CPU tensors, and speed is not measured."
     return "All tensors are on the CPU."
+
+
+def hardware(gpu: Mapping[str, Any]) -> str:
+    """The GPU in a sentence, from the facts that there are."""
+    parts = (
+        ("capability", "compute capability {}", 1),
+        ("multiprocessors", "{} SMs", 1),
+        ("bandwidth_gb_per_s", "{:,.0f} GB/s between memory and SMs (nominal)", 1),
+        ("memory_bytes", "{:.0f} GiB of memory", 1 << 30),
+        ("l2_bytes", "{:.0f} MiB of L2 cache", 1 << 20),
+        ("shared_memory_per_block_bytes", "{:.0f} KiB of shared memory for a block", 1 << 10),
+        ("registers_per_multiprocessor", "{:,} registers in an SM", 1),
+    )
+    known = [
+        words.format(gpu[name] / unit if unit > 1 else gpu[name])
+        for name, words, unit in parts
+        if gpu.get(name)
+    ]
+    return f"It is an {gpu.get('name', 'unknown GPU')}: {', '.join(known)}."
 
 
 def _checks(brief: Brief) -> str:
@@ -191,18 +376,50 @@ def _compared(brief: Brief) -> str:
     if brief.profile == "backendbench":
         return "Values are compared with PyTorch's at a tolerance of 1e-2 for every dtype."
     return (
-        "Each case is run several times on fresh, secret inputs of many magnitudes, NaN, infinities and "
-        "signed zeros among them. Compared are the number of results and their shape, dtype and device; "
-        "values at the dtype's own tolerance (integers, booleans and copies exactly); that NaN and "
-        "infinities are in the same places; and that no input changed that the operator does not write. "
-        "Inputs may be empty, have one element, broadcast, or be non-contiguous."
+        "Each case is run several times, in shuffled order, on fresh and secret values. Compared are the number of "
+        "results and their shape, dtype and device; values, as closely as the dtype allows (integers, booleans and "
+        "copies exactly; indices by what they select, so a tie is no error), so sum in float32 where the dtype is "
+        "shorter; that NaN and infinities are in the same places; that no input changed that the operator does not "
+        "write; and that results share memory with inputs only where the schema says so."
     )
 
 
 def _timing(brief: Brief) -> str:
     if brief.device == "cpu" and brief.language == "triton":
         return "The score is the share of cases that pass."
+    if not brief.entry.performance:
+        return "The score is the share of cases that pass; this suite times nothing."
     return (
-        "Score = share of cases that pass × geometric mean of PyTorch's time over yours. If any case "
-        "fails, the speed factor is at most 1: be right first. Results of timed calls are checked as well."
+        "Score = share of cases that pass × geometric mean of PyTorch's time over yours, in the performance cases. If any "
+        "case fails, the speed factor is at most 1: be right first. Results of timed calls are checked as well."
     )
+
+
+_CONDUCT = (
+    "Do not patch or wrap anything, keep results between calls, use other streams or threads, read files, start processes, "
+    "use the network or print. Such a kernel scores 0."
+)
+
+
+_UNSPOKEN = ("_", "lift", "sym_")
+"""Operators that nobody calls himself: PyTorch does, on the way to others."""
+
+
+def allowed(op: Operator) -> str:
+    """The torch operators that a kernel of a kernel language may call, a line for each kind."""
+    lines = [
+        f"  - {kind}: {', '.join(f'`{name}`' for name in names if not name.startswith(_UNSPOKEN))}"
+        for kind, names in GROUPS.items()
+    ]
+    base = op.base.rstrip("_")
+    if {base, f"{base}_"} & ALLOWED:
+        lines.append(f"  - but not `{base}`, which is the operator under test, nor a form of it")
+    return "\n".join(lines)
+
+
+def _example(language: Language, op: Operator) -> str:
+    found = example_kernel(language, op)
+    if found is None:
+        return ""
+    shown, code = found
+    return f"## A kernel of another operator\n\nThis one is right for `{shown}`:\n\n```python\n{code.strip()}\n```"

@@ -39,12 +39,12 @@ FLAGS = {
         name: f"--env.taskset.{name.replace('_', '-')}"
         for name in (
             "suite", "ops", "language", "source", "dtype", "cases_per_op", "topn", "overhead_dominated",
-            "error_inputs", "perf_cases", "profile", "prompt_template", "examples", "system_prompt",
+            "error_inputs", "perf_cases", "profile", "prompt_template", "examples", "prompt_budget", "system_prompt",
         )
     },
     **{
         name: f"--env.taskset.task.{name.replace('_', '-')}"
-        for name in ("gpu", "correctness_on", "performance_on", "kernels_dir", "sandbox", "run")
+        for name in ("gpu", "correctness_on", "performance_on", "kernels_dir", "sandbox", "feedback_budget", "run")
     },
     **{name: f"--env.{name.replace('_', '-')}" for name in ("num_turns", "feedback_loop")},
 }  # fmt: skip

@@ -10,7 +10,7 @@ import difflib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,6 +20,7 @@ from pydantic import Field, field_validator
 from backend_bench import languages, records
 from backend_bench.cases import Entry, SuiteIndex
 from backend_bench.dialogue import feedback, prompt, reply
+from backend_bench.dialogue.feedback_info import FeedbackInfo
 from backend_bench.environment import scores
 from backend_bench.errors import JudgeError, UsageError
 from backend_bench.executors import choose
@@ -34,7 +35,7 @@ from backend_bench.submission import (
     SuiteName,
     SuiteSpec,
 )
-from backend_bench.verdict import Status, Verdict
+from backend_bench.verdict import Status, Tally, Verdict
 
 logger = logging.getLogger(f"verifiers.v1.{__name__}")  # the host shows no other loggers
 
@@ -104,6 +105,8 @@ class BackendBenchTaskConfig(vf.TaskConfig):
     """Folder that holds the kernels and verdicts of each run."""
     sandbox: Sandbox = "best-effort"
     """What to do where the host cannot give the whole sandbox: required, best-effort, off."""
+    feedback_budget: int = Field(feedback.BUDGET, ge=1)
+    """Characters of one feedback, at most."""
     run: str = Field(default_factory=records.new_run_name, pattern=r"^[\w.-]+$")
     """Name of the run's folder below kernels_dir; a timestamp and a few random digits if unset."""
 
@@ -159,7 +162,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
             "turn": len(turns) + 1,
             "code": found.code,
             "verdict": None if verdict is None else records.verdict_json(verdict),
-            "feedback": _tell(verdict, found.note, turns),
+            "feedback": _tell(verdict, found, turns, self.config.feedback_budget),
             "reward": None if faulty else scores.turn_reward(verdict),
         }
         await asyncio.to_thread(self._keep, trace, op, verdict, turn)
@@ -237,13 +240,28 @@ def _model(trace: vf.Trace[Any, Any, Any]) -> str:
     return (trace.calls[-1].model or "") if trace.calls else ""
 
 
-def _tell(verdict: Verdict | None, note: str, turns: list[dict[str, Any]]) -> str:
+def _tell(verdict: Verdict | None, found: reply.Reply, turns: list[dict[str, Any]], budget: int) -> str:
     """The feedback on a turn, given the earlier ones."""
     if verdict is None:
-        return feedback.no_code(note)
+        return feedback.no_code(found.note, budget=budget)
+    info = FeedbackInfo.of(verdict, found.code or "")
+    return feedback.feedback(info, best=_best(turns), note=found.note, budget=budget)
+
+
+def _best(turns: list[dict[str, Any]]) -> feedback.Best | None:
+    """The best of the turns so far, in the terms of feedback."""
     best = scores.best_turn(turns)
-    earlier = None if best is None else feedback.Best(best["turn"], best["reward"])
-    return feedback.feedback(verdict, best=earlier, note=note)
+    if best is None:
+        return None
+    verdict = best["verdict"] or {}
+    tallies = {
+        kind: Tally(**verdict[kind])
+        for kind in ("correctness", "performance")
+        if verdict.get(kind) is not None
+    }
+    return feedback.Best(
+        best["turn"], best["reward"], **tallies, performance_score=verdict.get("performance_score")
+    )
 
 
 class BackendBenchConfig(vf.TasksetConfig):
@@ -273,6 +291,8 @@ class BackendBenchConfig(vf.TasksetConfig):
     """File that replaces the prompt's own template; see backend_bench/dialogue/prompt.py."""
     examples: int = Field(prompt.EXAMPLES, ge=0)
     """Cases whose arguments are shown in the prompt, at most."""
+    prompt_budget: int = Field(prompt.BUDGET, ge=1)
+    """Characters of a prompt, at most: examples give way first, the rules never do."""
     task: BackendBenchTaskConfig = Field(default_factory=BackendBenchTaskConfig)
     """How kernels are judged and kept."""
 
@@ -313,25 +333,29 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
         )
         index = choose.read_index(config.task.place, spec)
         template = None if config.prompt_template is None else prompt.read_template(config.prompt_template)
+        gpu = choose.gpu_facts(config.task.gpu) if device == "cuda" else None
         return [
-            BackendBenchTask(self._data(entry, index.spec, template), config.task)
+            BackendBenchTask(self._data(entry, index.spec, template, gpu), config.task)
             for entry in wanted(index, config.ops)
         ]
 
-    def _data(self, entry: Entry, spec: SuiteSpec, template: str | None) -> BackendBenchData:
+    def _data(
+        self, entry: Entry, spec: SuiteSpec, template: str | None, gpu: Mapping[str, Any] | None
+    ) -> BackendBenchData:
         """`spec` is the index's own: its source is absolute and pinned to its content."""
         config = self.config
         brief = prompt.Brief(
             entry=entry,
             language=config.language,
             device=spec.device,
+            gpu=gpu,
             profile=config.profile,
             examples=config.examples,
         )
         data = BackendBenchData.model_validate(
             {
                 "name": entry.op,
-                "prompt": prompt.prompt(brief, template=template),
+                "prompt": prompt.prompt(brief, template=template, budget=config.prompt_budget),
                 "op": entry.op,
                 "language": config.language,
                 "suite": spec.name,

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import difflib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
 
 from backend_bench.cases import SuiteIndex
@@ -125,6 +127,20 @@ def steps(gpu: str) -> list[Step]:
     """What `doctor` looks at before it asks that place: a kind's own `steps`, where it has any."""
     own: Callable[[str], list[Step]] | None = getattr(_kind(gpu), "steps", None)
     return own(gpu) if own is not None else []
+
+
+def gpu_facts(gpu: str) -> Mapping[str, Any] | None:
+    """What the place of `gpu` tells about its first GPU; None where it has none. Needs no event loop, nor disturbs one."""
+
+    async def ask() -> Mapping[str, Any]:
+        try:
+            return await choose(gpu).machine()
+        finally:
+            await release()
+
+    with ThreadPoolExecutor(1) as thread:
+        facts = thread.submit(contextvars.copy_context().run, asyncio.run, ask()).result()
+    return next(iter(facts.get("gpus") or ()), None)
 
 
 def _kind(gpu: str) -> Kind:

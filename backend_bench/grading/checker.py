@@ -15,8 +15,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from backend_bench.grading.example import example_of, show
 from backend_bench.grading.oracle import Expectation, Expected, Scalar
 from backend_bench.grading.sameness import same_bits, same_values
+from backend_bench.verdict import Example
 
 LENIENT = 1e-2
 """BackendBench's one tolerance, absolute and relative."""
@@ -73,6 +75,8 @@ class Finding:
     place, None where nothing was compared."""
     max_rel_error: float | None = None
     """Largest relative error, elements expected to be zero left out; None likewise."""
+    example: Example | None = None
+    """Values around the worst element of the first wrong result; None where none was compared element by element."""
 
 
 def check(expectation: Expectation, observed: Observed) -> Finding:
@@ -91,10 +95,11 @@ def check(expectation: Expectation, observed: Observed) -> Finding:
 
 
 def _gather(findings: list[Finding]) -> Finding:
-    faults = [finding.message for finding in findings if not finding.passed]
+    faults = [finding for finding in findings if not finding.passed]
     return Finding(
         passed=not faults,
-        message=faults[0] if faults else "",
+        message=faults[0].message if faults else "",
+        example=faults[0].example if faults else None,
         max_abs_error=_largest([finding.max_abs_error for finding in findings]),
         max_rel_error=_largest([finding.max_rel_error for finding in findings]),
     )
@@ -250,8 +255,8 @@ def _compare_tensors(label: str, expected: Expected, value: Tensor) -> Finding:
         return Finding(True, "", worst_abs, worst_rel)
     if not bool(error[~right].isfinite().all()):
         worst_abs = worst_rel = math.inf  # NaN or an infinity where there is none
-    message = _differ(label, right, error, expected, reference, value)
-    return Finding(False, message, worst_abs, worst_rel)
+    message, example = _differ(label, right, error, expected, reference, value)
+    return Finding(False, message, worst_abs, worst_rel, example)
 
 
 def _right(expected: Expected, reference: Tensor, value: Tensor) -> Tensor:
@@ -309,7 +314,7 @@ def _differ(
     expected: Expected,
     reference: Tensor,
     value: Tensor,
-) -> str:
+) -> tuple[str, Example]:
     count = int((~right).sum())
     badness = error if expected.allowance is None else error / expected.allowance
     badness = torch.where(right, -1.0, badness.nan_to_num(nan=torch.inf, posinf=torch.inf))
@@ -320,15 +325,16 @@ def _differ(
     tolerance = ""
     if expected.allowance is not None:
         tolerance = f" (tolerance {float(expected.allowance.reshape(-1)[flat]):.2g})"
-    return (
+    message = (
         f"{prefix}{count} of {right.numel()} elements differ; worst{where}: "
         f"expected {_show(reference, flat)}, got {_show(value, flat)}{tolerance}"
     )
+    excess = None if expected.allowance is None else float(badness.reshape(-1)[flat])
+    return message, example_of(label, right, flat, reference, value, excess)
 
 
 def _show(tensor: Tensor, flat: int) -> str:
-    item = tensor.reshape(-1)[flat].item()
-    return f"{item:.6g}" if isinstance(item, (float, complex)) else str(item)
+    return show(tensor.reshape(-1)[flat].item())
 
 
 # ------------------------------------------------------------------------------------- lenient

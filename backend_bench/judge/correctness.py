@@ -16,6 +16,7 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading import checker, forms, inputs, oracle
+from backend_bench.grading.example import with_inputs
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
 from backend_bench.judge.stage import Meta
@@ -23,7 +24,7 @@ from backend_bench.operator import Operator
 from backend_bench.submission import Profile
 from backend_bench.suites import Suite, resolve
 from backend_bench.suites.calls import describe
-from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
+from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Example
 
 MIN_CALLS = 32
 """At least so many calls an operator: one lucky or memorised answer must not decide."""
@@ -79,11 +80,16 @@ class _Tally:
     judged: int = 0
     compiler: str = ""
     """What the kernel language's compiler said in a call."""
+    example: Example | None = None
 
-    def note(self, status: CaseStatus, message: str) -> None:
+    @property
+    def failed(self) -> bool:
+        return self.status not in (CaseStatus.NOT_RUN, CaseStatus.PASSED)
+
+    def note(self, status: CaseStatus, message: str, example: Example | None = None) -> None:
         """Keep the first failure; a pass never hides it."""
-        if self.status in (CaseStatus.NOT_RUN, CaseStatus.PASSED):
-            self.status, self.message = status, message
+        if not self.failed:
+            self.status, self.message, self.example = status, message, example
 
     def note_errors(self, finding: checker.Finding) -> None:
         self.max_abs_error = larger(self.max_abs_error, finding.max_abs_error)
@@ -97,6 +103,7 @@ class _Tally:
             message=self.message,
             max_abs_error=self.max_abs_error,
             max_rel_error=self.max_rel_error,
+            example=self.example,
         )
 
 
@@ -237,9 +244,10 @@ def _attempt(
         return True
     with bench.sharing(), bench.stages("check"):
         finding = checker.check(expectation, sample.observed)
+        example = finding.example and not tally.failed and with_inputs(finding.example, attempt.call)
     tally.note_errors(finding)
     status = CaseStatus.PASSED if finding.passed else CaseStatus.WRONG
-    tally.note(status, told(attempt, finding.message) if finding.message else "")
+    tally.note(status, told(attempt, finding.message) if finding.message else "", example or None)
     return True
 
 

@@ -81,7 +81,18 @@ def _gpu_facts(index: int) -> dict[str, Any]:
         "memory_bytes": properties.total_memory,
         "multiprocessors": properties.multi_processor_count,
         "uuid": str(getattr(properties, "uuid", "")),
+        "bandwidth_gb_per_s": _bandwidth_gb_per_s(properties),
+        "l2_bytes": getattr(properties, "L2_cache_size", None),
+        "shared_memory_per_block_bytes": getattr(properties, "shared_memory_per_block_optin", None),
+        "registers_per_multiprocessor": getattr(properties, "regs_per_multiprocessor", None),
     }
+
+
+def _bandwidth_gb_per_s(properties: Any) -> float | None:
+    """What the memory's clock and width come to, two bits a cycle and wire; None where the driver tells neither."""
+    clock_khz = getattr(properties, "memory_clock_rate", 0)
+    width_bits = getattr(properties, "memory_bus_width", 0)
+    return 2 * clock_khz * 1e3 * width_bits / 8 / 1e9 or None
 
 
 def _triton_version() -> str | None:

@@ -341,6 +341,7 @@ class Timing:
             candidate_us=candidate_us,
             speedup=ratio.speedup if as_sampled else reference_us / candidate_us,
             noise=ratio.noise if ratio.noise < float("inf") else None,
+            floor_us=self._plans[case].floor_us or None,
         )
 
     def _believed(self, case: int, ratio: Ratio, reference: _Times, measured: _Times) -> float:

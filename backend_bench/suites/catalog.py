@@ -10,7 +10,7 @@ from backend_bench.cases import Entry
 from backend_bench.errors import UsageError
 from backend_bench.operator import Operator
 from backend_bench.suites.near_matches import did_you_mean
-from backend_bench.suites.summaries import summary
+from backend_bench.suites.summaries import argument_words, summary
 
 
 @functools.cache
@@ -58,6 +58,7 @@ def entry(
     performance_calls: tuple[int, ...] = (),
 ) -> Entry:
     """The operator's entry of an index, with everything that torch knows about it."""
+    arguments = tuple(argument.name for argument in resolve(op)._schema.arguments)
     return Entry(
         op=str(op),
         correctness=correctness,
@@ -67,6 +68,7 @@ def entry(
         correctness_calls=correctness_calls,
         performance_calls=performance_calls,
         schema=schema_of(op),
-        doc=summary(op),
+        doc=summary(op, arguments),
+        argument_docs=argument_words(op, arguments),
         tags=tags_of(op),
     )

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from backend_bench.cases import Entry
+from backend_bench.dialogue import prompt as module
 from backend_bench.dialogue.prompt import (
     Brief,
+    edges,
+    example_kernel,
     examples,
     fill,
+    hardware,
     own_template,
     prompt,
     read_template,
-    returns,
     spread,
 )
 from backend_bench.errors import UsageError
+from backend_bench.grading import forms
+from backend_bench.operator import Operator
+from backend_bench.own_work import ALLOWED
 from backend_bench.submission import Language
 
 ADD = Entry(
@@ -64,27 +74,10 @@ def test_the_profile_is_told() -> None:
     assert "NaN" in prompt(brief())
 
 
-@pytest.mark.parametrize(
-    ("schema", "said"),
-    [
-        (
-            "add_.Tensor(Tensor(a!) self, Tensor other) -> Tensor(a!)",
-            "into `self` and return that same tensor",
-        ),
-        ("view(Tensor(a) self, SymInt[] size) -> Tensor(a)", "view"),
-        ("relu(Tensor self) -> Tensor", "freshly allocated"),
-        ("native_layer_norm(Tensor input) -> (Tensor, Tensor, Tensor)", "(Tensor, Tensor, Tensor)"),
-        ("", "what the operator returns"),
-    ],
-)
-def test_what_to_return_is_read_off_the_schema(schema: str, said: str) -> None:
-    assert said in returns(schema)
-
-
 def test_examples_are_spread_over_both_kinds() -> None:
     shown = examples(ADD, 8)
-    assert "Correctness, 5 of 40" in shown
-    assert "Performance, 3 of 3" in shown
+    assert "Correctness: 5 of 40" in shown
+    assert "Performance: 3 of 3" in shown
     assert "T([0, 3]" in shown
     assert "T([39, 3]" in shown
     assert "f32 float32" in shown
@@ -131,7 +124,130 @@ def test_a_template_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         read_template(tmp_path / "none.md")
 
 
-def test_the_own_templates_use_only_known_names() -> None:
-    for language in ("triton", "pytorch"):
-        names = ("op", "schema", "doc", "function", "returns", "device", "examples", "checks", "timing")
-        assert fill(own_template(language), dict.fromkeys(names, "-"))
+@pytest.mark.parametrize("language", ["triton", "pytorch"])
+def test_the_own_templates_use_only_known_names(language: Language) -> None:
+    names = re.findall(r"^    (\w+) {2,}\S|^    \w+ {2,}.*? {2,}(\w+) {2,}\S", module.__doc__ or "", re.M)
+    known = {name for pair in names for name in pair if name} | set(
+        re.findall(r" {6,}(\w+) {2,}", module.__doc__ or "")
+    )
+    assert fill(own_template(language), dict.fromkeys(known, "-"))
+
+
+GPU = {
+    "name": "NVIDIA H100 80GB HBM3",
+    "capability": "9.0",
+    "multiprocessors": 132,
+    "memory_bytes": 80 << 30,
+    "bandwidth_gb_per_s": 3352.3,
+    "l2_bytes": 50 << 20,
+    "shared_memory_per_block_bytes": 227 << 10,
+    "registers_per_multiprocessor": 65536,
+}
+
+
+def test_the_gpu_is_told_from_its_facts() -> None:
+    text = prompt(brief(gpu=GPU))
+    for part in ("H100", "9.0", "132 SMs", "3,352 GB/s", "227 KiB", "50 MiB", "65,536"):
+        assert part in text, part
+    assert hardware({"name": "X", "multiprocessors": 2, "l2_bytes": None}) == "It is an X: 2 SMs."
+    assert "SMs" not in prompt(brief(device="cpu"))
+
+
+def test_every_allowed_operator_that_people_call_is_named() -> None:
+    text = prompt(brief())
+    for name in ALLOWED:
+        assert (f"`{name}`" in text) != name.startswith(("_", "lift", "sym_")), name
+    assert "`empty_like`" not in prompt(brief(language="pytorch"))
+
+
+def test_an_operator_under_test_is_not_allowed_because_it_moves_memory() -> None:
+    clone = Entry(op="clone.default", schema="clone.default(Tensor self) -> Tensor")
+    assert "but not `clone`" in prompt(brief(entry=clone))
+    assert "but not" not in prompt(brief())
+
+
+@pytest.mark.parametrize("op", ["lerp.Scalar", "lerp_.Scalar", "lerp.Tensor", "relu.default", "mean.dim"])
+@pytest.mark.parametrize("language", ["triton", "pytorch"])
+def test_the_example_kernel_is_of_another_operator(op: str, language: Language) -> None:
+    found = example_kernel(language, Operator.parse(op))
+    assert found is not None
+    shown, code = found
+    assert shown.base != Operator.parse(op).base.rstrip("_")
+    assert f"def {shown.function}(" in code
+    assert code.strip() in prompt(brief(entry=Entry(op=op), language=language))
+
+
+def test_a_language_without_examples_has_none() -> None:
+    assert example_kernel("cobol", Operator("relu")) is None  # type: ignore[arg-type]  # none of ours
+
+
+def test_calls_are_counted() -> None:
+    recorded = Entry(
+        op="relu.default", correctness=("((T([4], f16),), {})",), calls=1234, correctness_calls=(1200,)
+    )
+    text = examples(recorded, 4)
+    assert "((T([4], f16),), {})  # 1,200 calls" in text
+    assert "1,234 times" in text
+
+
+def test_what_is_easily_overlooked_is_counted() -> None:
+    told = edges(brief())
+    assert "Of 43 different cases" in told
+    assert "1 with an empty tensor" in told
+    assert "another value of `alpha`" in told
+    assert "index may occur twice" not in told
+    assert "index may occur twice" in edges(
+        brief(entry=Entry(op="g.d", schema="g.d(Tensor self, Tensor index) -> Tensor"))
+    )
+    assert "not listed" not in edges(brief(profile="backendbench"))
+
+
+def test_the_same_brief_gives_the_same_text() -> None:
+    assert prompt(brief(gpu=GPU)) == prompt(brief(gpu=dict(reversed(GPU.items()))))
+
+
+def test_what_gives_way_first() -> None:
+    """The example kernel, then cases, then the words on arguments, then the description; a budget below is refused."""
+    entry = dataclasses.replace(ADD, argument_docs={"alpha": "the multiplier"}, doc="Adds them up. " * 30)
+    full = prompt(brief(entry=entry))
+    assert "another operator" in full
+    lean = prompt(brief(entry=entry), budget=len(full) - 1)
+    assert "lerp" not in lean
+    assert lean.count("T([1024]") == full.count("T([1024]")
+    leanest = len(prompt(brief(entry=entry), budget=_least(brief(entry=entry))))
+    assert leanest <= _least(brief(entry=entry))
+    with pytest.raises(UsageError, match="prompt_budget is 100"):
+        prompt(brief(entry=entry), budget=100)
+
+
+def _least(of: Brief) -> int:
+    """The smallest budget that is not refused, as the refusal tells it."""
+    with pytest.raises(UsageError) as refusal:
+        prompt(of, budget=1)
+    found = re.search(r"takes (\d+) characters", str(refusal.value))
+    assert found is not None
+    return int(found[1])
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(budget=st.integers(1, 14_000), examples=st.integers(0, 40))
+def test_the_budget_is_never_exceeded_and_the_rules_never_cut(budget: int, examples: int) -> None:
+    try:
+        text = prompt(brief(examples=examples), budget=budget)
+    except UsageError:
+        return
+    assert len(text) <= budget
+    assert "scores 0" in text
+    assert text.rstrip().endswith("only the block is run.")
+
+
+def test_a_number_in_a_tensors_place_is_told() -> None:
+    entry = dataclasses.replace(
+        ADD, correctness=("((T([4], f32), 1e-06), {})", "((T([4], f32), T([4], f32)), {})")
+    )
+    assert "1 with a number where the schema says tensor" in edges(brief(entry=entry))
+    assert "a number where" not in edges(brief())
+
+
+def test_the_settings_that_change_are_the_judges() -> None:
+    assert set(forms._SETTINGS) == module._SETTINGS

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -79,3 +81,19 @@ def test_the_script_answers_and_remembers() -> None:
         asyncio.run(scripted.index(SuiteSpec(name="opinfo")))
     asyncio.run(scripted.aclose())
     assert scripted.closed
+
+
+def test_facts_of_a_gpu_are_asked_without_an_event_loop_and_within_one() -> None:
+    place = ScriptedExecutor({})
+    with choose.using(place):
+        assert choose.gpu_facts("cpu") is None
+
+        async def facts() -> Mapping[str, Any]:
+            return {"gpus": [{"name": "X"}, {"name": "Y"}]}
+
+        place.machine = facts  # type: ignore[method-assign]  # what another machine would say
+
+        async def inside() -> Mapping[str, Any] | None:
+            return choose.gpu_facts("cpu")
+
+        assert asyncio.run(inside()) == {"name": "X"}
