@@ -1,19 +1,21 @@
 """Frames between the judge and a worker: length-prefixed JSON over a socket pair, never pickle.
 
-What a worker sends is a claim: every frame is parsed against its type with a size limit, and what
-does not fit is a `BadFrame`, which the judge treats as the candidate's doing. Descriptors travel
-from the judge to the worker only. Knows nothing about torch: tensors are described, not carried.
+What a worker sends is a claim: every frame is parsed against its type, whose fields say how long and how large
+they may be, and what does not fit is a `BadFrame`, which the judge treats as the candidate's doing.
+Descriptors, and places in memory, travel from the judge to the worker only. Knows nothing about torch:
+tensors are described, not carried.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -25,10 +27,30 @@ MAX_TEXT = 20_000
 """Characters of an exception's text that a worker may send."""
 MAX_NAME = 80
 """Characters of a type's or exception's name."""
+MAX_OPERATOR = 200
+"""Characters of an operator's name, its namespace and overload included."""
 MAX_OUTPUTS = 256
 """Outputs that a worker describes; no operator has so many."""
+MAX_DIMS = 256
+"""Dimensions of an output that a worker describes; no operator's has a tenth of it."""
+MAX_OPERATORS = 1000
+"""Operator calls that a worker reports of one call; the recorder stops far below."""
+MAX_CALLS = 64
+"""Calls of one block."""
+MAX_DIGITS = 4300
+"""Characters of a scalar; Python itself refuses to write a longer integer."""
 MAX_FDS = 64
 """Descriptors in one frame."""
+
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Sizes = Annotated[tuple[Size, ...], msgspec.Meta(max_length=MAX_DIMS)]
+Operator = Annotated[str, msgspec.Meta(max_length=MAX_OPERATOR)]
+Scalar = Annotated[
+    tuple[Annotated[str, msgspec.Meta(max_length=MAX_DIGITS)] | bool, ...], msgspec.Meta(max_length=3)
+]
+"""Such as `["complex", "0x1p+0", "0x0p+0"]`: what `pack` makes of a number, and nothing nested."""
 
 REFUSED = "refused"
 """Level that a worker reports when the sandbox that was required cannot be had."""
@@ -98,7 +120,7 @@ class Load(msgspec.Struct, frozen=True, tag=True):
 class Loaded(msgspec.Struct, frozen=True, tag=True):
     """Worker: the source is loaded, or why not."""
 
-    error: str = ""
+    error: Text = ""
 
 
 class Call(msgspec.Struct, frozen=True, tag=True):
@@ -139,18 +161,18 @@ class OutputClaim(msgspec.Struct, frozen=True):
 
     kind: Literal["tensor", "scalar", "none", "other"]
     """What sort of value."""
-    type_name: str
+    type_name: Name
     plain: bool = False
     """A plain torch.Tensor and not a subclass."""
-    dtype: str = ""
-    shape: tuple[int, ...] = ()
-    stride: tuple[int, ...] = ()
-    device: str = ""
-    alias: int | None = None
+    dtype: Name = ""
+    shape: Sizes = ()
+    stride: Sizes = ()
+    device: Name = ""
+    alias: Size | None = None
     """Input tensor whose storage it shares."""
-    same: int | None = None
+    same: Size | None = None
     """Input tensor that it is."""
-    scalar: Any = None
+    scalar: Scalar | None = None
     """A packed scalar."""
     copied: bool = False
     """Its values were copied to the place asked for."""
@@ -159,7 +181,7 @@ class OutputClaim(msgspec.Struct, frozen=True):
 class OperatorCall(msgspec.Struct, frozen=True):
     """One ATen operator that the kernel called."""
 
-    op: str
+    op: Operator
     inputs_only: bool
     """All its tensor arguments are the kernel's own inputs, unchanged."""
     returned: bool
@@ -170,24 +192,24 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     """Worker: the call has returned, or raised."""
 
     number: int
-    error: str = ""
+    error: Text = ""
     """Text of the exception."""
-    error_type: str = ""
+    error_type: Name = ""
     single: bool = True
-    outputs: tuple[OutputClaim, ...] = ()
+    outputs: Annotated[tuple[OutputClaim, ...], msgspec.Meta(max_length=MAX_OUTPUTS + 1)] = ()
     elapsed_us: float = 0.0
     """Time of the call by the worker's own clock; a claim."""
-    operators: tuple[OperatorCall, ...] = ()
+    operators: Annotated[tuple[OperatorCall, ...], msgspec.Meta(max_length=MAX_OPERATORS)] = ()
 
 
 class Timed(msgspec.Struct, frozen=True, tag=True):
     """Worker: the calls of a block have returned, or one of them raised."""
 
     number: int
-    error: str = ""
+    error: Text = ""
     """Text of the exception."""
-    error_type: str = ""
-    calls: tuple[Done, ...] = ()
+    error_type: Name = ""
+    calls: Annotated[tuple[Done, ...], msgspec.Meta(max_length=MAX_CALLS)] = ()
     """In the order of the block."""
     elapsed_us: float = 0.0
     """Time of all of them by the worker's own events; a claim."""
@@ -271,10 +293,15 @@ class Channel:
             first, fds, _, _ = socket.recv_fds(self._sock, _HEADER.size, MAX_FDS)
         except OSError as error:
             raise ChannelClosed from error
-        if not first:
-            raise ChannelClosed
-        header = first + self._read(_HEADER.size - len(first), None)
-        return _decode(self._body(header, None, max_bytes), kind), fds
+        try:
+            if not first:
+                raise ChannelClosed
+            header = first + self._read(_HEADER.size - len(first), None)
+            return _decode(self._body(header, None, max_bytes), kind), fds
+        except (ChannelClosed, BadFrame):
+            for fd in fds:
+                os.close(fd)
+            raise
 
     def _body(self, header: bytes, deadline: float | None, max_bytes: int) -> bytes:
         (length,) = _HEADER.unpack(header)
@@ -305,7 +332,7 @@ class Channel:
 def _decode(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadFrame(str(error)[:200]) from error
 
 
@@ -342,6 +369,19 @@ def pack(value: Any, tensor: Callable[[Any], int | None]) -> Any:
     if type(value).__module__ == "torch":
         return ["torch", type(value).__name__, str(value)]
     raise TypeError(f"cannot describe an argument of type {type(value).__name__}")
+
+
+def unpack_scalar(packed: Any) -> bool | int | float | complex:
+    """The number that a worker claims. Raises `BadFrame` for anything else, and never anything but that."""
+    try:
+        match packed:
+            case ["plain", bool(value)]:
+                return value
+            case ["int" | "float" | "complex", *_]:
+                return unpack(packed, lambda number: None, lambda kind, name: None)  # type: ignore[no-any-return]
+    except (ValueError, OverflowError) as error:
+        raise BadFrame(f"not a number: {error}") from error
+    raise BadFrame(f"not a packed number: {str(packed)[:80]}")
 
 
 def unpack(packed: Any, tensor: Callable[[int], Any], named: Callable[[str, str], Any]) -> Any:

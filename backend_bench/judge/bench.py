@@ -254,6 +254,10 @@ def _presentable(claims: wire.Done) -> wire.Done:
         claims,
         error=wire.printable(claims.error, wire.MAX_TEXT),
         error_type=wire.printable(claims.error_type, wire.MAX_NAME),
+        operators=tuple(
+            msgspec.structs.replace(call, op=wire.printable(call.op, wire.MAX_OPERATOR))
+            for call in claims.operators
+        ),
     )
 
 
@@ -261,13 +265,5 @@ def _value(claim: wire.OutputClaim, copy: torch.Tensor | None) -> Any:
     if claim.kind == "tensor":
         return copy if claim.copied else None
     if claim.kind == "scalar":
-        return wire.unpack(claim.scalar, _no_tensor, _no_name)
+        return wire.unpack_scalar(claim.scalar)
     return None
-
-
-def _no_tensor(number: int) -> object:
-    raise wire.BadFrame(f"a scalar that refers to tensor {number}")
-
-
-def _no_name(kind: str, name: str) -> object:
-    raise wire.BadFrame(f"a scalar that is a {kind}")
