@@ -55,8 +55,13 @@ Scalar = Annotated[
 REFUSED = "refused"
 """Level that a worker reports when the sandbox that was required cannot be had."""
 
+LOOK_S = 0.5
+"""A clock that is given may jump back, where its host was asleep: so often it is looked at."""
+
 _HEADER = struct.Struct(">I")
 T = TypeVar("T")
+Clock = Callable[[], float]
+"""Seconds from an arbitrary start."""
 
 
 class ChannelClosed(Exception):
@@ -264,27 +269,30 @@ class Channel:
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
-    def send(self, frame: msgspec.Struct, fds: Sequence[int] = (), *, limit_s: float = 30.0) -> None:
+    def send(
+        self, frame: msgspec.Struct, fds: Sequence[int] = (), *, limit_s: float = 30.0, now: Clock = time.monotonic
+    ) -> None:  # fmt: skip
         """Send one frame whole. Raises `ChannelClosed`, or `ChannelTimeout` if nobody reads."""
         data = msgspec.json.encode(frame)
-        payload = _HEADER.pack(len(data)) + data
-        try:
-            self._sock.settimeout(limit_s)
-            sent = socket.send_fds(self._sock, [payload], list(fds)) if fds else 0
-            self._sock.sendall(payload[sent:])
-        except TimeoutError as error:
-            raise ChannelTimeout from error
-        except OSError as error:
-            raise ChannelClosed from error
+        left, strays, deadline = memoryview(_HEADER.pack(len(data)) + data), list(fds), now() + limit_s
+
+        def send() -> int:
+            return socket.send_fds(self._sock, [left], strays) if strays else self._sock.send(left)
+
+        while left:
+            left, strays = left[self._within(deadline, now, send) :], []
 
     def answers(self, within_s: float) -> bool:
         """Whether something to read arrives in that time; the other side's end counts."""
         return bool(select.select([self._sock], [], [], within_s)[0])
 
-    def receive(self, kind: type[T], *, limit_s: float | None, max_bytes: int = MAX_REPLY_BYTES) -> T:
+    def receive(
+        self, kind: type[T], *, limit_s: float | None, max_bytes: int = MAX_REPLY_BYTES, now: Clock = time.monotonic
+    ) -> T:  # fmt: skip
         """Wait for one frame of this kind; descriptors that come with it are dropped."""
-        deadline = None if limit_s is None else time.monotonic() + limit_s
-        return _decode(self._body(self._read(_HEADER.size, deadline), deadline, max_bytes), kind)
+        deadline = None if limit_s is None else now() + limit_s
+        header = self._read(_HEADER.size, deadline, now)
+        return _decode(self._body(header, deadline, max_bytes, now), kind)
 
     def receive_with_fds(self, kind: Any, *, max_bytes: int = MAX_REQUEST_BYTES) -> tuple[Any, list[int]]:
         """Wait without limit for one frame of this kind and the descriptors that come with it."""
@@ -303,30 +311,37 @@ class Channel:
                 os.close(fd)
             raise
 
-    def _body(self, header: bytes, deadline: float | None, max_bytes: int) -> bytes:
+    def _body(
+        self, header: bytes, deadline: float | None, max_bytes: int, now: Clock = time.monotonic
+    ) -> bytes:
         (length,) = _HEADER.unpack(header)
         if length > max_bytes:
             raise BadFrame(f"a frame of {length} bytes, more than {max_bytes}")
-        return self._read(length, deadline)
+        return self._read(length, deadline, now)
 
-    def _read(self, count: int, deadline: float | None) -> bytes:
+    def _read(self, count: int, deadline: float | None, now: Clock = time.monotonic) -> bytes:
         parts: list[bytes] = []
         while count:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise ChannelTimeout
-            try:
-                self._sock.settimeout(left)
-                part = self._sock.recv(min(count, 1 << 20))
-            except TimeoutError as error:
-                raise ChannelTimeout from error
-            except OSError as error:
-                raise ChannelClosed from error
+            part = self._within(deadline, now, lambda: self._sock.recv(min(count, 1 << 20)))  # noqa: B023
             if not part:
                 raise ChannelClosed
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
+
+    def _within(self, deadline: float | None, now: Clock, move: Callable[[], T]) -> T:
+        """Move some bytes, or raise `ChannelTimeout` at the deadline; it is looked at every `LOOK_S`."""
+        while True:
+            left = None if deadline is None else deadline - now()
+            if left is not None and left <= 0:
+                raise ChannelTimeout
+            try:
+                self._sock.settimeout(None if left is None else min(left, LOOK_S))
+                return move()
+            except TimeoutError:
+                continue
+            except OSError as error:
+                raise ChannelClosed from error
 
 
 def _decode(data: bytes, kind: type[T]) -> T:

@@ -104,7 +104,7 @@ class Crew:
         ours, theirs = wire.Channel.pair()
         life = Life(len(self.threads), ours)
         life.spawned.set()
-        keeper = Keeper(life, CPU)
+        keeper = Keeper(life, CPU, memory_bytes=wish.memory_bytes)
         keeper.sandbox = wire.Ready("best-effort", ("none: it is a thread",), ())
         trick, at = (self.trick, self.at) if first else (honestly, 0)
         thread = threading.Thread(
