@@ -1,19 +1,21 @@
 """Frames between the judge and a worker: length-prefixed JSON over a socket pair, never pickle.
 
-What a worker sends is a claim: every frame is parsed against its type with a size limit, and what
-does not fit is a `BadFrame`, which the judge treats as the candidate's doing. Descriptors travel
-from the judge to the worker only. Knows nothing about torch: tensors are described, not carried.
+What a worker sends is a claim: every frame is parsed against its type, whose fields say how long and how large
+they may be, and what does not fit is a `BadFrame`, which the judge treats as the candidate's doing.
+Descriptors, and places in memory, travel from the judge to the worker only. Knows nothing about torch:
+tensors are described, not carried.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -25,16 +27,41 @@ MAX_TEXT = 20_000
 """Characters of an exception's text that a worker may send."""
 MAX_NAME = 80
 """Characters of a type's or exception's name."""
+MAX_OPERATOR = 200
+"""Characters of an operator's name, its namespace and overload included."""
 MAX_OUTPUTS = 256
 """Outputs that a worker describes; no operator has so many."""
+MAX_DIMS = 256
+"""Dimensions of an output that a worker describes; no operator's has a tenth of it."""
+MAX_OPERATORS = 1000
+"""Operator calls that a worker reports of one call; the recorder stops far below."""
+MAX_CALLS = 64
+"""Calls of one block."""
+MAX_DIGITS = 4300
+"""Characters of a scalar; Python itself refuses to write a longer integer."""
 MAX_FDS = 64
 """Descriptors in one frame."""
+
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Sizes = Annotated[tuple[Size, ...], msgspec.Meta(max_length=MAX_DIMS)]
+Operator = Annotated[str, msgspec.Meta(max_length=MAX_OPERATOR)]
+Scalar = Annotated[
+    tuple[Annotated[str, msgspec.Meta(max_length=MAX_DIGITS)] | bool, ...], msgspec.Meta(max_length=3)
+]
+"""Such as `["complex", "0x1p+0", "0x0p+0"]`: what `pack` makes of a number, and nothing nested."""
 
 REFUSED = "refused"
 """Level that a worker reports when the sandbox that was required cannot be had."""
 
+LOOK_S = 0.5
+"""A clock that is given may jump back, where its host was asleep: so often it is looked at."""
+
 _HEADER = struct.Struct(">I")
 T = TypeVar("T")
+Clock = Callable[[], float]
+"""Seconds from an arbitrary start."""
 
 
 class ChannelClosed(Exception):
@@ -98,7 +125,7 @@ class Load(msgspec.Struct, frozen=True, tag=True):
 class Loaded(msgspec.Struct, frozen=True, tag=True):
     """Worker: the source is loaded, or why not."""
 
-    error: str = ""
+    error: Text = ""
 
 
 class Call(msgspec.Struct, frozen=True, tag=True):
@@ -139,18 +166,18 @@ class OutputClaim(msgspec.Struct, frozen=True):
 
     kind: Literal["tensor", "scalar", "none", "other"]
     """What sort of value."""
-    type_name: str
+    type_name: Name
     plain: bool = False
     """A plain torch.Tensor and not a subclass."""
-    dtype: str = ""
-    shape: tuple[int, ...] = ()
-    stride: tuple[int, ...] = ()
-    device: str = ""
-    alias: int | None = None
+    dtype: Name = ""
+    shape: Sizes = ()
+    stride: Sizes = ()
+    device: Name = ""
+    alias: Size | None = None
     """Input tensor whose storage it shares."""
-    same: int | None = None
+    same: Size | None = None
     """Input tensor that it is."""
-    scalar: Any = None
+    scalar: Scalar | None = None
     """A packed scalar."""
     copied: bool = False
     """Its values were copied to the place asked for."""
@@ -159,7 +186,7 @@ class OutputClaim(msgspec.Struct, frozen=True):
 class OperatorCall(msgspec.Struct, frozen=True):
     """One ATen operator that the kernel called."""
 
-    op: str
+    op: Operator
     inputs_only: bool
     """All its tensor arguments are the kernel's own inputs, unchanged."""
     returned: bool
@@ -170,24 +197,24 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     """Worker: the call has returned, or raised."""
 
     number: int
-    error: str = ""
+    error: Text = ""
     """Text of the exception."""
-    error_type: str = ""
+    error_type: Name = ""
     single: bool = True
-    outputs: tuple[OutputClaim, ...] = ()
+    outputs: Annotated[tuple[OutputClaim, ...], msgspec.Meta(max_length=MAX_OUTPUTS + 1)] = ()
     elapsed_us: float = 0.0
     """Time of the call by the worker's own clock; a claim."""
-    operators: tuple[OperatorCall, ...] = ()
+    operators: Annotated[tuple[OperatorCall, ...], msgspec.Meta(max_length=MAX_OPERATORS)] = ()
 
 
 class Timed(msgspec.Struct, frozen=True, tag=True):
     """Worker: the calls of a block have returned, or one of them raised."""
 
     number: int
-    error: str = ""
+    error: Text = ""
     """Text of the exception."""
-    error_type: str = ""
-    calls: tuple[Done, ...] = ()
+    error_type: Name = ""
+    calls: Annotated[tuple[Done, ...], msgspec.Meta(max_length=MAX_CALLS)] = ()
     """In the order of the block."""
     elapsed_us: float = 0.0
     """Time of all of them by the worker's own events; a claim."""
@@ -242,27 +269,30 @@ class Channel:
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
 
-    def send(self, frame: msgspec.Struct, fds: Sequence[int] = (), *, limit_s: float = 30.0) -> None:
+    def send(
+        self, frame: msgspec.Struct, fds: Sequence[int] = (), *, limit_s: float = 30.0, now: Clock = time.monotonic
+    ) -> None:  # fmt: skip
         """Send one frame whole. Raises `ChannelClosed`, or `ChannelTimeout` if nobody reads."""
         data = msgspec.json.encode(frame)
-        payload = _HEADER.pack(len(data)) + data
-        try:
-            self._sock.settimeout(limit_s)
-            sent = socket.send_fds(self._sock, [payload], list(fds)) if fds else 0
-            self._sock.sendall(payload[sent:])
-        except TimeoutError as error:
-            raise ChannelTimeout from error
-        except OSError as error:
-            raise ChannelClosed from error
+        left, strays, deadline = memoryview(_HEADER.pack(len(data)) + data), list(fds), now() + limit_s
+
+        def send() -> int:
+            return socket.send_fds(self._sock, [left], strays) if strays else self._sock.send(left)
+
+        while left:
+            left, strays = left[self._within(deadline, now, send) :], []
 
     def answers(self, within_s: float) -> bool:
         """Whether something to read arrives in that time; the other side's end counts."""
         return bool(select.select([self._sock], [], [], within_s)[0])
 
-    def receive(self, kind: type[T], *, limit_s: float | None, max_bytes: int = MAX_REPLY_BYTES) -> T:
+    def receive(
+        self, kind: type[T], *, limit_s: float | None, max_bytes: int = MAX_REPLY_BYTES, now: Clock = time.monotonic
+    ) -> T:  # fmt: skip
         """Wait for one frame of this kind; descriptors that come with it are dropped."""
-        deadline = None if limit_s is None else time.monotonic() + limit_s
-        return _decode(self._body(self._read(_HEADER.size, deadline), deadline, max_bytes), kind)
+        deadline = None if limit_s is None else now() + limit_s
+        header = self._read(_HEADER.size, deadline, now)
+        return _decode(self._body(header, deadline, max_bytes, now), kind)
 
     def receive_with_fds(self, kind: Any, *, max_bytes: int = MAX_REQUEST_BYTES) -> tuple[Any, list[int]]:
         """Wait without limit for one frame of this kind and the descriptors that come with it."""
@@ -271,41 +301,53 @@ class Channel:
             first, fds, _, _ = socket.recv_fds(self._sock, _HEADER.size, MAX_FDS)
         except OSError as error:
             raise ChannelClosed from error
-        if not first:
-            raise ChannelClosed
-        header = first + self._read(_HEADER.size - len(first), None)
-        return _decode(self._body(header, None, max_bytes), kind), fds
+        try:
+            if not first:
+                raise ChannelClosed
+            header = first + self._read(_HEADER.size - len(first), None)
+            return _decode(self._body(header, None, max_bytes), kind), fds
+        except (ChannelClosed, BadFrame):
+            for fd in fds:
+                os.close(fd)
+            raise
 
-    def _body(self, header: bytes, deadline: float | None, max_bytes: int) -> bytes:
+    def _body(
+        self, header: bytes, deadline: float | None, max_bytes: int, now: Clock = time.monotonic
+    ) -> bytes:
         (length,) = _HEADER.unpack(header)
         if length > max_bytes:
             raise BadFrame(f"a frame of {length} bytes, more than {max_bytes}")
-        return self._read(length, deadline)
+        return self._read(length, deadline, now)
 
-    def _read(self, count: int, deadline: float | None) -> bytes:
+    def _read(self, count: int, deadline: float | None, now: Clock = time.monotonic) -> bytes:
         parts: list[bytes] = []
         while count:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise ChannelTimeout
-            try:
-                self._sock.settimeout(left)
-                part = self._sock.recv(min(count, 1 << 20))
-            except TimeoutError as error:
-                raise ChannelTimeout from error
-            except OSError as error:
-                raise ChannelClosed from error
+            part = self._within(deadline, now, lambda: self._sock.recv(min(count, 1 << 20)))  # noqa: B023
             if not part:
                 raise ChannelClosed
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
 
+    def _within(self, deadline: float | None, now: Clock, move: Callable[[], T]) -> T:
+        """Move some bytes, or raise `ChannelTimeout` at the deadline; it is looked at every `LOOK_S`."""
+        while True:
+            left = None if deadline is None else deadline - now()
+            if left is not None and left <= 0:
+                raise ChannelTimeout
+            try:
+                self._sock.settimeout(None if left is None else min(left, LOOK_S))
+                return move()
+            except TimeoutError:
+                continue
+            except OSError as error:
+                raise ChannelClosed from error
+
 
 def _decode(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadFrame(str(error)[:200]) from error
 
 
@@ -342,6 +384,19 @@ def pack(value: Any, tensor: Callable[[Any], int | None]) -> Any:
     if type(value).__module__ == "torch":
         return ["torch", type(value).__name__, str(value)]
     raise TypeError(f"cannot describe an argument of type {type(value).__name__}")
+
+
+def unpack_scalar(packed: Any) -> bool | int | float | complex:
+    """The number that a worker claims. Raises `BadFrame` for anything else, and never anything but that."""
+    try:
+        match packed:
+            case ["plain", bool(value)]:
+                return value
+            case ["int" | "float" | "complex", *_]:
+                return unpack(packed, lambda number: None, lambda kind, name: None)  # type: ignore[no-any-return]
+    except (ValueError, OverflowError) as error:
+        raise BadFrame(f"not a number: {error}") from error
+    raise BadFrame(f"not a packed number: {str(packed)[:80]}")
 
 
 def unpack(packed: Any, tensor: Callable[[int], Any], named: Callable[[str, str], Any]) -> Any:

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from backend_bench import runtime
 from backend_bench.executors import services
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.submission import Submission
 from backend_bench.verdict import Verdict
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, database=None)
+settings.register_profile("long", parent=settings.get_profile("ci"), derandomize=False, max_examples=1000)
+settings.load_profile("ci")
 
 Judge = Callable[[Submission], Verdict]
 

@@ -7,7 +7,6 @@ draw into claims and private copies. Decides nothing about right or wrong.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading.checker import Observed, Output
+from backend_bench.judge import awake
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Keeper, TimedOut
 from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stage import Meta
@@ -76,7 +76,7 @@ class Bench:
             if submission.kind == "reference"
             else wire.Load(submission.source, submission.op.function, language)
         )
-        self._deadline = time.monotonic() + submission.limits.total_s
+        self._deadline = awake.now() + submission.limits.total_s
         self._clean: Keeper | None = None
         self._candidate: Keeper | None = None
         self._twin: Keeper | None = None
@@ -95,17 +95,17 @@ class Bench:
     @contextlib.contextmanager
     def sharing(self) -> Iterator[None]:
         """Use the device beside others; the wait for it is not the submission's own time."""
-        asked = time.monotonic()
+        asked = awake.now()
         with self._stay.shared():
-            self._deadline += time.monotonic() - asked
+            self._deadline += awake.now() - asked
             yield
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Have the device to oneself, for timing; the wait does not count either."""
-        asked = time.monotonic()
+        asked = awake.now()
         with self._stay.alone():
-            self._deadline += time.monotonic() - asked
+            self._deadline += awake.now() - asked
             yield
 
     def candidate(self) -> Keeper:
@@ -214,7 +214,7 @@ class Bench:
         return self._left(self.limits.first_call_s if first else self.limits.call_s)
 
     def _left(self, limit_s: float) -> float:
-        left = self._deadline - time.monotonic()
+        left = self._deadline - awake.now()
         if left <= 0:
             raise TimedOut(f"the submission used up its {self.limits.total_s:g} s")
         return min(limit_s, left)
@@ -255,6 +255,10 @@ def _presentable(claims: wire.Done) -> wire.Done:
         claims,
         error=wire.printable(claims.error, wire.MAX_TEXT),
         error_type=wire.printable(claims.error_type, wire.MAX_NAME),
+        operators=tuple(
+            msgspec.structs.replace(call, op=wire.printable(call.op, wire.MAX_OPERATOR))
+            for call in claims.operators
+        ),
     )
 
 
@@ -262,13 +266,5 @@ def _value(claim: wire.OutputClaim, copy: torch.Tensor | None) -> Any:
     if claim.kind == "tensor":
         return copy if claim.copied else None
     if claim.kind == "scalar":
-        return wire.unpack(claim.scalar, _no_tensor, _no_name)
+        return wire.unpack_scalar(claim.scalar)
     return None
-
-
-def _no_tensor(number: int) -> object:
-    raise wire.BadFrame(f"a scalar that refers to tensor {number}")
-
-
-def _no_name(kind: str, name: str) -> object:
-    raise wire.BadFrame(f"a scalar that is a {kind}")

@@ -21,7 +21,7 @@ from backend_bench.judge import audit, cores, correctness, performance, refusals
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.devices import lease_name
 from backend_bench.judge.hello import Hello
-from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
+from backend_bench.judge.keeper import Crashed, Ended, Forged, Killed, TimedOut
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.stay import Stay
@@ -90,8 +90,9 @@ class Judge:
         if entry is None:
             raise UsageError(f"suite {suite.spec.name} has no operator {submission.op}")
         protocol = self._attempt(submission, suite, entry, stay)
-        if protocol.lost_worker:
+        if why := protocol.worth_another_try:
             protocol = self._attempt(submission, suite, entry, stay)
+            protocol.notes.append(f"judged twice, this is the second: {why}")
         return protocol.verdict(stay.stages.spent_s())
 
     def _attempt(self, submission: Submission, suite: Suite, entry: Entry, stay: Stay) -> _Protocol:
@@ -193,6 +194,16 @@ class _Protocol:
     """The fault was the loss of a worker: worth another try."""
     unjudgeable: str = ""
     ended: Ended | None = None
+
+    @property
+    def worth_another_try(self) -> str:
+        """Why: a worker was lost through nobody's doing, or killed by we do not know whom; else empty.
+
+        A kernel that kills itself does so again, and then it counts.
+        """
+        if self.lost_worker:
+            return self.fault
+        return str(self.ended) if isinstance(self.ended, Killed) else ""
 
     @property
     def language(self) -> Language:

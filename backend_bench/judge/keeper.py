@@ -17,7 +17,9 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import SandboxUnavailable, WorkerLost
+from backend_bench.judge import awake
 from backend_bench.judge.blocks import Copies, Course
+from backend_bench.judge.memory import Watch
 from backend_bench.judge.stage import Meta, Stage, Staged
 from backend_bench.judge.zygotes import Life
 
@@ -28,6 +30,8 @@ QUEUE_LIMIT_S = 0.02
 waits for the device itself."""
 READY_LIMIT_S = 60.0
 """From fork to locked in; a CUDA context under load has been seen to take 2 s."""
+END_LIMIT_S = 1.0
+"""From a worker's last word to the news of its death; it may have closed its channel and live on."""
 
 
 class Ended(Exception):
@@ -36,6 +40,10 @@ class Ended(Exception):
 
 class Crashed(Ended):
     """The worker died."""
+
+
+class Killed(Crashed):
+    """The worker was killed, and not by us: by itself, by its children, or by somebody on this host."""
 
 
 class TimedOut(Ended):
@@ -68,8 +76,11 @@ class BlockAnswer:
 class Keeper:
     """Keeps one worker. Use it as a context manager; leaving it leaves no process."""
 
-    def __init__(self, life: Life, device: torch.device) -> None:
+    def __init__(self, life: Life, device: torch.device, *, memory_bytes: int) -> None:
         self._life = life
+        self._memory_bytes = memory_bytes
+        self._watch: Watch | None = None
+        """There while there is candidate code in the worker."""
         self.stage = Stage(device)
         self._course: Course | None = None
         self.sandbox: wire.Ready | None = None
@@ -86,6 +97,8 @@ class Keeper:
     def close(self) -> None:
         """Kill the worker and unmap its memory."""
         self.alive = False
+        if self._watch is not None:
+            self._watch.__exit__()
         self._life.kill()
         if self._course is not None:
             self._course.__exit__()
@@ -108,7 +121,7 @@ class Keeper:
     def wait_ready(self) -> wire.Ready:
         """Wait until it is locked in. Its failure before that is our fault: `WorkerLost`."""
         try:
-            self.sandbox = self._life.channel.receive(wire.Ready, limit_s=READY_LIMIT_S)
+            self.sandbox = self._life.channel.receive(wire.Ready, limit_s=READY_LIMIT_S, now=awake.now)
         except wire.ChannelTimeout as error:
             raise WorkerLost(f"worker {self._life.pid} not ready in {READY_LIMIT_S:g} s") from error
         except wire.ChannelClosed as error:
@@ -122,7 +135,11 @@ class Keeper:
         return self.sandbox
 
     def load(self, load: wire.Load, *, limit_s: float) -> str:
-        """Load a source; the text of its error, or an empty one."""
+        """Load a source; the text of its error, or an empty one. From here on the worker is the candidate's."""
+        if load.source:
+            self._watch = Watch(
+                self._life.family, self._memory_bytes, ours=self.stage.host_bytes, end=self._life.interrupt
+            ).__enter__()
         self._send(load)
         return self._receive(wire.Loaded, limit_s, "while its file was imported").error
 
@@ -163,37 +180,48 @@ class Keeper:
 
     def _must_match(self, answered: int, asked: int) -> None:
         if answered != asked:
-            self.alive = False
-            raise Forged("the worker answered a call that was not asked for")
+            self._blame(Forged("the worker answered a call that was not asked for"))
 
     def _send(self, frame: wire.Load | wire.Call | wire.Block, fds: tuple[int, ...] = ()) -> None:
         try:
-            self._life.channel.send(frame, fds)
-        except wire.ChannelClosed as error:
-            self._died("before a request", error)
+            self._life.channel.send(frame, fds, now=awake.now)
+        except wire.ChannelClosed:
+            self._died("before a request")
         except wire.ChannelTimeout as error:
-            self.alive = False
-            raise TimedOut("the worker stopped reading requests: killed") from error
+            self._blame(TimedOut("the worker stopped reading requests: killed"), error)
 
     def _receive(self, kind: type[Reply], limit_s: float, when: str) -> Reply:
         try:
-            return self._life.channel.receive(kind, limit_s=limit_s)
+            return self._life.channel.receive(kind, limit_s=limit_s, now=awake.now)
         except wire.ChannelTimeout as error:
-            self.alive = False
-            raise TimedOut(f"no answer within {limit_s:g} s {when}: killed") from error
+            self._blame(TimedOut(f"no answer within {limit_s:g} s {when}: killed"), error)
         except wire.BadFrame as error:
-            self.alive = False
-            raise Forged(f"a frame that no worker sends {when}: {error}") from error
-        except wire.ChannelClosed as error:
-            self._died(when, error)
+            self._blame(Forged(f"a frame that no worker sends {when}: {error}"), error)
+        except wire.ChannelClosed:
+            self._died(when)
 
-    def _died(self, when: str, error: Exception) -> NoReturn:
-        self.alive = False
+    def _died(self, when: str) -> NoReturn:
         # It may have closed the channel and live on: then the end is ours to make.
-        self._life.gone.wait(1.0)
+        self._life.gone.wait(END_LIMIT_S)
         if self._life.orphaned:
-            raise WorkerLost(f"the zygote died {when} and took worker {self._life.pid} along") from error
-        raise Crashed(f"the worker died {when}: {self._end()}") from error
+            self.alive = False
+            raise WorkerLost(f"the zygote died {when} and took worker {self._life.pid} along")
+        if self._watch is not None and self._watch.excess_bytes is not None:
+            self._blame(
+                Crashed(
+                    f"the worker was killed {when}: it held {self._watch.excess_bytes >> 20} MiB of memory, more than "
+                    f"the {self._memory_bytes >> 20} MiB of this submission"
+                )
+            )
+        kind = Killed if self._life.status == -signal.SIGKILL else Crashed
+        self._blame(kind(f"the worker died {when}: {self._end()}"))
+
+    def _blame(self, end: Ended, cause: Exception | None = None) -> NoReturn:
+        """The worker's life is over, by the candidate's doing; where there is none in it, by nobody's."""
+        self.alive = False
+        if self._watch is None:
+            raise WorkerLost(f"a worker without a candidate: {end}") from cause
+        raise end from cause
 
     def _end(self) -> str:
         status = self._life.status

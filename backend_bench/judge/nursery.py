@@ -111,7 +111,7 @@ class Nursery:
             device="cpu" if self.device.type == "cpu" else f"cuda:{driver_name(self.device)}",
             threads=self._threads,
         )
-        keeper = Keeper(life, self.device)
+        keeper = Keeper(life, self.device, memory_bytes=wish.memory_bytes)
         try:
             keeper.wait_ready()
         except BaseException:

@@ -98,6 +98,12 @@ class Stage:
             buffer.close()
         self._buffers.clear()
 
+    def host_bytes(self) -> int:
+        """Host memory in these buffers, which the worker maps too. May be asked from any thread."""
+        return (
+            sum(buffer.nbytes for buffer in list(self._buffers.values())) if self.device.type == "cpu" else 0
+        )
+
     def lay_out(
         self, case: Hashable, call: Call, outputs: tuple[Meta | None, ...], *, record: bool = False,
         fresh: bool = False,

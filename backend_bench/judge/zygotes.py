@@ -93,6 +93,10 @@ class Life:
         """Every process of this life but its relay."""
         return _signal_below(self.pid, 0) if self.pid else []
 
+    def family(self) -> list[int]:
+        """Every process of this life; without a sandbox there is no relay, and the first is the worker itself."""
+        return [self.pid, *self.processes()] if self.pid else []
+
     def interrupt(self) -> None:
         """Kill it, with everything that it started, and wait for nothing."""
         if not self.gone.is_set() and self.pid:
@@ -200,8 +204,11 @@ class Zygote:
             try:
                 self._control.send(request, [theirs.fileno()])
             except (wire.ChannelClosed, wire.ChannelTimeout) as error:
+                del self._lives[life.number]
+                ours.close()
                 raise WorkerLost(f"the {self.mode} zygote is gone") from error
         if not life.spawned.wait(EXIT_LIMIT_S):
+            ours.close()  # a worker that comes now ends at its first word
             raise WorkerLost(f"the {self.mode} zygote did not fork within {EXIT_LIMIT_S:g} s")
         return life
 

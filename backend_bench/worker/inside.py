@@ -184,9 +184,9 @@ def _claim(
         return wire.OutputClaim(kind="other", type_name=name)
     if type(leaf) is not torch.Tensor:
         return wire.OutputClaim(kind="tensor", type_name=name)  # a subclass may lie about everything else
-    plain = leaf.layout == torch.strided
+    plain = leaf.layout == torch.strided and leaf.dim() <= wire.MAX_DIMS
     dtype = str(leaf.dtype).removeprefix("torch.")
-    shape = tuple(int(size) for size in leaf.shape)
+    shape = tuple(int(size) for size in leaf.shape[: wire.MAX_DIMS])
     copied = plain and slot is not None and dtype == slot.dtype and shape == slot.shape
     if copied and slot is not None:
         # Through the class: an attribute of the object itself would hide the method.

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from backend_bench.wire import OperatorCall
+from backend_bench.wire import MAX_OPERATOR, OperatorCall
 
 MAX_RECORDED = 200
 """Enough to see the shape of a kernel; a reply has a size limit."""
@@ -70,9 +70,8 @@ class Recorder(TorchDispatchMode):
                 any(is_same(tensor, given) for given in self._inputs) for tensor in taken
             )
             name = func.name().removeprefix("aten::")
-            self._seen.append(
-                _Seen(name if "." in name else f"{name}.default", inputs_only, tensors_in(result))
-            )
+            name = name if "." in name else f"{name}.default"
+            self._seen.append(_Seen(name[:MAX_OPERATOR], inputs_only, tensors_in(result)))
         return result
 
     def calls(self, returned: Any) -> tuple[OperatorCall, ...]:

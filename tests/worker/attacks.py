@@ -106,6 +106,10 @@ def connect(address: str) -> None:
         caller.connect("\0" + address)
 
 
+def make_uncounted_memory(call: int) -> None:
+    kernel.syscall(call, 1 if call == 447 else 4096, 4096, 0o600)
+
+
 def send_signal(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 

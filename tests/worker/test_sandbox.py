@@ -382,6 +382,18 @@ def test_one_life_does_not_use_up_the_processes_of_another(attempt: Try, needs: 
     assert counts[0] == counts[1] > 0
 
 
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [(319, "memfd_create"), (447, "memfd_secret"), (29, "shmget"), (68, "msgget")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_no_memory_can_be_had_that_nobody_counts(
+    anywhere: Try, needs: Callable[..., None], call: int, name: str
+) -> None:
+    needs("counted-memory")
+    assert anywhere("make_uncounted_memory", call)["error"] == "ENOSYS"
+
+
 def test_a_memory_bomb_gets_an_error(attempt: Try, needs: Callable[..., None]) -> None:
     needs("rlimits")
     plan = {"memory_bytes": 1 << 30}

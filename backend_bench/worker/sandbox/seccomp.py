@@ -2,7 +2,7 @@
 
 A deny list, because torch, triton, compilers and the CUDA driver together use most of the table.
 It does not look at memory behind pointers (no filter can) and leaves ioctl to the device drivers.
-There are two filters, because the driver opens a socket of its own when it starts.
+There are several filters, because the driver opens a socket of its own when it starts.
 """
 
 from __future__ import annotations
@@ -74,9 +74,13 @@ _NEIGHBOURS: Final = {
 # What outlives the process in the host's ipc namespace: forbidden where there is no own one.
 _SYSTEM_V: Final = {"shmget": 29, "semget": 64, "msgget": 68, "mq_open": 240}
 
+# Memory that belongs to no process's pages, so that the judge would not see it: see `judge/memory.py`.
+_UNCOUNTED: Final = {"memfd_secret": 447, "shmget": 29, "msgget": 68}
+_MEMFD_CREATE: Final = 319
+
 
 def forbid_calls(*, own_pids: bool, own_ipc: bool) -> None:
-    """The first filter. Needs no_new_privs or CAP_SYS_ADMIN, as does the second."""
+    """The first filter. Needs no_new_privs or CAP_SYS_ADMIN, as do the others."""
     program = [
         # glibc falls back to clone, whose flags are in a register where the filter sees them.
         *_refuse([_CLONE3], errno.ENOSYS),
@@ -100,6 +104,15 @@ def forbid_sockets() -> None:
             *_allow_only(_SENDTO, argument=4, values=(0,)),
         ]
     )
+
+
+def forbid_uncounted_memory(*, memory_files: bool) -> None:
+    """The third filter: no memory that outlives its mapping. Who asks falls back, as on a kernel without it.
+
+    Memory files stay allowed for the CUDA driver, which may want one at any time.
+    """
+    forbidden = (*_UNCOUNTED.values(), *(() if memory_files else (_MEMFD_CREATE,)))
+    _install([*_refuse(forbidden, errno.ENOSYS)])
 
 
 def _install(program: list[bytes]) -> None:

@@ -92,6 +92,8 @@ def close(plan: Plan, entered: Entered) -> Report:
     if plan.level != "off":
         with ledger.wall("no-sockets"):
             seccomp.forbid_sockets()
+        with ledger.wall("counted-memory"):
+            seccomp.forbid_uncounted_memory(memory_files=plan.cuda)
         _check_every_thread(ledger)
         _demand(_REQUIRED_AT_CLOSE, plan, ledger)
     return Report(plan.level, tuple(ledger.holds), tuple(ledger.missing))
