@@ -93,6 +93,8 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     language: str
     reference: str = ""
     """`add.Tensor`: call ATen's own operator; a twin is loaded so."""
+    withhold: bool = False
+    """First take ATen's computing operators out of the worker, for good."""
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):

@@ -8,47 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from backend_bench.permitted import base_of, is_foreign
 from backend_bench.submission import Language
 from backend_bench.verdict import Evidence
 from backend_bench.wire import OperatorCall
-
-_ALLOCATION = """
-    empty empty_like empty_strided empty_permuted new_empty new_empty_strided zeros zeros_like new_zeros zero_
-    ones ones_like new_ones full full_like new_full fill fill_ arange scalar_tensor lift lift_fresh
-    lift_fresh_copy
-"""
-_VIEWS = """
-    view _unsafe_view reshape _reshape_alias as_strided as_strided_ expand expand_as broadcast_to permute
-    transpose transpose_ t t_ squeeze squeeze_ unsqueeze unsqueeze_ select slice split split_with_sizes chunk
-    unbind narrow unfold diagonal movedim swapaxes flatten unflatten alias detach view_as view_as_real
-    view_as_complex real imag _conj _neg_view
-"""
-_COPIES = "clone copy copy_ _to_copy to contiguous resolve_conj resolve_neg resize_ set_ record_stream"
-_QUERIES = """
-    _local_scalar_dense item size stride numel dim is_contiguous storage_offset sym_size sym_numel
-    sym_stride result_type promote_types can_cast is_same_size is_nonzero
-"""
-ALLOWED = frozenset(" ".join((_ALLOCATION, _VIEWS, _COPIES, _QUERIES)).split())
-"""Operators that a kernel of a kernel language may call: they move or make memory and compute nothing."""
-
-
-def base_of(op: str) -> str:
-    """`add` for `add.Tensor`, `add_.Tensor` and `add.out`: the computation behind a name."""
-    return op.partition(".")[0].rstrip("_")
 
 
 def own_work(op: str, language: Language, calls: Sequence[Sequence[OperatorCall]]) -> list[Evidence]:
     """Evidence that the result is not the kernel's own work, from the recorded calls of some draws."""
     if language == "pytorch":
         return _passthrough(op, calls)
-    foreign = sorted(
-        {
-            call.op
-            for recorded in calls
-            for call in recorded
-            if base_of(call.op) == base_of(op) or call.op.partition(".")[0] not in ALLOWED
-        }
-    )
+    foreign = sorted({call.op for recorded in calls for call in recorded if is_foreign(call.op, op)})
     if not foreign:
         return []
     return [

@@ -73,7 +73,12 @@ class Bench:
         self._load = (
             self._reference
             if submission.kind == "reference"
-            else wire.Load(submission.source, submission.op.function, language)
+            else wire.Load(
+                submission.source,
+                submission.op.function,
+                language,
+                withhold=language != "pytorch" and submission.profile == "strict",
+            )
         )
         self._deadline = time.monotonic() + submission.limits.total_s
         self._clean: Keeper | None = None

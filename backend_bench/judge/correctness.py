@@ -219,7 +219,7 @@ def _attempt(
             phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
         return not bench.give_up(error)
     tally.judged += 1
-    if record:
+    if record or sample.claims.operators:
         phase.recorded.append(sample.claims.operators)
     if sample.claims.error:
         _note_exception(sample.claims, attempt, tally, phase, bench)

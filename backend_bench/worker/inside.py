@@ -20,6 +20,7 @@ from backend_bench.gate import Gate
 from backend_bench.worker.loader import LoadFailed, describe, load
 from backend_bench.worker.recorder import Recorder, is_same
 from backend_bench.worker.stopwatch import Course, on_cpu
+from backend_bench.worker.withheld import noted, operator_of, withhold
 
 
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
@@ -29,7 +30,7 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
     while True:
         request, fds = channel.receive_with_fds(wire.Load | wire.Call | wire.Block)
         if isinstance(request, wire.Load):
-            kernel, reply = _load(request, folder)
+            kernel, reply = _load(request, folder, device)
             channel.send(reply)
         else:
             assert kernel is not None
@@ -42,10 +43,14 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
                 channel.send(answer(kernel, request, desk))
 
 
-def _load(request: wire.Load, folder: Path) -> tuple[Callable[..., Any] | None, wire.Loaded]:
+def _load(
+    request: wire.Load, folder: Path, device: torch.device
+) -> tuple[Callable[..., Any] | None, wire.Loaded]:
     if request.reference:
         packet, overload = request.reference.split(".")
         return getattr(getattr(torch.ops.aten, packet), overload), wire.Loaded()
+    if request.withhold:
+        withhold(operator_of(request.function), device.type)
     try:
         return load(request.source, request.function, folder), wire.Loaded()
     except LoadFailed as error:
@@ -112,10 +117,16 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
             if desk.device.type == "cuda":
                 torch.cuda.synchronize()
     except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
-        return wire.Done(number=request.number, error=_text_of(error), error_type=_name_of(error))
-    return msgspec.structs.replace(
-        done, elapsed_us=elapsed_us, operators=recorder.calls(result) if recorder else ()
-    )
+        return wire.Done(
+            number=request.number, error=_text_of(error), error_type=_name_of(error), operators=_withheld()
+        )
+    recorded = recorder.calls(result) if recorder else ()
+    return msgspec.structs.replace(done, elapsed_us=elapsed_us, operators=(*recorded, *_withheld()))
+
+
+def _withheld() -> tuple[wire.OperatorCall, ...]:
+    """What the kernel tried to call and could not, in any call and on any thread."""
+    return tuple(wire.OperatorCall(op=op, inputs_only=False, returned=False) for op in noted())
 
 
 def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk) -> wire.Timed:
