@@ -93,8 +93,8 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     language: str
     reference: str = ""
     """`add.Tensor`: call ATen's own operator; a twin is loaded so."""
-    withhold: bool = False
-    """First take ATen's computing operators out of the worker, for good."""
+    own_work: bool = False
+    """First take out of the worker what this kernel may not call, or watch it."""
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
@@ -180,6 +180,8 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     elapsed_us: float = 0.0
     """Time of the call by the worker's own clock; a claim."""
     operators: tuple[OperatorCall, ...] = ()
+    launched: bool | None = None
+    """Kernels that were launched in this call made the outputs out of the inputs; None where nobody can tell."""
 
 
 class Timed(msgspec.Struct, frozen=True, tag=True):

@@ -53,6 +53,8 @@ class Timed:
     """Time of all calls and everything around them by the judge's."""
     error: str = ""
     """Text of the exception, if one was raised."""
+    operators: tuple[wire.OperatorCall, ...] = ()
+    """What the kernel called and should not; on a CPU."""
 
 
 class Bench:
@@ -77,7 +79,7 @@ class Bench:
                 submission.source,
                 submission.op.function,
                 language,
-                withhold=language != "pytorch" and submission.profile == "strict",
+                own_work=submission.profile == "strict",
             )
         )
         self._deadline = time.monotonic() + submission.limits.total_s
@@ -183,7 +185,9 @@ class Bench:
             [call] = calls
             sample = self.call(keeper, case, call, metas, timed=True)
             claims = sample.claims
-            return Timed((sample.observed,), claims.elapsed_us, sample.wall_us, claims.error)
+            return Timed(
+                (sample.observed,), claims.elapsed_us, sample.wall_us, claims.error, claims.operators
+            )
         answer = keeper.run_block(
             calls, metas, pause=pause or len(calls), rewrite=rewrite, limit_s=self._limit(keeper, case)
         )

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from torch.utils._python_dispatch import _disable_current_modes
 
+from backend_bench.worker.launches import LOG
+
 _BY_NUMPY = {
     "acos": np.arccos,
     "acosh": np.arccosh,
@@ -48,6 +50,7 @@ def install() -> None:
     from triton.runtime import autotuner, interpreter
 
     _launch_unrecorded(interpreter)
+    _note_memory(interpreter)
     _mend_bfloat16(tl, interpreter)
     _mend_autotuning(autotuner)
     _mend_libdevice(tl, interpreter)
@@ -72,10 +75,35 @@ def _launch_unrecorded(interpreter: Any) -> None:
     plain = interpreter.GridExecutor.__call__
 
     def launch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        LOG.begin()
         with _disable_current_modes():
             return plain(self, *args, **kwargs)
 
     interpreter.GridExecutor.__call__ = launch
+
+
+def _note_memory(interpreter: Any) -> None:
+    """An address out of each block that a kernel reads or writes goes to the log."""
+    builder = interpreter.InterpreterBuilder
+
+    def noting(name: str, mask_at: int | None, **how: bool) -> None:
+        plain = getattr(builder, name)
+
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            pointers = args[1 if name == "create_atomic_rmw" else 0].data.reshape(-1)
+            if mask_at is not None and len(args) > mask_at:
+                pointers = pointers[np.broadcast_to(args[mask_at].data.reshape(-1), pointers.shape)]
+            if len(pointers):
+                LOG.note(int(pointers[0]), **how)
+            return plain(self, *args, **kwargs)
+
+        setattr(builder, name, call)
+
+    noting("create_masked_load", 1, reads=True)
+    noting("create_masked_store", 2, writes=True)
+    noting("create_atomic_cas", None, reads=True, writes=True)
+    noting("create_atomic_rmw", 3, reads=True, writes=True)
+    LOG.is_kept = True
 
 
 def _mend_bfloat16(tl: Any, interpreter: Any) -> None:

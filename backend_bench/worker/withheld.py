@@ -22,7 +22,7 @@ import torch
 from backend_bench.operator import Operator
 from backend_bench.permitted import PERMITTED, base_of
 
-_DEVICES: Final = {"cpu": ("CPU",), "cuda": ("CUDA", "CPU")}
+DEVICES: Final = {"cpu": ("CPU",), "cuda": ("CUDA", "CPU")}
 """On a GPU the CPU's kernels too, or a copy on the host would be a way around."""
 _LAYOUTS: Final = (
     "MkldnnCPU",
@@ -56,16 +56,40 @@ _noted: list[str] = []
 
 def withhold(under_test: str, device: str) -> None:
     """From now on this process has permitted operators only, `under_test` (`add.Tensor`) not among them."""
-    libraries: dict[tuple[str, str], Any] = {}
+    register = Registrations()
     for name, keys in _table():
         refuse = functools.partial(_refuse, name)
-        for key in (*_DEVICES[device], *keys):
-            _impl(libraries, name, key, refuse)
+        for key in (*DEVICES[device], *keys):
+            register(name, key, refuse)
     for name in _own_names(under_test):
-        for key in _DEVICES[device]:
-            _impl(libraries, name, key, functools.partial(_refuse, name))
-    for library in libraries.values():
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+        for key in DEVICES[device]:
+            register(name, key, functools.partial(_refuse, name))
+    register.keep()
+    close_ways_around()
+
+
+class Registrations:
+    """Kernels put in the place of ATen's; they stay as long as this does, and after `keep` for good."""
+
+    def __init__(self) -> None:
+        self._libraries: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, name: str, key: str, kernel: Any) -> None:
+        """Register a kernel for `aten::add.Tensor` under a dispatch key."""
+        space, _, op = name.partition("::")
+        if (space, key) not in self._libraries:
+            self._libraries[space, key] = torch._C._dispatch_library("IMPL", space, key, "", 0)
+        self._libraries[space, key].impl(op, key, kernel)
+
+    def keep(self) -> None:
+        """Nobody frees them any more, and no name leads to them."""
+        for library in self._libraries.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+        self._libraries.clear()
+
+
+def close_ways_around() -> None:
+    """Take away what computes without the dispatcher."""
     for gone in _PAST_THE_DISPATCHER:
         vars(torch._C).pop(gone, None)
         sys.modules.pop(f"torch._C.{gone}", None)
@@ -108,13 +132,6 @@ def _own_names(under_test: str) -> Iterator[str]:
         is_own = op != name and base_of(op) == base_of(under_test) and _is_permitted(name)
         if is_own and op.partition(".")[0] not in _OF_THE_WORKER:
             yield name
-
-
-def _impl(libraries: dict[tuple[str, str], Any], name: str, key: str, kernel: Any) -> None:
-    space, _, op = name.partition("::")
-    if (space, key) not in libraries:
-        libraries[space, key] = torch._C._dispatch_library("IMPL", space, key, "", 0)
-    libraries[space, key].impl(op, key, kernel)
 
 
 def _refuse(name: str, *_: Any, **__: Any) -> NoReturn:
