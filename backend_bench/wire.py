@@ -120,6 +120,8 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     language: str
     reference: str = ""
     """`add.Tensor`: call ATen's own operator; a twin is loaded so."""
+    own_work: bool = False
+    """First take out of the worker what this kernel may not call, or watch it."""
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
@@ -205,6 +207,8 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     elapsed_us: float = 0.0
     """Time of the call by the worker's own clock; a claim."""
     operators: Annotated[tuple[OperatorCall, ...], msgspec.Meta(max_length=MAX_OPERATORS)] = ()
+    launched: bool | None = None
+    """Kernels that were launched in this call made the outputs out of the inputs; None where nobody can tell."""
 
 
 class Timed(msgspec.Struct, frozen=True, tag=True):

@@ -1,64 +1,78 @@
 """Signs of cheating that the judge can see, as evidence for a person.
 
 Only what the judge saw itself, or a claim that nobody makes about himself without reason, decides a
-verdict. Not covered yet: which GPU kernels ran, and operators called behind the recorder's back.
+verdict. Not covered yet: which GPU kernels ran, and ATen's functions called past its dispatcher.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from backend_bench.own_work import ALLOWED
+from backend_bench.permitted import base_of, is_foreign
 from backend_bench.submission import Language
 from backend_bench.verdict import Evidence
 from backend_bench.wire import OperatorCall
 
 
-def base_of(op: str) -> str:
-    """`add` for `add.Tensor`, `add_.Tensor` and `add.out`: the computation behind a name."""
-    return op.partition(".")[0].rstrip("_")
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """The ATen operators that one call of the kernel called, says the worker."""
+
+    called: tuple[OperatorCall, ...]
+    launched: bool | None = None
+    """Kernels that it launched made the outputs out of the inputs; None where nobody can tell."""
+    is_recorded: bool = False
+    """All operators are there; else only those that the kernel may not call."""
 
 
-def own_work(op: str, language: Language, calls: Sequence[Sequence[OperatorCall]]) -> list[Evidence]:
-    """Evidence that the result is not the kernel's own work, from the recorded calls of some draws."""
+def own_work(op: str, language: Language, calls: Sequence[Operators]) -> list[Evidence]:
+    """Evidence that the result is not the kernel's own work."""
     if language == "pytorch":
         return _passthrough(op, calls)
-    foreign = sorted(
-        {
-            call.op
-            for recorded in calls
-            for call in recorded
-            if base_of(call.op) == base_of(op) or call.op.partition(".")[0] not in ALLOWED
-        }
-    )
-    if not foreign:
+    foreign = sorted({seen.op for call in calls for seen in call.called if is_foreign(seen.op, op)})
+    if foreign:
+        detail = f"a {language} kernel must compute the result itself; it called " + ", ".join(foreign)
+        return [Evidence(rule="foreign_operator", detail=detail, claimed=True)]
+    return _no_launch(language, calls)
+
+
+def _no_launch(language: Language, calls: Sequence[Operators]) -> list[Evidence]:
+    """In most calls the outputs were not made by launched kernels out of the inputs."""
+    looked = [call.launched for call in calls if call.launched is not None]
+    if 2 * sum(looked) >= len(looked):
         return []
-    return [
-        Evidence(
-            rule="foreign_operator",
-            detail=f"a {language} kernel must compute the result itself; it called " + ", ".join(foreign),
-            claimed=True,
-        )
-    ]
+    detail = (
+        f"the result was not made by the kernels of the file: in {len(looked) - sum(looked)} of {len(looked)} calls no "
+        f"{language} kernel that was launched read the inputs and wrote the outputs"
+    )
+    return [Evidence(rule="no_launch", detail=detail, claimed=True)]
 
 
-def _passthrough(op: str, calls: Sequence[Sequence[OperatorCall]]) -> list[Evidence]:
-    """The operator under test, called on the kernel's own inputs, gave all that the kernel returned."""
-    found = [
-        [c.op for c in recorded if base_of(c.op) == base_of(op) and c.inputs_only and c.returned]
-        for recorded in calls
-    ]
-    if not found or not all(found):
+def _passthrough(op: str, calls: Sequence[Operators]) -> list[Evidence]:
+    """The operator under test, called on the kernel's own inputs, gave all that the kernel returned: in more than half
+    of all calls, or in all that were recorded."""
+    found = [_handed_on(op, call) for call in calls]
+    recorded = [name for name, call in zip(found, calls, strict=True) if call.is_recorded]
+    names = [name for name in found if name]
+    if 2 * len(names) <= len(calls) and not (recorded and all(recorded)):
         return []
     return [
         Evidence(
             rule="passthrough",
-            detail=f"the kernel returned what {found[0][0]} computed from the kernel's own inputs",
+            detail=f"the kernel returned what {names[0]} computed from the kernel's own inputs",
             claimed=True,
         )
     ]
 
 
-FATAL = frozenset({"foreign_operator", "passthrough", "forged_frame"})
+def _handed_on(op: str, call: Operators) -> str:
+    """The operator whose result was returned; empty if there is none."""
+    return next(
+        (s.op for s in call.called if base_of(s.op) == base_of(op) and s.inputs_only and s.returned), ""
+    )
+
+
+FATAL = frozenset({"foreign_operator", "no_launch", "passthrough", "forged_frame"})
 """Rules that make a verdict `cheated`. The others are for a person to weigh: what they found already
 counts against the candidate in the figures."""

@@ -54,6 +54,8 @@ class Timed:
     """Time of all calls and everything around them by the judge's."""
     error: str = ""
     """Text of the exception, if one was raised."""
+    operators: tuple[wire.OperatorCall, ...] = ()
+    """What the kernel called and should not; on a CPU."""
 
 
 class Bench:
@@ -74,7 +76,12 @@ class Bench:
         self._load = (
             self._reference
             if submission.kind == "reference"
-            else wire.Load(submission.source, submission.op.function, language)
+            else wire.Load(
+                submission.source,
+                submission.op.function,
+                language,
+                own_work=submission.profile == "strict",
+            )
         )
         self._deadline = awake.now() + submission.limits.total_s
         self._clean: Keeper | None = None
@@ -179,7 +186,9 @@ class Bench:
             [call] = calls
             sample = self.call(keeper, case, call, metas, timed=True)
             claims = sample.claims
-            return Timed((sample.observed,), claims.elapsed_us, sample.wall_us, claims.error)
+            return Timed(
+                (sample.observed,), claims.elapsed_us, sample.wall_us, claims.error, claims.operators
+            )
         answer = keeper.run_block(
             calls, metas, pause=pause or len(calls), rewrite=rewrite, limit_s=self._limit(keeper, case)
         )

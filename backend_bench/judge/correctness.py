@@ -17,6 +17,7 @@ from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading import checker, forms, inputs, oracle
 from backend_bench.grading.example import with_inputs
+from backend_bench.judge import audit
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
 from backend_bench.judge.stage import Meta
@@ -39,7 +40,7 @@ _FEW = 8
 REFORMED_BYTES = 1 << 20
 """Larger calls keep their form: copies of them cost, and small ones show the same."""
 RECORDED = 3
-"""Draws in which the kernel's own operator calls are recorded."""
+"""Draws in which all operators that the kernel calls are recorded, where that is not done in every one."""
 
 _LOST_CONTEXT = ("CUDA error", "illegal memory access", "device-side assert", "misaligned address")
 _OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
@@ -61,7 +62,8 @@ class Phase:
 
     results: list[CaseResult] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
-    recorded: list[tuple[wire.OperatorCall, ...]] = field(default_factory=list)
+    operators: list[audit.Operators] = field(default_factory=list)
+    """What the kernel called, of each call that it answered."""
     compile_error: str = ""
     unjudgeable: str = ""
     """Why draws were left out, the first reason."""
@@ -119,7 +121,9 @@ def run(
         attempts = draw_all(suite, op, overload, len(texts), seed=seed, profile=profile)
     rng = random.Random(seed)
     rng.shuffle(attempts)
-    recorded = set(rng.sample(range(len(attempts)), min(RECORDED, len(attempts)))) if record else set()
+    # Where it is interpreted, time does not matter: all are recorded, and no call can be told from a recorded one.
+    count = len(attempts) if bench.interpreted else min(RECORDED, len(attempts))
+    recorded = set(rng.sample(range(len(attempts)), count)) if record else set()
     phase = Phase()
     for number, attempt in enumerate(attempts):
         if not _attempt(bench, overload, attempt, tallies[attempt.case], phase, profile, number in recorded):
@@ -237,8 +241,9 @@ def _attempt(
             phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
         return not bench.give_up(error)
     tally.judged += 1
-    if record:
-        phase.recorded.append(sample.claims.operators)
+    phase.operators.append(
+        audit.Operators(sample.claims.operators, sample.claims.launched, is_recorded=record)
+    )
     if sample.claims.error:
         _note_exception(sample.claims, attempt, tally, phase, bench)
         return True

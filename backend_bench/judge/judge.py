@@ -236,13 +236,16 @@ class _Protocol:
         self.cases += phase.results
         self.unjudgeable = phase.unjudgeable
         self.evidence += phase.evidence
-        self.evidence += audit.own_work(str(self.submission.op), self.language, phase.recorded)
+        self.evidence += audit.own_work(str(self.submission.op), self.language, phase.operators)
         self.ended = self.ended or phase.ended
         self.compile_error = phase.compile_error
 
     def note_performance(self, phase: performance.Phase) -> None:
         self.cases += phase.results
         self.evidence += phase.evidence
+        for operators in phase.operators.values():
+            found = audit.own_work(str(self.submission.op), self.language, operators)
+            self.evidence += [evidence for evidence in found if evidence not in self.evidence]
         shaky = [case for case in phase.results if case.passed and (case.noise or 1.0) > UNSTABLE]
         if shaky:
             self.notes.append(

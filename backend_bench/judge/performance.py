@@ -28,7 +28,7 @@ from backend_bench.errors import JudgeError
 from backend_bench.grading import checker, inputs, oracle
 from backend_bench.grading.alike import alike, same_output
 from backend_bench.grading.speedup import Ratio, compare
-from backend_bench.judge import correctness
+from backend_bench.judge import audit, correctness
 from backend_bench.judge.bench import Bench, CompileFailed, Timed
 from backend_bench.judge.blocks import decoy_of
 from backend_bench.judge.keeper import Ended, Forged, Keeper
@@ -114,6 +114,8 @@ class Phase:
 
     results: list[CaseResult] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
+    operators: dict[int, list[audit.Operators]] = field(default_factory=dict)
+    """What the kernel called, of each timed call of each case; on a CPU."""
     ended: Ended | None = None
 
 
@@ -275,6 +277,7 @@ class Timing:
             waiting = max(waiting - len(pairs), 0)
             with self._bench.sharing():
                 for pair in pairs:
+                    self.phase.operators.setdefault(case, []).append(audit.Operators(pair.theirs.operators))
                     self._check_pair(case, pair, errors)
         return self._result(case, text, reference, measured, errors)
 

@@ -20,6 +20,8 @@ from backend_bench.gate import Gate
 from backend_bench.worker.loader import LoadFailed, describe, load
 from backend_bench.worker.recorder import Recorder, is_same
 from backend_bench.worker.stopwatch import Course, on_cpu
+from backend_bench.worker.watched import Watch
+from backend_bench.worker.withheld import noted, operator_of, withhold
 
 
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
@@ -29,7 +31,7 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
     while True:
         request, fds = channel.receive_with_fds(wire.Load | wire.Call | wire.Block)
         if isinstance(request, wire.Load):
-            kernel, reply = _load(request, folder)
+            kernel, reply = _load(request, folder, desk)
             channel.send(reply)
         else:
             assert kernel is not None
@@ -42,10 +44,14 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
                 channel.send(answer(kernel, request, desk))
 
 
-def _load(request: wire.Load, folder: Path) -> tuple[Callable[..., Any] | None, wire.Loaded]:
+def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., Any] | None, wire.Loaded]:
     if request.reference:
         packet, overload = request.reference.split(".")
         return getattr(getattr(torch.ops.aten, packet), overload), wire.Loaded()
+    if request.own_work and request.language == "pytorch":
+        desk.watch = Watch(operator_of(request.function), desk.device.type)
+    elif request.own_work:
+        withhold(operator_of(request.function), desk.device.type)
     try:
         return load(request.source, request.function, folder, request.language), wire.Loaded()
     except LoadFailed as error:
@@ -60,10 +66,11 @@ def _no_room(request: wire.Call | wire.Block, error: Exception) -> wire.Done | w
 
 
 class _Desk:
-    """The shared buffers, and the tensors of a call on them."""
+    """The shared buffers, and the tensors of a call on them; who watches the calls."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self.watch: Watch | None = None
         self.gate: Gate | None = None
         self._buffers: dict[int, SharedBuffer] = {}
 
@@ -104,6 +111,8 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
     tensors = desk.tensors(request.tensors)
     recorder = Recorder(tensors) if request.record else None
     call = _prepared(kernel, request, tensors)
+    if desk.watch is not None:
+        desk.watch.begin(tensors)
     try:
         with torch.no_grad():
             with recorder or contextlib.nullcontext():
@@ -112,10 +121,21 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
             if desk.device.type == "cuda":
                 torch.cuda.synchronize()
     except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
-        return wire.Done(number=request.number, error=_text_of(error), error_type=_name_of(error))
+        return wire.Done(
+            number=request.number, error=_text_of(error), error_type=_name_of(error), operators=_withheld()
+        )
+    seen = (recorder.calls(result) if recorder else ()) + (desk.watch.end(result) if desk.watch else ())
     return msgspec.structs.replace(
-        done, elapsed_us=elapsed_us, operators=recorder.calls(result) if recorder else ()
+        done,
+        elapsed_us=elapsed_us,
+        operators=(*seen, *_withheld()),
+        launched=recorder.launched(result) if recorder else None,
     )
+
+
+def _withheld() -> tuple[wire.OperatorCall, ...]:
+    """What the kernel tried to call and could not, in any call and on any thread."""
+    return tuple(wire.OperatorCall(op=op, inputs_only=False, returned=False) for op in noted())
 
 
 def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk) -> wire.Timed:

@@ -9,44 +9,38 @@ here says that it was interpreted, and no time is taken.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
-_UNARY_LIBDEVICE = [
-    "acos",
-    "acosh",
-    "asin",
-    "asinh",
-    "atan",
-    "atanh",
-    "ceil",
-    "cos",
-    "cosh",
-    "erf",
-    "erfc",
-    "erfinv",
-    "exp",
-    "exp2",
-    "expm1",
-    "floor",
-    "lgamma",
-    "log",
-    "log10",
-    "log1p",
-    "log2",
-    "rsqrt",
-    "sin",
-    "sinh",
-    "sqrt",
-    "tan",
-    "tanh",
-    "trunc",
-]
+from backend_bench.worker.launches import LOG
+
+_BY_NUMPY = {
+    "acos": np.arccos,
+    "acosh": np.arccosh,
+    "asin": np.arcsin,
+    "asinh": np.arcsinh,
+    "atan": np.arctan,
+    "atanh": np.arctanh,
+    **{
+        name: getattr(np, name)
+        for name in (
+            "ceil", "cos", "cosh", "exp", "exp2", "expm1", "floor", "log", "log10", "log1p", "log2",
+            "sin", "sinh", "sqrt", "tan", "tanh", "trunc",
+        )
+    },
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "erf": np.vectorize(math.erf, otypes=[np.float64]),
+    "erfc": np.vectorize(math.erfc, otypes=[np.float64]),
+    "lgamma": np.vectorize(lambda x: _lgamma(x), otypes=[np.float64]),
+    "erfinv": np.vectorize(lambda x: _erfinv(x), otypes=[np.float64]),
+}  # fmt: skip
+"""libdevice's functions of one argument. Not by torch: its operators are withheld from a worker."""
 
 
 def install() -> None:
@@ -56,6 +50,7 @@ def install() -> None:
     from triton.runtime import autotuner, interpreter
 
     _launch_unrecorded(interpreter)
+    _note_memory(interpreter)
     _mend_bfloat16(tl, interpreter)
     _mend_autotuning(autotuner)
     _mend_libdevice(tl, interpreter)
@@ -80,10 +75,35 @@ def _launch_unrecorded(interpreter: Any) -> None:
     plain = interpreter.GridExecutor.__call__
 
     def launch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        LOG.begin()
         with _disable_current_modes():
             return plain(self, *args, **kwargs)
 
     interpreter.GridExecutor.__call__ = launch
+
+
+def _note_memory(interpreter: Any) -> None:
+    """An address out of each block that a kernel reads or writes goes to the log."""
+    builder = interpreter.InterpreterBuilder
+
+    def noting(name: str, mask_at: int | None, **how: bool) -> None:
+        plain = getattr(builder, name)
+
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            pointers = args[1 if name == "create_atomic_rmw" else 0].data.reshape(-1)
+            if mask_at is not None and len(args) > mask_at:
+                pointers = pointers[np.broadcast_to(args[mask_at].data.reshape(-1), pointers.shape)]
+            if len(pointers):
+                LOG.note(int(pointers[0]), **how)
+            return plain(self, *args, **kwargs)
+
+        setattr(builder, name, call)
+
+    noting("create_masked_load", 1, reads=True)
+    noting("create_masked_store", 2, writes=True)
+    noting("create_atomic_cas", None, reads=True, writes=True)
+    noting("create_atomic_rmw", 3, reads=True, writes=True)
+    LOG.is_kept = True
 
 
 def _mend_bfloat16(tl: Any, interpreter: Any) -> None:
@@ -146,15 +166,33 @@ def _mend_autotuning(autotuner: Any) -> None:
 def _mend_libdevice(tl: Any, interpreter: Any) -> None:
     from triton.language.extra import libdevice
 
-    def through_torch(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Any]:
+    def through_numpy(function: Callable[[Any], Any]) -> Callable[..., Any]:
         def call(value: Any, _semantic: Any = None, **_: Any) -> Any:
             bf16 = value.handle.dtype.scalar == tl.bfloat16
-            data = widen(value.handle.data) if bf16 else np.ascontiguousarray(value.handle.data)
-            out = function(torch.from_numpy(data)).numpy()
+            data = widen(value.handle.data) if bf16 else value.handle.data
+            with np.errstate(all="ignore"):
+                out = np.asarray(function(data)).astype(data.dtype)
             packed = interpreter.TensorHandle(narrow(out) if bf16 else out, value.handle.dtype.scalar)
             return tl.core.tensor(packed, value.type)
 
         return call
 
-    for name in _UNARY_LIBDEVICE:
-        setattr(libdevice, name, through_torch(getattr(torch, name)))
+    for name, function in _BY_NUMPY.items():
+        setattr(libdevice, name, through_numpy(function))
+
+
+def _lgamma(x: float) -> float:
+    if math.isinf(x) or (x <= 0 and x == math.floor(x)):
+        return math.inf
+    return math.lgamma(x)
+
+
+def _erfinv(x: float) -> float:
+    """The normal quantile, which near 0 has lost digits to the 1, and Newton's steps from there."""
+    if not abs(x) < 1:
+        return math.copysign(math.inf, x) if abs(x) == 1 else math.nan
+    guess = NormalDist().inv_cdf((1 + x) / 2) / math.sqrt(2) if abs(x) > 1e-3 else x * math.sqrt(math.pi) / 2
+    for _ in range(2):
+        slope = 2 / math.sqrt(math.pi) * math.exp(-guess * guess)
+        guess -= (math.erf(guess) - x) / slope if slope else 0.0
+    return guess

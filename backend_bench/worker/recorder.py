@@ -1,6 +1,7 @@
-"""Which ATen operators a kernel calls, seen by a dispatch mode inside the worker.
+"""Which ATen operators a kernel calls, seen by a dispatch mode inside the worker, and whether its own launches made the outputs.
 
-A claim: candidate code can switch the mode off. It catches the honest mistake and the lazy cheat.
+A claim: candidate code can switch the mode off. It catches the honest mistake and the lazy cheat; what a kernel must not
+call is withheld or watched besides.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from backend_bench.permitted import COPIES, VIEWS
 from backend_bench.wire import MAX_OPERATOR, OperatorCall
+from backend_bench.worker.launches import LOG, Launch
 
 MAX_RECORDED = 200
 """Enough to see the shape of a kernel; a reply has a size limit."""
@@ -35,6 +38,24 @@ def is_same(a: torch.Tensor, b: torch.Tensor) -> bool:
     )
 
 
+_Stretch = tuple[int, int]
+"""Addresses from the first to before the last."""
+
+
+def _stretch(tensor: torch.Tensor) -> _Stretch:
+    """The whole allocation, which views share."""
+    storage = tensor.untyped_storage()
+    return storage.data_ptr(), storage.data_ptr() + storage.nbytes()
+
+
+def _holds(stretch: _Stretch, address: int) -> bool:
+    return stretch[0] <= address < stretch[1]
+
+
+def _overlap(one: _Stretch, other: _Stretch) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
 @dataclass(slots=True)
 class _Seen:
     """One operator call. Holding the results keeps their addresses from being used again."""
@@ -53,6 +74,10 @@ class Recorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]  # torch has no types here
         self._inputs = inputs
         self._seen: list[_Seen] = []
+        self._derived = [_stretch(tensor) for tensor in inputs]
+        self._made: list[_Stretch] = []
+        """Memory with values that come from the inputs, and the part of it that launches wrote."""
+        LOG.take()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -61,10 +86,12 @@ class Recorder(TorchDispatchMode):
                 continue  # it has no memory
             for earlier in self._seen:
                 earlier.overwritten |= any(tensor.data_ptr() == r.data_ptr() for r in earlier.results)
+        self._follow(LOG.take())
         result = func(*args, **kwargs)
         taken = tensors_in((args, kwargs))
         if any(isinstance(tensor, FakeTensor) for tensor in (*taken, *tensors_in(result))):
             return result  # a compiler traces: nothing is computed
+        self._follow_copy(func, args, kwargs, result)
         if len(self._seen) < MAX_RECORDED:
             inputs_only = bool(taken) and all(
                 any(is_same(tensor, given) for given in self._inputs) for tensor in taken
@@ -73,6 +100,35 @@ class Recorder(TorchDispatchMode):
             name = name if "." in name else f"{name}.default"
             self._seen.append(_Seen(name[:MAX_OPERATOR], inputs_only, tensors_in(result)))
         return result
+
+    def launched(self, returned: Any) -> bool | None:
+        """Whether launched kernels made the outputs out of the inputs; None where nobody can tell or it does not matter."""
+        self._follow(LOG.take())
+        made = [
+            tensor for tensor in tensors_in(returned) if type(tensor) is torch.Tensor and tensor.numel() > 1
+        ]
+        if not LOG.is_kept or not made or not all(tensor.numel() for tensor in self._inputs):
+            return None
+        return all(any(_overlap(_stretch(tensor), own) for own in self._made) for tensor in made)
+
+    def _follow(self, launches: Sequence[Launch]) -> None:
+        """What a launch writes that has read values of the inputs has them too; what it wrote is known by an address only,
+        so the whole block of memory around it counts."""
+        for launch in launches:
+            reads_inputs = any(_holds(stretch, at) for stretch in self._derived for at in launch.read)
+            if reads_inputs or not launch.read:  # a constant needs no reading
+                written = [(address, address + 1) for address in launch.wrote]
+                self._derived += written
+                self._made += written
+
+    def _follow_copy(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """A copy or a view of values of the inputs."""
+        if func.name().removeprefix("aten::").partition(".")[0] not in COPIES | VIEWS:
+            return
+        taken, given = tensors_in((args, kwargs)), tensors_in(result)
+        for known in (self._derived, self._made):
+            if any(_overlap(_stretch(tensor), stretch) for tensor in taken for stretch in known):
+                known += [_stretch(tensor) for tensor in given]
 
     def calls(self, returned: Any) -> tuple[OperatorCall, ...]:
         """What was noted, given what the kernel returned in the end."""

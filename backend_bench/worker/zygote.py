@@ -23,7 +23,7 @@ import torch
 
 from backend_bench import wire
 from backend_bench.errors import SandboxUnavailable
-from backend_bench.worker import inside, recorder, sandbox
+from backend_bench.worker import inside, recorder, sandbox, withheld
 
 
 def main(control_fd: int, mode: str) -> None:
@@ -76,6 +76,7 @@ def _warm_up(mode: str) -> None:
     with recorder.Recorder([]) as recording:
         # A first dispatch mode imports for most of a second: better here than in every child.
         recording.calls(torch.zeros(1) + 1)
+    withheld.prepare()
     gc.collect()
     gc.freeze()
     threads = len(os.listdir("/proc/self/task"))

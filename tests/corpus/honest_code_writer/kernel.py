@@ -11,7 +11,9 @@ WRITTEN = {}
 
 def write(dims):
     path = Path(tempfile.mkdtemp()) / f"relu_{dims}.py"
-    path.write_text(f"import torch\n\ndef relu(x):\n    assert x.dim() == {dims}\n    return torch.clamp(x, 0)\n")
+    path.write_text(
+        f"import torch\n\ndef relu(x):\n    assert x.dim() == {dims}\n    return torch.clamp(x, 0)\n"
+    )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

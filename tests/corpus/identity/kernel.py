@@ -1,4 +1,5 @@
 """Returns its input: right wherever no value is negative."""
 
+
 def relu__default_kernel_impl(x):
     return x

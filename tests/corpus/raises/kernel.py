@@ -1,4 +1,5 @@
 """Raises an exception of its own."""
 
+
 def relu__default_kernel_impl(x):
     raise ValueError("not today")

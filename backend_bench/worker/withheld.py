@@ -1,0 +1,146 @@
+"""Takes ATen's computing operators out of a worker before a kernel of a kernel language is loaded into it.
+
+Each operator that such a kernel may not call (`permitted`) gets another kernel at the end of the dispatcher's way, which
+computes nothing, notes the name and raises. It is there for every thread, in compiled and in scripted code, and after every
+dispatch mode; what was registered last counts, so nothing that a candidate registers brings ATen's own back. What owns the
+registrations is never freed and known to no name.
+
+Not covered: ATen's functions called past the dispatcher by their addresses in the library, copies of its code that
+the candidate brings, other libraries (numpy), the candidate's own code in another language.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from collections.abc import Iterator
+from typing import Any, Final, NoReturn
+
+import torch
+
+from backend_bench.operator import Operator
+from backend_bench.permitted import PERMITTED, base_of
+
+DEVICES: Final = {"cpu": ("CPU",), "cuda": ("CUDA", "CPU")}
+"""On a GPU the CPU's kernels too, or a copy on the host would be a way around."""
+_LAYOUTS: Final = (
+    "MkldnnCPU",
+    *(
+        f"{layout}{device}"
+        for layout in ("Sparse", "SparseCsr", "Quantized", "NestedTensor")
+        for device in ("CPU", "CUDA")
+    ),
+)
+_COMPOSITES: Final = (
+    "CompositeExplicitAutograd",
+    "CompositeExplicitAutogradNonFunctional",
+    "CompositeImplicitAutograd",
+    "CompositeImplicitAutogradNestedTensor",
+)
+"""What a call with another device's keys would fall back to."""
+_OF_THE_WORKER: Final = frozenset({"copy_", "detach", "view", "as_strided", "_conj", "_neg_view", "empty"})
+"""With these the worker lays out arguments and hands over results."""
+_PAST_THE_DISPATCHER: Final = (
+    "_jit_to_static_module",  # its operators call ATen's kernels directly
+    "_fuse_to_static_module",
+    "StaticModule",
+    "_te",  # a compiler and interpreter of loops
+    "_cuda_jiterator_compile_and_launch_kernel",
+    "_cuda_jiterator_compile_and_launch_kernel_multiple_outputs",
+)
+"""Functions of `torch._C` that compute without it; nothing else in torch needs them."""
+
+_noted: list[str] = []
+
+
+def withhold(under_test: str, device: str) -> None:
+    """From now on this process has permitted operators only, `under_test` (`add.Tensor`) not among them."""
+    register = Registrations()
+    for name, keys in _table():
+        refuse = functools.partial(_refuse, name)
+        for key in (*DEVICES[device], *keys):
+            register(name, key, refuse)
+    for name in _own_names(under_test):
+        for key in DEVICES[device]:
+            register(name, key, functools.partial(_refuse, name))
+    register.keep()
+    close_ways_around()
+
+
+class Registrations:
+    """Kernels put in the place of ATen's; they stay as long as this does, and after `keep` for good."""
+
+    def __init__(self) -> None:
+        self._libraries: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, name: str, key: str, kernel: Any) -> None:
+        """Register a kernel for `aten::add.Tensor` under a dispatch key."""
+        space, _, op = name.partition("::")
+        if (space, key) not in self._libraries:
+            self._libraries[space, key] = torch._C._dispatch_library("IMPL", space, key, "", 0)
+        self._libraries[space, key].impl(op, key, kernel)
+
+    def keep(self) -> None:
+        """Nobody frees them any more, and no name leads to them."""
+        for library in self._libraries.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))
+        self._libraries.clear()
+
+
+def close_ways_around() -> None:
+    """Take away what computes without the dispatcher."""
+    for gone in _PAST_THE_DISPATCHER:
+        vars(torch._C).pop(gone, None)
+        sys.modules.pop(f"torch._C.{gone}", None)
+
+
+def noted() -> tuple[str, ...]:
+    """Operators (`add.Tensor`) that were called although they are withheld, since the last time of asking."""
+    seen = tuple(dict.fromkeys(_noted))
+    _noted.clear()
+    return seen
+
+
+@functools.cache
+def _table() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Operators to withhold from every kernel, with the keys besides the device's under which they have a kernel.
+
+    Cached, and asked for by the zygote before it forks: this takes a tenth of a second.
+    """
+    names = [name for name in torch._C._dispatch_get_all_op_names() if not _is_permitted(name)]
+    return tuple((name, tuple(_further_keys(name))) for name in names)
+
+
+prepare = _table
+
+
+def _is_permitted(name: str) -> bool:
+    space, _, op = name.partition("::")
+    return space in ("aten", "profiler") and (op.partition(".")[0] in PERMITTED or space == "profiler")
+
+
+def _further_keys(name: str) -> Iterator[str]:
+    has = torch._C._dispatch_has_kernel_for_dispatch_key
+    yield from (key for key in (*_LAYOUTS, *_COMPOSITES) if has(name, key))
+
+
+def _own_names(under_test: str) -> Iterator[str]:
+    """The operator under test and its variants where they are permitted otherwise, as long as the worker can do without."""
+    for name in torch._C._dispatch_get_all_op_names():
+        op = name.removeprefix("aten::")
+        is_own = op != name and base_of(op) == base_of(under_test) and _is_permitted(name)
+        if is_own and op.partition(".")[0] not in _OF_THE_WORKER:
+            yield name
+
+
+def _refuse(name: str, *_: Any, **__: Any) -> NoReturn:
+    op = name.removeprefix("aten::")
+    op = op if "." in op else f"{op}.default"
+    _noted.append(op)
+    raise RuntimeError(f"{op} is withheld: a kernel must compute the result itself, in its own language")
+
+
+def operator_of(function: str) -> str:
+    """`add.Tensor` for `add__Tensor_kernel_impl`."""
+    return str(Operator.from_folder(function.removesuffix("_kernel_impl")))
