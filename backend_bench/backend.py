@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -34,16 +34,21 @@ class Installed:
     """The operators, `add.Tensor`."""
     device: str
     """The device whose tensors they serve."""
+    files: dict[str, Path]
+    """By operator: the file that its kernel came from."""
     calls: Counter[str] = field(default_factory=Counter)
     """By operator: calls that its kernel answered."""
 
 
 @contextlib.contextmanager
-def install(folder: str | Path, *, device: Literal["cpu", "cuda"] | None = None) -> Iterator[Installed]:
+def install(
+    folder: str | Path, *, device: Literal["cpu", "cuda"] | None = None, ops: Sequence[str] | None = None
+) -> Iterator[Installed]:
     """Run the operators of `folder` (one folder an operator, see `backend-bench export`) on its kernels, inside this context.
 
-    `device` is the one whose tensors are served: cuda where there is one, else cpu. What a kernel calls itself runs on
-    ATen. A kernel's exception is the caller's: nothing falls back in silence.
+    `device` is the one whose tensors are served: cuda where there is one, else cpu. `ops` leaves out the other operators of the
+    folder. What a kernel calls itself runs on ATen. A kernel's exception is the caller's, with a note that names the
+    kernel: nothing falls back in silence.
     Raises `UsageError` for a folder or a kernel that cannot be installed.
     """
     if not hasattr(torch.library, "get_kernel"):
@@ -53,13 +58,14 @@ def install(folder: str | Path, *, device: Literal["cpu", "cuda"] | None = None)
     place = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if place not in _KEYS:
         raise UsageError(f"unknown device {place!r}; choose cpu or cuda")
-    found = kernels.find(Path(folder))
-    installed = Installed(tuple(str(kernel.op) for kernel in found), place)
+    found = _chosen(kernels.find(Path(folder)), ops)
+    files = {str(kernel.op): kernel.path for kernel in found}
+    installed = Installed(tuple(files), place, files)
     inside = threading.local()
     serving = [
         (
             kernel.op,
-            _serving(kernel.op, _load(kernel), _aten(kernel.op, _KEYS[place]), installed.calls, inside),
+            _serving(kernel, _load(kernel), _aten(kernel.op, _KEYS[place]), installed.calls, inside),
         )
         for kernel in found
     ]
@@ -73,8 +79,19 @@ def install(folder: str | Path, *, device: Literal["cpu", "cuda"] | None = None)
         yield installed
 
 
+def _chosen(found: list[kernels.KernelFile], ops: Sequence[str] | None) -> list[kernels.KernelFile]:
+    """All, or those of the operators that were named."""
+    if ops is None:
+        return found
+    wanted = {Operator.parse(op) for op in ops}
+    missing = wanted - {kernel.op for kernel in found}
+    if missing:
+        raise UsageError(f"the folder has no kernel of {', '.join(sorted(map(str, missing)))}")
+    return [kernel for kernel in found if kernel.op in wanted]
+
+
 def _serving(
-    op: Operator,
+    kernel: kernels.KernelFile,
     ours: Callable[..., Any],
     aten: Callable[..., Any],
     calls: Counter[str],
@@ -88,9 +105,12 @@ def _serving(
         inside.kernel = True
         try:
             result = ours(*args, **kwargs)
+        except Exception as error:
+            error.add_note(f"in the kernel of {kernel.op}, {kernel.path}")
+            raise
         finally:
             inside.kernel = False
-        calls[str(op)] += 1
+        calls[str(kernel.op)] += 1
         return result
 
     return serve

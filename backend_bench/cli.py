@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from backend_bench import __version__, cli_deploy, cli_runs, cli_service, cli_trace, languages
+from backend_bench import __version__, cli_check, cli_deploy, cli_runs, cli_service, cli_trace, languages
 from backend_bench.cli_runs import usage, write_json
 from backend_bench.errors import BackendBenchError, UsageError
 
@@ -368,6 +368,7 @@ cli_runs.add_to(app)
 cli_service.add_to(app)
 cli_deploy.add_to(app)
 app.command()(cli_trace.trace)
+app.command()(cli_check.check_model)
 
 
 # --- what the commands share -------------------------------------------------------------------

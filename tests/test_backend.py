@@ -117,3 +117,22 @@ def test_what_cannot_be_installed_is_said(tmp_path: Path, name: str, code: str, 
     with pytest.raises(UsageError, match=why), backend_bench.install(tmp_path, device="cpu"):
         pass
     assert torch.relu(torch.ones(1)).item() == 1.0
+
+
+def test_only_the_operators_that_were_named_are_served(folder: Path) -> None:
+    with backend_bench.install(folder, device="cpu", ops=["relu"]) as installed:
+        assert (torch.relu(torch.tensor([-1.0])) + 1).tolist() == [2.0]
+    assert installed.calls == {"relu.default": 1}
+    with (
+        pytest.raises(UsageError, match=r"no kernel of mm\.default"),
+        backend_bench.install(folder, device="cpu", ops=["mm"]),
+    ):
+        pass
+
+
+def test_an_exception_names_its_kernel(tmp_path: Path) -> None:
+    (tmp_path / "relu__default").mkdir()
+    (tmp_path / "relu__default" / "k.py").write_text("def relu__default_kernel_impl(x):\n    return 1 / 0\n")
+    with backend_bench.install(tmp_path, device="cpu"), pytest.raises(ZeroDivisionError) as caught:
+        torch.relu(torch.ones(1))
+    assert caught.value.__notes__ == [f"in the kernel of relu.default, {tmp_path / 'relu__default' / 'k.py'}"]

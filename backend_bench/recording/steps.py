@@ -92,22 +92,22 @@ def _training(model: Run, call: Call, extra: Call, step: Step, recorder: Recorde
     target = given.pop("target", None)
     with recorder, _precision(step):
         outputs = model(*call.args, **call.kwargs, **given)
-        ends = _ends(outputs, target)
-    if not ends:
+        starts = ends(outputs, target)
+    if not starts:
         raise UsageError(
             f"{type(model).__name__} returns nothing that depends on a parameter: it cannot be trained"
         )
-    gradients = [torch.ones_like(end) for end in ends]
+    gradients = [torch.ones_like(end) for end in starts]
     recorder.phase = "backward"
     with recorder:
-        torch.autograd.backward(ends, gradients)
+        torch.autograd.backward(starts, gradients)
     recorder.phase = "update"
     if isinstance(model, torch.nn.Module):
         _update(model, recorder)
 
 
-def _ends(outputs: Any, target: Tensor | None) -> list[Tensor]:
-    """Where the backward pass begins: at the loss, if there is one, else at every output that has a gradient."""
+def ends(outputs: Any, target: Tensor | None) -> list[Tensor]:
+    """Where the backward pass starts: at the loss, if there is one, else at every output that has a gradient."""
     loss = getattr(outputs, "loss", None)
     if isinstance(loss, Tensor):
         return [loss]

@@ -172,7 +172,7 @@ def _turn(turn: Turn, args: dict[str, int]) -> dict[str, Any]:
                 "only": verdict.only,
                 "kind": verdict.kind,
                 "wall": f"{verdict.wall_s:.3g} s",
-                "stages": ", ".join(f"{name} {_short(spent)} s" for name, spent in verdict.stages_s.items()),
+                "stages": ", ".join(f"{name} {spent:.3g} s" for name, spent in verdict.stages_s.items()),
                 "sandbox": ", ".join(verdict.sandbox),
                 "seed": verdict.seed,
                 "source sha256": verdict.source_sha256,

@@ -14,7 +14,7 @@ from backend_bench.suites.arguments import parse
 from backend_bench.suites.near_matches import did_you_mean
 
 
-def build(model: Model, step: Step) -> Built:
+def build(model: Model, step: Step, place: str) -> Built:
     """A model without weights. What it is called with has to be given: every denoiser takes something else."""
     found = getattr(diffusers, model.what, None)
     if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
@@ -25,7 +25,7 @@ def build(model: Model, step: Step) -> Built:
     if not step.inputs:
         accepted = ", ".join(list(inspect.signature(found.forward).parameters)[1:8])
         raise UsageError(f"{model.source} needs its inputs; it takes {accepted}")
-    with torch.device("meta"):
+    with torch.device(place):
         module = configured(found, model.config, found.__name__)
     module.to(dtype(step))
     return Built(module, parse(step.inputs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from typing import Any
 
@@ -14,24 +15,50 @@ from backend_bench.recording.manifest import Model, Step
 from backend_bench.suites.arguments import Arguments, TensorSpec, Value, parse
 from backend_bench.suites.near_matches import did_you_mean
 
+SMALL = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 512,
+    "num_local_experts": 4,
+    "image_size": 32,
+    "patch_size": 8,
+}
+"""Sizes under the names that most configurations know."""
 
-def build(model: Model, step: Step) -> Built:
-    """A model with random weights that are never made."""
+
+def build(model: Model, step: Step, place: str) -> Built:
+    """A model with random weights; on `meta` they are never made."""
     transformers.logging.set_verbosity_error()
-    found = _class(model.what)
-    config_class = found if issubclass(found, transformers.PretrainedConfig) else found.config_class
+    found, config_class = _classes(model.what)
     config = configured(config_class, model.config, config_class.__name__)
     if found is config_class:
         found = _headed(config_class)
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype(step))
     try:
-        with torch.device("meta"):
+        with torch.device(place):
             module = configured(found, {"config": config}, found.__name__)
     finally:
         torch.set_default_dtype(before)
     arguments = parse(step.inputs) if step.inputs else _inputs(module, model, step)
-    return Built(module, arguments, _labels(module, arguments, step))
+    return Built(module, arguments, _labels(module, arguments, step), _below(module))
+
+
+def small(model: Model) -> Model:
+    """The model with `SMALL` sizes, those of them that its configuration knows and does not say."""
+    config_class = _classes(model.what)[1]
+    known = config_class()
+    sizes = {name: size for name, size in SMALL.items() if isinstance(getattr(known, name, None), int)}
+    return dataclasses.replace(model, config={**sizes, **model.config})
+
+
+def _classes(name: str) -> tuple[Any, Any]:
+    """What was named, and the class of its configuration, which may be the same."""
+    found = _class(name)
+    return found, found if issubclass(found, transformers.PretrainedConfig) else found.config_class
 
 
 def _class(name: str) -> Any:
@@ -88,6 +115,18 @@ def _labels(module: Any, arguments: Arguments, step: Step) -> Arguments:
     if name.endswith("Classification"):
         return Arguments((), {"labels": TensorSpec((step.batch,), "i64")})
     return Arguments(())
+
+
+def _below(module: Any) -> dict[str, int]:
+    """Tokens are below the size of the vocabulary; labels too, except where they are classes."""
+    words = getattr(module.config.get_text_config(), "vocab_size", None)
+    classes = type(module).__name__.endswith("Classification")
+    bounds = {
+        "input_ids": words,
+        "decoder_input_ids": words,
+        "labels": module.config.num_labels if classes else words,
+    }
+    return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 def one_tensor(text: str) -> TensorSpec:

@@ -46,10 +46,12 @@
   const percent = (value, n = 0) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(n)} %`);
   const band = (e, show) => (e ? `95 %: ${show(e.low)} to ${show(e.high)}, n = ${e.of}` : "");
   const times = (value) => (value === null || value === undefined ? "–" : `${value < 0.1 ? digits(value, 2) : fixed(value)}×`);
+  const duration = (seconds) => (seconds < 120 ? `${digits(seconds)} s` : seconds < 7200 ? `${digits(seconds / 60)} min` : `${digits(seconds / 3600)} h`);
   const words = (status) => status.replaceAll("_", " ");
   const badge = (status) => h("span", { class: `badge ${status}` }, words(status));
-  const speed = (value, noise) =>
-    h("span", { class: value > 1 ? "faster" : null }, times(value), noise ? h("span", { class: "small" }, ` ±${Math.round(100 * noise)} %`) : null);
+  /** A speed-up, marked as one where it is above 1 by more than its noise. */
+  const speed = (value, noise, told = true) =>
+    h("span", { class: value > 1 + (noise || 0) ? "faster" : null }, times(value), told && noise ? h("span", { class: "small" }, ` ±${Math.round(100 * noise)} %`) : null);
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
   const fill = { ok: "ok-fill", wrong: "wrong-fill", timed_out: "late-fill", no_code: "none-fill", no_cases: "none-fill" };
   const link = (op, run, rollout, turn) =>
@@ -113,7 +115,7 @@
       ["Speed-up of right kernels", times(s.speedup && s.speedup.value), s.speedup ? band(s.speedup, times) : "nothing was timed"],
       ["Rollouts", String(s.rollouts), left.filter(Boolean).join(", ") || "all counted"],
       ["Rollouts that cheated", String(s.cheated), s.rollouts ? percent(s.cheated / s.rollouts, 1) : ""],
-      ["Time at the judge", `${digits(s.judge_s / 60)} min`, "all turns together"],
+      ["Time at the judge", duration(s.judge_s), "all turns together"],
     ];
   }
 
@@ -296,7 +298,7 @@
       }));
       const options = base(
         { bare: true, text: "operators, by speed-up of their best right kernel", ticks: { display: ranked.length <= 40, autoSkip: false, maxRotation: 60 } },
-        { type: "logarithmic", ...bounds, text: "times as fast as PyTorch", ticks: { callback: (v) => ([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].includes(Number(v.toPrecision(3))) ? `${v}×` : null) } },
+        { type: "logarithmic", ...bounds, text: "speed-up", ticks: { callback: (v) => ([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100].includes(Number(v.toPrecision(3))) ? `${v}×` : null) } },
         (raw) => times(raw),
       );
       options.onClick = (_, hits) => {
@@ -331,7 +333,7 @@
     const single = data.runs.length === 1;
     const per = data.runs.flatMap((_, i) => [
       ofRun(i, "status", (r) => OUTCOMES.indexOf(r.status), (r) => badge(r.status)),
-      ofRun(i, "speed-up", (r) => r.speedup, (r) => speed(r.speedup, single ? r.noise : null), { num: true }),
+      ofRun(i, "speed-up", (r) => r.speedup, (r) => speed(r.speedup, r.noise, single), { num: true }),
       ofRun(i, "mean reward", (r) => r.mean, (r) => digits(r.mean), { num: true, wide: !single }),
       ...(single
         ? [
@@ -569,14 +571,14 @@
   }
 
   function caseRow([arg, isTimed, status, message, abs, rel, reference, candidate, gain, noise], args, timed) {
-    const numbers = [digits(abs), digits(rel), ...(timed ? [digits(reference, 4), digits(candidate, 4), gain ? speed(gain) : "–", noise ? `${(100 * noise).toFixed(1)} %` : "–"] : [])];
+    const numbers = [digits(abs), digits(rel), ...(timed ? [digits(reference, 4), digits(candidate, 4), gain ? speed(gain, noise, false) : "–", noise ? `${(100 * noise).toFixed(1)} %` : "–"] : [])];
     return h("tr", {}, h("td", { class: "mono args" }, args[arg], message ? h("div", { class: status }, message) : null), h("td", { class: "small" }, isTimed ? "timed" : ""), h("td", {}, badge(status)), numbers.map((value) => h("td", { class: "num" }, value)));
   }
 
   // --- machines and settings ---------------------------------------------------------------------------
 
   function facts() {
-    const flat = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value));
+    const flat = (value) => Array.isArray(value) && value.every((item) => typeof item === "string") && value.length ? value.join(", ") : (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value));
     const listOf = (object, hidden = []) => h("dl", { class: "facts" }, Object.entries(object).filter(([what, value]) => !hidden.includes(what) && value !== null && flat(value) !== "[]" && flat(value) !== "{}").map(([what, value]) => [h("dt", {}, what), h("dd", { class: "mono" }, flat(value))]));
     const walls = (sandbox) => Object.entries(sandbox || {}).map(([device, found]) => [h("h3", {}, `Sandbox of workers on ${device}`), h("dl", { class: "facts" }, h("dt", {}, "holds"), h("dd", {}, (found.holds || []).join(", ") || "nothing"), h("dt", {}, "missing"), h("dd", { class: (found.missing || []).length ? "wrong" : null }, (found.missing || []).join(", ") || "nothing"))]);
     const machine = (one) => [listOf(one, ["gpus", "sandbox"]), (one.gpus || []).map((gpu, i) => [h("h3", {}, `GPU ${i}`), listOf(gpu)]), walls(one.sandbox)];
