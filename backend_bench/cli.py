@@ -192,9 +192,16 @@ def audit_suite(
     with usage():
         index = _index(
             _spec(
-                suite, device, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
-                overhead_dominated=overhead_dominated, error_inputs=error_inputs, perf_cases=perf_cases,
-            )  # fmt: skip
+                suite,
+                device,
+                dtype=dtype,
+                source=source,
+                cases_per_op=cases_per_op,
+                topn=topn,
+                overhead_dominated=overhead_dominated,
+                error_inputs=error_inputs,
+                perf_cases=perf_cases,
+            )
         )
         names = _selected(ops, index)
         _extra("torch", "auditing a suite on this host needs torch", "[judge]")
@@ -229,9 +236,16 @@ def ops(
     with usage():
         index = _index(
             _spec(
-                suite, device, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
-                overhead_dominated=overhead_dominated, error_inputs=error_inputs, perf_cases=perf_cases,
-            )  # fmt: skip
+                suite,
+                device,
+                dtype=dtype,
+                source=source,
+                cases_per_op=cases_per_op,
+                topn=topn,
+                overhead_dominated=overhead_dominated,
+                error_inputs=error_inputs,
+                perf_cases=perf_cases,
+            )
         )
     listing = [
         {
@@ -287,9 +301,16 @@ def prompt(
         _choice("language", language, languages.NAMES)
         index = _index(
             _spec(
-                suite, device, dtype=dtype, source=source, cases_per_op=cases_per_op, topn=topn,
-                overhead_dominated=overhead_dominated, error_inputs=error_inputs, perf_cases=perf_cases,
-            )  # fmt: skip
+                suite,
+                device,
+                dtype=dtype,
+                source=source,
+                cases_per_op=cases_per_op,
+                topn=topn,
+                overhead_dominated=overhead_dominated,
+                error_inputs=error_inputs,
+                perf_cases=perf_cases,
+            )
         )
         name = str(Operator.parse(op))
         if name not in index.entries:
