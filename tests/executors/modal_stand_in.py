@@ -126,6 +126,8 @@ class ControlPlane:
         self.url = ""
         self.hides_gpus = True
         """Nothing is rented: whatever this machine has, containers judge on its CPU."""
+        self.spoil: Callable[[Path], None] = lambda folder: None
+        """Done to the files of each new container before it starts."""
         self.faults: dict[str, tuple[Status, str]] = {}
         """By method: what it answers instead."""
         self.numbers = itertools.count(1)
@@ -435,6 +437,7 @@ class Container:
                 target = self.folder / file.filename.lstrip("/")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(self.plane.files[file.sha256_hex])
+        self.plane.spoil(self.folder)
 
     async def _watch(self, server: grpclib.server.Server) -> None:
         """Until the process is gone; what it held has failed, and what it left behind is ended."""
@@ -521,7 +524,11 @@ class Container:
                 held.finish(output.result, output.data_format)
         return Empty()
 
-    def TaskResult(self, _: Any) -> Any:
+    def TaskResult(self, request: Any) -> Any:
+        """It cannot start: who waits for it is told what it says, as the service does after some tries."""
+        waiting = self.plane.waiting[self.function]
+        while waiting:
+            waiting.pop().finish(request.result)
         return Empty()
 
 

@@ -6,6 +6,7 @@ The containers are processes of this machine, with the files that were uploaded;
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.metadata
 import importlib.util
 import json
@@ -37,7 +38,7 @@ from backend_bench.verdict import Status, Verdict
 modal = pytest.importorskip("modal")  # of extra `modal`, which extra `dev` brings
 from grpclib import Status as Code  # noqa: E402  # comes with it
 
-from backend_bench.executors.modal import calls, container, deployment, failures, letters  # noqa: E402
+from backend_bench.executors.modal import calls, container, deployment, letters  # noqa: E402
 from backend_bench.executors.modal.calls import ModalExecutor  # noqa: E402
 from backend_bench.executors.modal.deployment import Scale  # noqa: E402
 
@@ -335,6 +336,28 @@ def test_one_submission_a_container_and_a_limit_of_time(
         judged(SLEEPY)
 
 
+@pytest.mark.parametrize(
+    ("answer", "spoilt"),
+    [
+        (letters.Answer(fault="ours"), True),
+        (letters.Answer(fault="usage"), False),
+        (letters.Answer(verdict=Verdict(op="relu.default", language="triton", status=Status.ERROR)), True),
+        (letters.Answer(verdict=Verdict(op="relu.default", language="triton", status=Status.OK)), False),
+        (letters.Answer(verdict=Verdict(op="relu.default", language="triton", status=Status.OK, sandbox=("seccomp",))), True),
+        (letters.Answer(verdict=Verdict(op="relu.default", language="triton", status=Status.OK, sandbox=container.SEALED)), False),
+    ],
+)  # fmt: skip
+def test_after_what_a_container_takes_no_more(answer: letters.Answer, spoilt: bool) -> None:
+    assert container._is_spoilt(answer) is spoilt
+
+
+@pytest.mark.slow
+def test_a_reused_container_keeps_its_sandbox(deployed: ControlPlane) -> None:
+    job = dataclasses.replace(submission(RIGHT), sandbox="off")
+    with pytest.raises(UsageError, match="judges nothing without a sandbox"):
+        asyncio.run(ModalExecutor("H100").submit(job))
+
+
 @pytest.mark.gpu
 def test_a_judge_that_was_warmed_without_a_gpu_judges_on_one(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
@@ -353,7 +376,20 @@ def test_a_judge_that_was_warmed_without_a_gpu_judges_on_one(
     assert verdict.performance.passed == verdict.performance.total > 0
 
 
+def test_a_container_that_does_not_start_is_our_fault(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it failed with comes to the client as it is, and is no error of ours."""
+    monkeypatch.setenv(rented.APP, "spoilt")
+    monkeypatch.setenv(rented.RETRIES, "0")
+    deployment.deploy(Scale(max_containers=1))
+    monkeypatch.setattr(plane, "spoil", lambda folder: (folder / "root/backend_bench/wire.py").unlink())
+    with pytest.raises(ServiceError, match=r"the container did not start \(ImportError: .*wire"):
+        judged(RIGHT)
+
+
 def test_a_container_without_walls_is_not_reused() -> None:
+    assert container._missing({}) == list(container.SEALED)
     whole = {"sandbox": {"cpu": {"holds": list(container.SEALED)}}}
     assert container._missing(whole) == []
     whole["sandbox"]["cuda"] = {"holds": [wall for wall in container.SEALED if wall != "mount-view"]}
@@ -523,8 +559,3 @@ def closure(names: list[str]) -> set[str]:
             continue
         names += [re.split(r"[^\w.-]", need)[0] for need in needs if "extra ==" not in need]
     return found
-
-
-def test_money_is_told_apart_from_haste() -> None:
-    assert failures._MONEY.search("Workspace billing cycle spend limit reached")
-    assert not failures._MONEY.search("rate limit exceeded")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -23,7 +24,7 @@ import modal
 import msgspec
 
 from backend_bench.cases import SuiteIndex
-from backend_bench.errors import ServiceError, UsageError
+from backend_bench.errors import BackendBenchError, ServiceError, UsageError
 from backend_bench.executors.modal import app_name, asked_as, failures, letters, retries
 from backend_bench.executors.modal.failures import Lost
 from backend_bench.executors.modal.letters import Answer, Parts, Request
@@ -96,16 +97,22 @@ class ModalExecutor:
                     if answer.fault != "long":
                         return answer
             return letters.unpack(await self._remote().remote.aio(letters.pack(request)), Answer)
-        except (modal.Error, OSError) as error:
+        except BackendBenchError:
+            raise
+        except (
+            Exception
+        ) as error:  # Modal's own, the network's, and whatever a container failed to start with
             raise failures.told(error, self.gpu) from error
 
     async def _cancellable(self, data: bytes) -> bytes:
         spawning = asyncio.ensure_future(self._remote().spawn.aio(data))
         try:
             call = await asyncio.shield(spawning)
-            return bytes(await call.get.aio())
+            answer: bytes = await call.get.aio()
+            return answer
         except asyncio.CancelledError:
-            await (await spawning).cancel.aio()
+            with contextlib.suppress(modal.Error, OSError):  # then it ends at its time limit
+                await (await spawning).cancel.aio()
             raise
 
     def _remote(self) -> Any:
@@ -148,7 +155,7 @@ def _with_costs(verdict: Verdict, gpu: str, answer: Answer, took_s: float) -> Ve
     waited_s = max(0.0, took_s - answer.held_s)
     queue_s = verdict.stages_s.get("queue", 0.0) + waited_s
     began = (
-        f", begun in {answer.start_s:.1f} s" if answer.number == 1 else f", its answer no. {answer.number}"
+        f", ready in {answer.start_s:.1f} s" if answer.number == 1 else f", its answer no. {answer.number}"
     )
     note = (
         f"Modal: {asked_as(gpu)} held for {answer.held_s:.1f} s after {waited_s:.1f} s of waiting "
@@ -196,11 +203,14 @@ def _kept(gpu: str, spec: SuiteSpec) -> Parts:
 
 
 def _keep(gpu: str, index: SuiteIndex, beside: Parts) -> None:
+    """Readers see the whole of it or nothing. A full or read-only disk is ignored."""
     path = _place(gpu, index.spec)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as whole:
-        whole.write(msgspec.json.encode({"index": index, **beside}))
-    os.replace(whole.name, path)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as private:
+            whole = Path(private) / path.name
+            whole.write_bytes(msgspec.json.encode({"index": index, **beside}))
+            os.replace(whole, path)
 
 
 def _place(gpu: str, spec: SuiteSpec) -> Path:
