@@ -6,6 +6,9 @@ inputs to containers and outputs to clients, gives containers the files that wer
 of their image, enforces time limits, takes and "restores" a snapshot once a container, and can be told to
 fail. It rents no GPU, builds no image, blocks no network, and knows nothing of prices: what it shows is that
 both ends speak the protocol rightly, not that the paid service does as it is told.
+
+By hand, on a host with a GPU or to look at a deployment: `python -m tests.executors.modal_stand_in` prints the
+variables with which `backend-bench` meets it, and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -572,3 +575,25 @@ def running(folder: Path) -> Iterator[ControlPlane]:
     """A control plane, and its containers in that folder."""
     with StandIn(folder) as plane:
         yield plane
+
+
+def credentials(plane: ControlPlane) -> dict[str, str]:
+    """The variables of a client that is logged in there."""
+    return {
+        "MODAL_SERVER_URL": plane.url,
+        "MODAL_TOKEN_ID": "ak-nobody",
+        "MODAL_TOKEN_SECRET": "as-nothing",
+        "MODAL_CONFIG_PATH": str(plane.folder / "none.toml"),
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as plane:
+        plane.hides_gpus = False
+        for name, value in credentials(plane).items():
+            print(f"export {name}={value}", flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

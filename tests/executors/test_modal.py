@@ -42,7 +42,7 @@ from backend_bench.executors.modal import calls, container, deployment, letters 
 from backend_bench.executors.modal.calls import ModalExecutor  # noqa: E402
 from backend_bench.executors.modal.deployment import Scale  # noqa: E402
 
-from .modal_stand_in import Container, ControlPlane, running  # noqa: E402
+from .modal_stand_in import Container, ControlPlane, credentials, running  # noqa: E402
 
 SMOKE = SuiteSpec(name="smoke", device="cpu", dtype="float32")
 RELU = "def relu__default_kernel_impl(x):\n    "
@@ -63,10 +63,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane to which somebody is logged in; Modal's client keeps to the first that it meets."""
     folder = tmp_path_factory.mktemp("modal")
     with running(folder) as plane, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODAL_SERVER_URL", plane.url)
-        patch.setenv("MODAL_TOKEN_ID", "ak-nobody")
-        patch.setenv("MODAL_TOKEN_SECRET", "as-nothing")
-        patch.setenv("MODAL_CONFIG_PATH", str(folder / "none.toml"))
+        for name, value in credentials(plane).items():
+            patch.setenv(name, value)
         yield plane
         modal.Client.from_env().close()
 
@@ -415,6 +413,22 @@ def test_what_is_deployed_is_locked_up(deployed: ControlPlane, monkeypatch: pyte
     assert deployed.scaling["H100!"].min_containers == 2
     cbor = 4
     assert [list(one.supported_output_formats) for one in function.method_definitions.values()] == [[cbor]]
+
+
+def test_a_person_deploys_to_a_stand_in_of_his_own() -> None:
+    root = Path(__file__).parents[2]
+    stand_in = [sys.executable, "-m", "tests.executors.modal_stand_in"]
+    with subprocess.Popen(
+        stand_in, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as there:
+        assert there.stdout is not None
+        said = [there.stdout.readline().removeprefix("export ").strip() for _ in range(4)]
+        command = [sys.executable, "-m", "backend_bench.cli", "deploy", "modal"]
+        variables = os.environ | dict(line.split("=", 1) for line in said)
+        done = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True)
+        there.communicate()
+    assert (done.returncode, there.returncode) == (0, 0), done.stdout + done.stderr
+    assert "deployed as backend-bench" in done.stdout
 
 
 def test_the_whole_package_is_uploaded(deployed: ControlPlane) -> None:
