@@ -88,7 +88,7 @@ class BackendBenchData(vf.TaskData):
 
 class BackendBenchTaskConfig(vf.TaskConfig):
     gpu: str = "local"
-    """Where kernels are judged: `local` (this host's GPUs, or its CPU if it has none), `cpu`."""
+    """Where kernels are judged: `local` (this host's GPUs, or its CPU if it has none), `cpu`, a service's URL, a GPU to rent such as `H100`."""
     kernels_dir: Path = records.KERNELS_DIR
     """Folder that holds the kernels and verdicts of each run."""
     sandbox: Sandbox = "best-effort"

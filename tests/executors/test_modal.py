@@ -115,8 +115,9 @@ def test_the_same_verdicts_as_on_this_host(deployed: ControlPlane) -> None:
 @pytest.mark.slow
 def test_the_verdict_says_where_and_what_it_took(deployed: ControlPlane) -> None:
     verdict = judged(RIGHT)
-    (note,) = [note for note in verdict.notes if note.startswith("Modal")]
-    assert re.search(r"H100! held for \d+\.\d s after \d+\.\d s of waiting \(container ta-\d+", note)
+    said = r"Modal, H100!: held for \d+\.\d s after \d+\.\d s of waiting \(container ta-\d+, "
+    assert re.match(said, verdict.place)
+    assert verdict.stages_s["queue"] > 0
     assert deployed.gpu(deployed.containers[-1].function) == "H100!"
 
 

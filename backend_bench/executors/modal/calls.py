@@ -154,15 +154,13 @@ def _with_costs(verdict: Verdict, gpu: str, answer: Answer, took_s: float) -> Ve
     """The verdict, with the seconds of a container that it cost, and those that it waited for one as its queue."""
     waited_s = max(0.0, took_s - answer.held_s)
     queue_s = verdict.stages_s.get("queue", 0.0) + waited_s
-    began = (
-        f", ready in {answer.start_s:.1f} s" if answer.number == 1 else f", its answer no. {answer.number}"
-    )
-    note = (
-        f"Modal: {asked_as(gpu)} held for {answer.held_s:.1f} s after {waited_s:.1f} s of waiting "
-        f"(container {answer.container}{began})"
+    began = f"ready in {answer.start_s:.1f} s" if answer.number == 1 else f"answer no. {answer.number}"
+    place = (
+        f"Modal, {asked_as(gpu)}: held for {answer.held_s:.1f} s after {waited_s:.1f} s of waiting "
+        f"(container {answer.container}, {began})"
     )
     return dataclasses.replace(
-        verdict, stages_s={**verdict.stages_s, "queue": round(queue_s, 6)}, notes=(*verdict.notes, note)
+        verdict, stages_s={**verdict.stages_s, "queue": round(queue_s, 6)}, place=place
     )
 
 
