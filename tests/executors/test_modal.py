@@ -41,6 +41,7 @@ from grpclib import Status as Code  # noqa: E402  # comes with it
 from backend_bench.executors.modal import calls, container, deployment, letters  # noqa: E402
 from backend_bench.executors.modal.calls import ModalExecutor  # noqa: E402
 from backend_bench.executors.modal.deployment import Scale  # noqa: E402
+from backend_bench.executors.modal.failures import Lost  # noqa: E402
 
 from .modal_stand_in import Container, ControlPlane, credentials, running  # noqa: E402
 
@@ -514,9 +515,9 @@ def test_started_containers_are_named_by_their_gpu(text: str) -> None:
 def test_a_time_counts_on_the_card_that_was_asked_for(gpu: str, card: str) -> None:
     calls._require_card(gpu, letters.Answer(machine={"gpus": [{"name": card}]}))
     for other in ("NVIDIA H200", "NVIDIA A100-SXM4-80GB" if gpu == "A100" else "NVIDIA L40"):
-        with pytest.raises(ServiceError, match="its verdict is dropped"):
+        with pytest.raises(Lost, match="its verdict is dropped"):
             calls._require_card(gpu, letters.Answer(machine={"gpus": [{"name": other}]}))
-    with pytest.raises(ServiceError, match="no GPU"):
+    with pytest.raises(Lost, match="no GPU"):
         calls._require_card(gpu, letters.Answer())
 
 

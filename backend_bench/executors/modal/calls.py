@@ -54,8 +54,6 @@ class ModalExecutor:
         answer = await self._ask(Request(build=letters.build(), submission=submission, parts=parts))
         if answer.verdict is None:
             raise ServiceError(f"container {answer.container} answered without a verdict")
-        if submission.suite.device == "cuda":
-            _require_card(self.gpu, answer)
         return _with_costs(answer.verdict, self.gpu, answer, time.monotonic() - began)
 
     async def index(self, spec: SuiteSpec) -> SuiteIndex:
@@ -78,7 +76,10 @@ class ModalExecutor:
     async def _ask(self, request: Request) -> Answer:
         for attempt in range(self._retries + 1):
             try:
-                return _answered(await self._call(request))
+                answer = _answered(await self._call(request))
+                if request.submission is not None and request.submission.suite.device == "cuda":
+                    _require_card(self.gpu, answer)
+                return answer
             except Lost as lost:
                 if attempt == self._retries:
                     raise ServiceError(
@@ -99,9 +100,7 @@ class ModalExecutor:
             return letters.unpack(await self._remote().remote.aio(letters.pack(request)), Answer)
         except BackendBenchError:
             raise
-        except (
-            Exception
-        ) as error:  # Modal's own, the network's, and whatever a container failed to start with
+        except Exception as error:  # Modal's, the network's, and whatever kept a container from starting
             raise failures.told(error, self.gpu) from error
 
     async def _cancellable(self, data: bytes) -> bytes:
@@ -135,12 +134,10 @@ def _answered(answer: Answer) -> Answer:
 
 
 def _require_card(gpu: str, answer: Answer) -> None:
-    """Raise `ServiceError` unless the card is the one that was asked for: a time on another is none."""
+    """Raise `Lost` unless the card is the one that was asked for: a time on another is none."""
     found = [str(card.get("name", "")) for card in answer.machine.get("gpus", ())]
     if not any(_is_card(asked_as(gpu), name) for name in found):
-        raise ServiceError(
-            f"gpu={gpu!r}: container {answer.container} has {', '.join(found) or 'no GPU'}; its verdict is dropped"
-        )
+        raise Lost(f"container {answer.container} has {', '.join(found) or 'no GPU'}; its verdict is dropped")
 
 
 def _is_card(asked: str, name: str) -> bool:

@@ -5,8 +5,8 @@ needs every wall of the sandbox that keeps a submission from the next one, and e
 shows. Judges nothing itself, decodes nothing of a worker, and asks nothing of Modal: it may not.
 
 A memory snapshot is taken after `warm`, with the service, its judge and a zygote running, and torch imported
-in the latter two. None has looked for a GPU by then, so there is no CUDA state to be saved, and each container draws its
-seeds after it was restored. What does not wake up is started anew.
+in the latter two. None has looked for a GPU by then, so there is no CUDA state to be saved, and each container
+draws its seeds after it was restored. What does not wake up is started anew.
 """
 
 from __future__ import annotations
@@ -150,9 +150,8 @@ def _is_spoilt(answer: Answer) -> bool:
     """Whether the next request would meet a fault of this machine, or what a kernel left behind."""
     if (verdict := answer.verdict) is None:
         return answer.fault == "ours"
-    had_walls = not verdict.sandbox or set(SEALED) <= set(
-        verdict.sandbox
-    )  # none are named where no kernel ran
+    # None are named where no kernel ran.
+    had_walls = not verdict.sandbox or set(SEALED) <= set(verdict.sandbox)
     return verdict.status is Status.ERROR or not had_walls
 
 

@@ -66,7 +66,7 @@ def told(error: Exception, gpu: str) -> BackendBenchError | Lost:
         case exception.ResourceExhaustedError():
             return Lost(f"Modal is too busy ({said})")
         case exception.RemoteError() | exception.ExecutionError():
-            return Lost(f"the container failed ({said})")
+            return Lost(f"what runs there failed ({said})")
         case exception.Error() | OSError():
             return Lost(f"no answer from Modal ({type(error).__name__}: {said})")
         case _:
