@@ -160,6 +160,8 @@ class Verdict:
     """Where the wall time went, in seconds; `queue` came before it. The stages are told in `judge/stages.py`."""
     notes: tuple[str, ...] = ()
     """What a reader must know, such as `interpreted: performance not measured`."""
+    place: str = ""
+    """Where it was judged and what that took, where that is not this host: for people, not for a model."""
     sandbox: tuple[str, ...] = ()
     """What the worker's sandbox covered."""
     profile: Profile = "strict"

@@ -96,7 +96,8 @@ class BackendBenchData(vf.TaskData):
 
 class BackendBenchTaskConfig(vf.TaskConfig):
     gpu: str = "local"
-    """Where kernels are judged: local (this host's GPUs, or its CPU if it has none), cpu, a service's URL, ray://…"""
+    """Where kernels are judged: local (this host's GPUs, or its CPU if it has none), cpu, a GPU to rent such as H100, a
+    service's URL, ray://…"""
     correctness_on: str | None = None
     """Where correctness is judged, if not at gpu: a cheap place, such as cpu."""
     performance_on: str | None = None

@@ -173,6 +173,7 @@ def _turn(turn: Turn, args: dict[str, int]) -> dict[str, Any]:
                 "kind": verdict.kind,
                 "wall": f"{verdict.wall_s:.3g} s",
                 "stages": ", ".join(f"{name} {spent:.3g} s" for name, spent in verdict.stages_s.items()),
+                "place": verdict.place,
                 "sandbox": ", ".join(verdict.sandbox),
                 "seed": verdict.seed,
                 "source sha256": verdict.source_sha256,

@@ -6,6 +6,9 @@ inputs to containers and outputs to clients, gives containers the files that wer
 of their image, enforces time limits, takes and "restores" a snapshot once a container, and can be told to
 fail. It rents no GPU, builds no image, blocks no network, and knows nothing of prices: what it shows is that
 both ends speak the protocol rightly, not that the paid service does as it is told.
+
+By hand, on a host with a GPU or to look at a deployment: `python -m tests.executors.modal_stand_in` prints the
+variables with which `backend-bench` meets it, and serves until its standard input ends.
 """
 
 from __future__ import annotations
@@ -126,6 +129,8 @@ class ControlPlane:
         self.url = ""
         self.hides_gpus = True
         """Nothing is rented: whatever this machine has, containers judge on its CPU."""
+        self.spoil: Callable[[Path], None] = lambda folder: None
+        """Done to the files of each new container before it starts."""
         self.faults: dict[str, tuple[Status, str]] = {}
         """By method: what it answers instead."""
         self.numbers = itertools.count(1)
@@ -435,6 +440,7 @@ class Container:
                 target = self.folder / file.filename.lstrip("/")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(self.plane.files[file.sha256_hex])
+        self.plane.spoil(self.folder)
 
     async def _watch(self, server: grpclib.server.Server) -> None:
         """Until the process is gone; what it held has failed, and what it left behind is ended."""
@@ -521,7 +527,11 @@ class Container:
                 held.finish(output.result, output.data_format)
         return Empty()
 
-    def TaskResult(self, _: Any) -> Any:
+    def TaskResult(self, request: Any) -> Any:
+        """It cannot start: who waits for it is told what it says, as the service does after some tries."""
+        waiting = self.plane.waiting[self.function]
+        while waiting:
+            waiting.pop().finish(request.result)
         return Empty()
 
 
@@ -565,3 +575,25 @@ def running(folder: Path) -> Iterator[ControlPlane]:
     """A control plane, and its containers in that folder."""
     with StandIn(folder) as plane:
         yield plane
+
+
+def credentials(plane: ControlPlane) -> dict[str, str]:
+    """The variables of a client that is logged in there."""
+    return {
+        "MODAL_SERVER_URL": plane.url,
+        "MODAL_TOKEN_ID": "ak-nobody",
+        "MODAL_TOKEN_SECRET": "as-nothing",
+        "MODAL_CONFIG_PATH": str(plane.folder / "none.toml"),
+    }
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as plane:
+        plane.hides_gpus = False
+        for name, value in credentials(plane).items():
+            print(f"export {name}={value}", flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,7 @@ The containers are processes of this machine, with the files that were uploaded;
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.metadata
 import importlib.util
 import json
@@ -37,11 +38,12 @@ from backend_bench.verdict import Status, Verdict
 modal = pytest.importorskip("modal")  # of extra `modal`, which extra `dev` brings
 from grpclib import Status as Code  # noqa: E402  # comes with it
 
-from backend_bench.executors.modal import calls, container, deployment, failures, letters  # noqa: E402
+from backend_bench.executors.modal import calls, container, deployment, letters  # noqa: E402
 from backend_bench.executors.modal.calls import ModalExecutor  # noqa: E402
 from backend_bench.executors.modal.deployment import Scale  # noqa: E402
+from backend_bench.executors.modal.failures import Lost  # noqa: E402
 
-from .modal_stand_in import Container, ControlPlane, running  # noqa: E402
+from .modal_stand_in import Container, ControlPlane, credentials, running  # noqa: E402
 
 SMOKE = SuiteSpec(name="smoke", device="cpu", dtype="float32")
 RELU = "def relu__default_kernel_impl(x):\n    "
@@ -62,10 +64,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane to which somebody is logged in; Modal's client keeps to the first that it meets."""
     folder = tmp_path_factory.mktemp("modal")
     with running(folder) as plane, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODAL_SERVER_URL", plane.url)
-        patch.setenv("MODAL_TOKEN_ID", "ak-nobody")
-        patch.setenv("MODAL_TOKEN_SECRET", "as-nothing")
-        patch.setenv("MODAL_CONFIG_PATH", str(folder / "none.toml"))
+        for name, value in credentials(plane).items():
+            patch.setenv(name, value)
         yield plane
         modal.Client.from_env().close()
 
@@ -116,8 +116,9 @@ def test_the_same_verdicts_as_on_this_host(deployed: ControlPlane) -> None:
 @pytest.mark.slow
 def test_the_verdict_says_where_and_what_it_took(deployed: ControlPlane) -> None:
     verdict = judged(RIGHT)
-    (note,) = [note for note in verdict.notes if note.startswith("Modal")]
-    assert re.search(r"H100! held for \d+\.\d s after \d+\.\d s of waiting \(container ta-\d+", note)
+    said = r"Modal, H100!: held for \d+\.\d s after \d+\.\d s of waiting \(container ta-\d+, "
+    assert re.match(said, verdict.place)
+    assert verdict.stages_s["queue"] > 0
     assert deployed.gpu(deployed.containers[-1].function) == "H100!"
 
 
@@ -335,6 +336,28 @@ def test_one_submission_a_container_and_a_limit_of_time(
         judged(SLEEPY)
 
 
+@pytest.mark.parametrize(
+    ("answer", "spoilt"),
+    [
+        (letters.Answer(fault="ours"), True),
+        (letters.Answer(fault="usage"), False),
+        (letters.Answer(verdict=Verdict(op="relu.default", language="triton", status=Status.ERROR)), True),
+        (letters.Answer(verdict=Verdict(op="relu.default", language="triton", status=Status.OK)), False),
+        (letters.Answer(verdict=Verdict(op="relu.default", language="triton", status=Status.OK, sandbox=("seccomp",))), True),
+        (letters.Answer(verdict=Verdict(op="relu.default", language="triton", status=Status.OK, sandbox=container.SEALED)), False),
+    ],
+)  # fmt: skip
+def test_after_what_a_container_takes_no_more(answer: letters.Answer, spoilt: bool) -> None:
+    assert container._is_spoilt(answer) is spoilt
+
+
+@pytest.mark.slow
+def test_a_reused_container_keeps_its_sandbox(deployed: ControlPlane) -> None:
+    job = dataclasses.replace(submission(RIGHT), sandbox="off")
+    with pytest.raises(UsageError, match="judges nothing without a sandbox"):
+        asyncio.run(ModalExecutor("H100").submit(job))
+
+
 @pytest.mark.gpu
 def test_a_judge_that_was_warmed_without_a_gpu_judges_on_one(
     plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
@@ -353,7 +376,20 @@ def test_a_judge_that_was_warmed_without_a_gpu_judges_on_one(
     assert verdict.performance.passed == verdict.performance.total > 0
 
 
+def test_a_container_that_does_not_start_is_our_fault(
+    plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it failed with comes to the client as it is, and is no error of ours."""
+    monkeypatch.setenv(rented.APP, "spoilt")
+    monkeypatch.setenv(rented.RETRIES, "0")
+    deployment.deploy(Scale(max_containers=1))
+    monkeypatch.setattr(plane, "spoil", lambda folder: (folder / "root/backend_bench/wire.py").unlink())
+    with pytest.raises(ServiceError, match=r"the container did not start \(ImportError: .*wire"):
+        judged(RIGHT)
+
+
 def test_a_container_without_walls_is_not_reused() -> None:
+    assert container._missing({}) == list(container.SEALED)
     whole = {"sandbox": {"cpu": {"holds": list(container.SEALED)}}}
     assert container._missing(whole) == []
     whole["sandbox"]["cuda"] = {"holds": [wall for wall in container.SEALED if wall != "mount-view"]}
@@ -379,6 +415,22 @@ def test_what_is_deployed_is_locked_up(deployed: ControlPlane, monkeypatch: pyte
     assert deployed.scaling["H100!"].min_containers == 2
     cbor = 4
     assert [list(one.supported_output_formats) for one in function.method_definitions.values()] == [[cbor]]
+
+
+def test_a_person_deploys_to_a_stand_in_of_his_own() -> None:
+    root = Path(__file__).parents[2]
+    stand_in = [sys.executable, "-m", "tests.executors.modal_stand_in"]
+    with subprocess.Popen(
+        stand_in, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as there:
+        assert there.stdout is not None
+        said = [there.stdout.readline().removeprefix("export ").strip() for _ in range(4)]
+        command = [sys.executable, "-m", "backend_bench.cli", "deploy", "modal"]
+        variables = os.environ | dict(line.split("=", 1) for line in said)
+        done = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True)
+        there.communicate()
+    assert (done.returncode, there.returncode) == (0, 0), done.stdout + done.stderr
+    assert "deployed as backend-bench" in done.stdout
 
 
 def test_the_whole_package_is_uploaded(deployed: ControlPlane) -> None:
@@ -463,9 +515,9 @@ def test_started_containers_are_named_by_their_gpu(text: str) -> None:
 def test_a_time_counts_on_the_card_that_was_asked_for(gpu: str, card: str) -> None:
     calls._require_card(gpu, letters.Answer(machine={"gpus": [{"name": card}]}))
     for other in ("NVIDIA H200", "NVIDIA A100-SXM4-80GB" if gpu == "A100" else "NVIDIA L40"):
-        with pytest.raises(ServiceError, match="its verdict is dropped"):
+        with pytest.raises(Lost, match="its verdict is dropped"):
             calls._require_card(gpu, letters.Answer(machine={"gpus": [{"name": other}]}))
-    with pytest.raises(ServiceError, match="no GPU"):
+    with pytest.raises(Lost, match="no GPU"):
         calls._require_card(gpu, letters.Answer())
 
 
@@ -523,8 +575,3 @@ def closure(names: list[str]) -> set[str]:
             continue
         names += [re.split(r"[^\w.-]", need)[0] for need in needs if "extra ==" not in need]
     return found
-
-
-def test_money_is_told_apart_from_haste() -> None:
-    assert failures._MONEY.search("Workspace billing cycle spend limit reached")
-    assert not failures._MONEY.search("rate limit exceeded")

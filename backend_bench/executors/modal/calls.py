@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -23,7 +24,7 @@ import modal
 import msgspec
 
 from backend_bench.cases import SuiteIndex
-from backend_bench.errors import ServiceError, UsageError
+from backend_bench.errors import BackendBenchError, ServiceError, UsageError
 from backend_bench.executors.modal import app_name, asked_as, failures, letters, retries
 from backend_bench.executors.modal.failures import Lost
 from backend_bench.executors.modal.letters import Answer, Parts, Request
@@ -53,8 +54,6 @@ class ModalExecutor:
         answer = await self._ask(Request(build=letters.build(), submission=submission, parts=parts))
         if answer.verdict is None:
             raise ServiceError(f"container {answer.container} answered without a verdict")
-        if submission.suite.device == "cuda":
-            _require_card(self.gpu, answer)
         return _with_costs(answer.verdict, self.gpu, answer, time.monotonic() - began)
 
     async def index(self, spec: SuiteSpec) -> SuiteIndex:
@@ -77,7 +76,10 @@ class ModalExecutor:
     async def _ask(self, request: Request) -> Answer:
         for attempt in range(self._retries + 1):
             try:
-                return _answered(await self._call(request))
+                answer = _answered(await self._call(request))
+                if request.submission is not None and request.submission.suite.device == "cuda":
+                    _require_card(self.gpu, answer)
+                return answer
             except Lost as lost:
                 if attempt == self._retries:
                     raise ServiceError(
@@ -96,16 +98,20 @@ class ModalExecutor:
                     if answer.fault != "long":
                         return answer
             return letters.unpack(await self._remote().remote.aio(letters.pack(request)), Answer)
-        except (modal.Error, OSError) as error:
+        except BackendBenchError:
+            raise
+        except Exception as error:  # Modal's, the network's, and whatever kept a container from starting
             raise failures.told(error, self.gpu) from error
 
     async def _cancellable(self, data: bytes) -> bytes:
         spawning = asyncio.ensure_future(self._remote().spawn.aio(data))
         try:
             call = await asyncio.shield(spawning)
-            return bytes(await call.get.aio())
+            answer: bytes = await call.get.aio()
+            return answer
         except asyncio.CancelledError:
-            await (await spawning).cancel.aio()
+            with contextlib.suppress(modal.Error, OSError):  # then it ends at its time limit
+                await (await spawning).cancel.aio()
             raise
 
     def _remote(self) -> Any:
@@ -128,12 +134,10 @@ def _answered(answer: Answer) -> Answer:
 
 
 def _require_card(gpu: str, answer: Answer) -> None:
-    """Raise `ServiceError` unless the card is the one that was asked for: a time on another is none."""
+    """Raise `Lost` unless the card is the one that was asked for: a time on another is none."""
     found = [str(card.get("name", "")) for card in answer.machine.get("gpus", ())]
     if not any(_is_card(asked_as(gpu), name) for name in found):
-        raise ServiceError(
-            f"gpu={gpu!r}: container {answer.container} has {', '.join(found) or 'no GPU'}; its verdict is dropped"
-        )
+        raise Lost(f"container {answer.container} has {', '.join(found) or 'no GPU'}; its verdict is dropped")
 
 
 def _is_card(asked: str, name: str) -> bool:
@@ -147,15 +151,13 @@ def _with_costs(verdict: Verdict, gpu: str, answer: Answer, took_s: float) -> Ve
     """The verdict, with the seconds of a container that it cost, and those that it waited for one as its queue."""
     waited_s = max(0.0, took_s - answer.held_s)
     queue_s = verdict.stages_s.get("queue", 0.0) + waited_s
-    began = (
-        f", begun in {answer.start_s:.1f} s" if answer.number == 1 else f", its answer no. {answer.number}"
-    )
-    note = (
-        f"Modal: {asked_as(gpu)} held for {answer.held_s:.1f} s after {waited_s:.1f} s of waiting "
-        f"(container {answer.container}{began})"
+    began = f"ready in {answer.start_s:.1f} s" if answer.number == 1 else f"answer no. {answer.number}"
+    place = (
+        f"Modal, {asked_as(gpu)}: held for {answer.held_s:.1f} s after {waited_s:.1f} s of waiting "
+        f"(container {answer.container}, {began})"
     )
     return dataclasses.replace(
-        verdict, stages_s={**verdict.stages_s, "queue": round(queue_s, 6)}, notes=(*verdict.notes, note)
+        verdict, stages_s={**verdict.stages_s, "queue": round(queue_s, 6)}, place=place
     )
 
 
@@ -196,11 +198,14 @@ def _kept(gpu: str, spec: SuiteSpec) -> Parts:
 
 
 def _keep(gpu: str, index: SuiteIndex, beside: Parts) -> None:
+    """Readers see the whole of it or nothing. A full or read-only disk is ignored."""
     path = _place(gpu, index.spec)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as whole:
-        whole.write(msgspec.json.encode({"index": index, **beside}))
-    os.replace(whole.name, path)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as private:
+            whole = Path(private) / path.name
+            whole.write_bytes(msgspec.json.encode({"index": index, **beside}))
+            os.replace(whole, path)
 
 
 def _place(gpu: str, spec: SuiteSpec) -> Path:

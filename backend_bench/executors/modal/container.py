@@ -4,9 +4,9 @@ One container, one request at a time; unless it was deployed to be reused, one r
 needs every wall of the sandbox that keeps a submission from the next one, and ends when a fault of its own
 shows. Judges nothing itself, decodes nothing of a worker, and asks nothing of Modal: it may not.
 
-A memory snapshot is taken after `warm`, with the service, its judge and a zygote running and torch imported in the latter two.
-None has looked for a GPU by then, so there is no CUDA state to be saved, and each container draws its
-seeds after it was restored. What does not wake up is started anew.
+A memory snapshot is taken after `warm`, with the service, its judge and a zygote running, and torch imported
+in the latter two. None has looked for a GPU by then, so there is no CUDA state to be saved, and each container
+draws its seeds after it was restored. What does not wake up is started anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import dataclasses
 import os
-import signal
 import threading
 import time
 from typing import Any
@@ -52,14 +51,11 @@ class Judge:
     async def warm(self) -> None:
         """Before the snapshot, on a machine without a GPU: the judge and its zygote import torch."""
         local = LocalExecutor()
-        try:
+        with contextlib.suppress(TimeoutError, BackendBenchError):  # `open` meets it again, and says so
             async with asyncio.timeout(WARM_LIMIT_S):
                 while not (await local.service())["warm"]:
                     await asyncio.sleep(_LOOK_S)
-        except TimeoutError:
-            pass
-        finally:
-            await local.aclose()
+        await local.aclose()
 
     @modal.enter()
     async def open(self) -> None:
@@ -90,7 +86,7 @@ class Judge:
         self._number += 1
         stamp = letters.unpack(data, Stamp)
         answer = await self._answer(stamp, data)
-        if self._reused and _is_broken(answer):
+        if self._reused and _is_spoilt(answer):
             _end_soon()
         answer = dataclasses.replace(
             answer,
@@ -103,7 +99,7 @@ class Judge:
         return _packed(answer, short=stamp.short)
 
     async def _wake(self) -> dict[str, Any]:
-        """Facts of the service; a restored one that does not answer is ended, and another started."""
+        """Facts of the service; one that does not answer, or not well, is ended, and another is asked."""
         with contextlib.suppress(TimeoutError, BackendBenchError):
             async with asyncio.timeout(WAKE_LIMIT_S):
                 return dict(await self._judge.machine())
@@ -129,6 +125,8 @@ class Judge:
 
     async def _asked(self, request: Request) -> Answer:
         if (submission := request.submission) is not None:
+            if self._reused and submission.sandbox == "off":
+                raise UsageError("a container that is reused judges nothing without a sandbox")
             if not self._reused:  # a service that opens a part of a suite can judge that part only
                 for name, part in request.parts.items():
                     index_cache.write(filled(submission.suite), name, part)
@@ -148,17 +146,24 @@ def _packed(answer: Answer, *, short: bool) -> bytes:
     return letters.pack(Answer(fault="long", container=answer.container))
 
 
-def _is_broken(answer: Answer) -> bool:
-    """Whether the fault is this machine's, so that the next request would meet it again."""
-    return answer.fault == "ours" or (answer.verdict is not None and answer.verdict.status is Status.ERROR)
+def _is_spoilt(answer: Answer) -> bool:
+    """Whether the next request would meet a fault of this machine, or what a kernel left behind."""
+    if (verdict := answer.verdict) is None:
+        return answer.fault == "ours"
+    # None are named where no kernel ran.
+    had_walls = not verdict.sandbox or set(SEALED) <= set(verdict.sandbox)
+    return verdict.status is Status.ERROR or not had_walls
 
 
 def _end_soon() -> None:
-    """Leave once the answer is out; who is taken in meanwhile is tried again elsewhere."""
-    threading.Timer(LEAVE_S, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    """Leave once the answer is out; who is taken in meanwhile is tried again elsewhere.
+
+    Not by a signal: this may be process 1, which ignores those that it does not handle.
+    """
+    threading.Timer(LEAVE_S, os._exit, (0,)).start()
 
 
 def _missing(machine: dict[str, Any]) -> list[str]:
-    """Walls that do not hold around every worker of this machine, of those that a second life needs."""
-    walls = machine.get("sandbox", {}).values()
-    return [wall for wall in SEALED if not all(wall in of_device.get("holds", ()) for of_device in walls)]
+    """Walls that do not hold around the workers of every device, of those that a second life needs."""
+    devices = machine.get("sandbox", {}).values()
+    return [wall for wall in SEALED if not devices or not all(wall in walls["holds"] for walls in devices)]

@@ -6,8 +6,8 @@ nothing deployed under that name                UsageError
 a GPU, or another setting, that Modal refuses   UsageError
 a client that is too old                        UsageError
 no credit, or a spending limit                  ServiceError
-the container died or was too slow, Modal       Lost: tried again, then ServiceError
-is busy, unreachable or out of order
+the container died, was too slow or did not     Lost: tried again, then ServiceError
+start; Modal is busy or unreachable
 
 None of it is a verdict: a kernel that crashes or hangs is judged inside the container, and answered.
 """
@@ -66,6 +66,8 @@ def told(error: Exception, gpu: str) -> BackendBenchError | Lost:
         case exception.ResourceExhaustedError():
             return Lost(f"Modal is too busy ({said})")
         case exception.RemoteError() | exception.ExecutionError():
-            return Lost(f"the container failed ({said})")
-        case _:
+            return Lost(f"what runs there failed ({said})")
+        case exception.Error() | OSError():
             return Lost(f"no answer from Modal ({type(error).__name__}: {said})")
+        case _:
+            return Lost(f"the container did not start ({type(error).__name__}: {said})")

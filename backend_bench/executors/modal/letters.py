@@ -74,7 +74,7 @@ class Answer:
     number: int = 0
     """1 for a container's first answer, 2 for its second."""
     start_s: float = 0.0
-    """From the container's first step in Python, or from its snapshot, until it could answer, in seconds."""
+    """What its judge needed to say what machine it is on, after the snapshot; with the first answer, in seconds."""
     held_s: float = 0.0
     """Wall time that this request held the container, in seconds."""
 
