@@ -20,7 +20,7 @@ from backend_bench.verdict import Status, Verdict
 from .conftest import Judge
 
 CORPUS = sorted(path.parent for path in (Path(__file__).parent / "corpus").glob("*/expect.toml"))
-IMPATIENT = Limits(load_s=3, call_s=3, first_call_s=3, total_s=30, memory_bytes=512 << 20)
+IMPATIENT = Limits(load_s=3, call_s=3, first_call_s=3, total_s=90, memory_bytes=512 << 20)
 PATIENT = Limits(load_s=20, call_s=5, first_call_s=20, total_s=60)
 """On a GPU a first call compiles."""
 

@@ -16,7 +16,7 @@ def mask_kernel(x, kept, n, BLOCK: tl.constexpr):
 def keep_kernel(x, kept, y, n, BLOCK: tl.constexpr):
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     value = tl.load(x + at, mask=at < n)
-    tl.store(y + at, tl.where(tl.load(kept + at, mask=at < n) == 1, value, 0.0), mask=at < n)
+    tl.store(y + at, tl.where(tl.load(kept + at, mask=at < n) == 1, value, 0), mask=at < n)
 
 
 WORKSPACE = {}
