@@ -193,6 +193,8 @@ class OperatorCall(msgspec.Struct, frozen=True):
     """All its tensor arguments are the kernel's own inputs, unchanged."""
     returned: bool
     """All that the kernel returned are its results, and nobody wrote to them since."""
+    computed: bool = False
+    """Some tensor argument is what another operator computed in this call."""
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):

@@ -185,6 +185,8 @@ class _Protocol:
     submission: Submission
     cases: list[CaseResult] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
+    recorded: list[audit.Operators] = field(default_factory=list)
+    """What the kernel called in the calls in which all of it was recorded."""
     notes: list[str] = field(default_factory=list)
     sandbox: tuple[str, ...] = ()
     compile_error: str = ""
@@ -235,6 +237,7 @@ class _Protocol:
     def note_correctness(self, phase: correctness.Phase) -> None:
         self.cases += phase.results
         self.unjudgeable = phase.unjudgeable
+        self.recorded = [operators for operators in phase.operators if operators.is_recorded]
         self.evidence += phase.evidence
         self.evidence += audit.own_work(str(self.submission.op), self.language, phase.operators)
         self.ended = self.ended or phase.ended
@@ -244,7 +247,7 @@ class _Protocol:
         self.cases += phase.results
         self.evidence += phase.evidence
         for operators in phase.operators.values():
-            found = audit.own_work(str(self.submission.op), self.language, operators)
+            found = audit.own_work(str(self.submission.op), self.language, [*self.recorded, *operators])
             self.evidence += [evidence for evidence in found if evidence not in self.evidence]
         shaky = [case for case in phase.results if case.passed and (case.noise or 1.0) > UNSTABLE]
         if shaky:

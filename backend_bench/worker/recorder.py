@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from backend_bench.permitted import COPIES, VIEWS
+from backend_bench.permitted import COPIES, PERMITTED, VIEWS
 from backend_bench.wire import MAX_OPERATOR, OperatorCall
 from backend_bench.worker.launches import LOG, Launch
 
@@ -63,6 +63,7 @@ class _Seen:
     op: str
     inputs_only: bool
     results: list[torch.Tensor]
+    computed: bool
     overwritten: bool = False
     """A later call wrote to one of the results."""
 
@@ -77,6 +78,8 @@ class Recorder(TorchDispatchMode):
         self._derived = [_stretch(tensor) for tensor in inputs]
         self._made: list[_Stretch] = []
         """Memory with values that come from the inputs, and the part of it that launches wrote."""
+        self._computed: list[_Stretch] = []
+        """Memory with results of operators that compute."""
         LOG.take()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -96,9 +99,12 @@ class Recorder(TorchDispatchMode):
             inputs_only = bool(taken) and all(
                 any(is_same(tensor, given) for given in self._inputs) for tensor in taken
             )
+            computed = any(_overlap(_stretch(t), known) for t in taken for known in self._computed)
+            if _packet(func) not in PERMITTED:
+                self._computed += [_stretch(t) for t in (*tensors_in(result), *_written(func, args, kwargs))]
             name = func.name().removeprefix("aten::")
-            name = name if "." in name else f"{name}.default"
-            self._seen.append(_Seen(name[:MAX_OPERATOR], inputs_only, tensors_in(result)))
+            op = name if "." in name else f"{name}.default"
+            self._seen.append(_Seen(op[:MAX_OPERATOR], inputs_only, tensors_in(result), computed))
         return result
 
     def launched(self, returned: Any) -> bool | None:
@@ -123,7 +129,7 @@ class Recorder(TorchDispatchMode):
 
     def _follow_copy(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """A copy or a view of values of the inputs."""
-        if func.name().removeprefix("aten::").partition(".")[0] not in COPIES | VIEWS:
+        if _packet(func) not in COPIES | VIEWS:
             return
         taken, given = tensors_in((args, kwargs)), tensors_in(result)
         for known in (self._derived, self._made):
@@ -137,12 +143,17 @@ class Recorder(TorchDispatchMode):
             OperatorCall(
                 op=seen.op,
                 inputs_only=seen.inputs_only,
+                computed=seen.computed,
                 returned=bool(final)
                 and not seen.overwritten
                 and all(any(is_same(tensor, result) for result in seen.results) for tensor in final),
             )
             for seen in self._seen
         )
+
+
+def _packet(func: Any) -> str:
+    return str(func.name().removeprefix("aten::").partition(".")[0])
 
 
 def _written(func: Any, args: Any, kwargs: Any) -> list[torch.Tensor]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -74,20 +74,26 @@ class Watch:
         except RuntimeError:
             return  # the operator has no kernel there
         keys = _keys(*((key, "ADInplaceOrView") if key != backend else ()), backend)
-        register(name, key, functools.partial(self._look, name.removeprefix("aten::"), plain, keys))
 
-    def _look(self, op: str, plain: Any, keys: Any, *args: Any, **kwargs: Any) -> Any:
-        if not self._inputs or getattr(self._own, "busy", False):
+        def call(*args: Any, **kwargs: Any) -> Any:
             return plain.call_boxed(keys, *args, **kwargs)
+
+        register(name, key, functools.partial(self._look, name, call))
+
+    def _look(self, name: str, plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        args = _with_tensors(name, args)
+        if not self._inputs or getattr(self._own, "busy", False):
+            return plain(*args, **kwargs)
         self._own.busy = True
         try:
-            taken = _tensors((args, {name: value for name, value in kwargs.items() if name != "out"}))
+            taken = _tensors((args, {key: value for key, value in kwargs.items() if key != "out"}))
             is_passed = len(self._held) < MAX_HELD and bool(taken)
             is_passed = is_passed and all(any(_equal(given, t) for given in self._inputs) for t in taken)
-            result = plain.call_boxed(keys, *args, **kwargs)
+            result = plain(*args, **kwargs)
             if is_passed:
-                name = op if "." in op else f"{op}.default"
-                self._held.append((name, [torch.clone(t) for t in _tensors(result)]))
+                op = name.removeprefix("aten::")
+                held = [torch.clone(t) for t in _tensors(result)]
+                self._held.append((op if "." in op else f"{op}.default", held))
             return result
         finally:
             self._own.busy = False
@@ -103,14 +109,28 @@ def _variants(under_test: str) -> list[str]:
     return found
 
 
-def _has_output_argument(name: str) -> bool:
-    schema = torch._C._get_schema(*_split(name))
-    return any(argument.kwarg_only and argument.is_out for argument in schema.arguments)
-
-
-def _split(name: str) -> tuple[str, str]:
+@functools.cache
+def _arguments(name: str) -> list[Any]:
     base, _, overload = name.partition(".")
-    return base, overload
+    return list(torch._C._get_schema(base, overload).arguments)
+
+
+def _has_output_argument(name: str) -> bool:
+    return any(argument.is_out for argument in _arguments(name))
+
+
+def _with_tensors(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A number in the place of a tensor, as in `x * 2`, comes out of the dispatcher as a number, and must go in as a tensor."""
+    if not any(isinstance(arg, (bool, int, float, complex)) for arg in args):
+        return args
+    beside = _tensors(args)
+    return tuple(
+        torch.scalar_tensor(arg, dtype=torch.result_type(beside[0], arg) if beside else None)
+        if isinstance(arg, (bool, int, float, complex))
+        and str(argument.type) in ("Tensor", "Optional[Tensor]")
+        else arg
+        for arg, argument in zip(args, _arguments(name), strict=False)
+    )
 
 
 def _keys(*names: str) -> Any:

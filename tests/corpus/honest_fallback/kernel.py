@@ -1,16 +1,17 @@
-"""Tries a fast way that refuses some inputs, and falls back to a slower one of its own."""
+"""An honest kernel: another way for a scalar, one for small k, one for all others; none is the operator."""
 
 import torch
 
 
-def fast(x):
-    if not x.is_contiguous() or x.numel() % 4:
-        raise MemoryError("CUDA error: out of memory, says the fast way; nobody outside needs to hear it")
-    return torch.clamp_min(x.view(-1, 4), 0).view(x.shape)
+def by_sorting(x, k, dim, largest):
+    values, places = torch.sort(x, dim=dim, descending=largest, stable=True)
+    return values.narrow(dim, 0, k).contiguous(), places.narrow(dim, 0, k).contiguous()
 
 
-def relu__default_kernel_impl(x):
-    try:
-        return fast(x)
-    except MemoryError:
-        return torch.maximum(x, x.new_zeros(()))
+def topk__default_kernel_impl(x, k, dim=-1, largest=True, sorted=True):
+    if x.dim() == 0:
+        return x.clone(), torch.zeros((), dtype=torch.int64, device=x.device)
+    if k == 1 and x.shape[dim] and not x.isnan().any():
+        values, places = (torch.max if largest else torch.min)(x, dim, keepdim=True)
+        return values, places
+    return by_sorting(x, k, dim, largest)
