@@ -251,8 +251,22 @@ def _best_reward(record: Path) -> float:
 
 
 def _append(path: Path, line: Mapping[str, Any]) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(plain(line), allow_nan=False) + "\n")
+    """Add a whole line or nothing. Only for who holds the run's lock.
+
+    A line that was cut short (its writer was killed) is ended first, or it would take this one with it.
+    """
+    data = json.dumps(plain(line), allow_nan=False).encode() + b"\n"
+    with path.open("ab+", buffering=0) as file:
+        length = file.seek(0, os.SEEK_END)
+        if length:
+            file.seek(length - 1)
+            data = data if file.read(1) == b"\n" else b"\n" + data
+        try:
+            while data:
+                data = data[file.write(data) :]
+        except OSError:  # the disk is full: whoever reads shall find no half of it
+            file.truncate(length)
+            raise
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -267,8 +281,12 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 def _write(path: Path, text: str) -> None:
     """Replace a file in one step: a reader sees the old text or the new one, never a part."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    unfinished.write_bytes(text.encode("utf-8", errors="replace"))
-    os.replace(unfinished, path)
+    try:
+        unfinished.write_bytes(text.encode("utf-8", errors="replace"))
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

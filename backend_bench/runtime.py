@@ -69,8 +69,13 @@ class Address:
         return self._file("log")
 
     def try_lock(self) -> int | None:
-        """A descriptor that holds the lock; None while a service has it."""
-        fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        """A descriptor that holds the lock; None while a service has it. Raises `ServiceError`."""
+        try:
+            fd = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ServiceError(
+                f"{self.lock} cannot be opened: {error.strerror}; set {FOLDER} to a folder of yours that can be written"
+            ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -129,9 +129,20 @@ def last_words(log: Path) -> str:
         return ""
 
 
+def _check_room(address: Address, lock: int) -> None:
+    """A service on a full disk would die without a word: there is no room for its log either."""
+    try:
+        address.note(lock, os.getpid())
+    except OSError as error:
+        raise ServiceError(
+            f"the judge service was not started: {address.lock} cannot be written: {error.strerror}"
+        ) from error
+
+
 def _detach(address: Address, sandbox: Sandbox, lock: int) -> None:
     """Start a service that outlives this process and shares nothing with it but an allow-list."""
     require_judge()
+    _check_room(address, lock)
     with open_log(address) as log, bound(address) as listener:
         done = subprocess.run(
             command(sandbox, listener=listener.fileno(), lock=lock, idle_s=idle_limit_s(), detach=True),

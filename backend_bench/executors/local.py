@@ -163,15 +163,38 @@ def _make_index(spec: SuiteSpec) -> SuiteIndex:
         "--topn": spec.topn,
         "--perf-cases": spec.perf_cases,
     }
-    with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        command = [sys.executable, "-m", "backend_bench.suites", "--out", file.name]
+    # A file without a name, and a maker that ends with us: nothing is left where we are killed meanwhile.
+    with tempfile.TemporaryFile() as file:
+        command = [
+            sys.executable,
+            "-m",
+            "backend_bench.suites",
+            "--out",
+            f"/dev/fd/{file.fileno()}",
+            "--end-with-input",
+        ]
         for flag, value in options.items():
             command += [flag, str(value)] if value is not None else []
         command += ["--overhead-dominated"] if spec.overhead_dominated else []
         command += ["--error-inputs"] if spec.error_inputs else []
-        done = subprocess.run(command, env=launch.environment(), capture_output=True, text=True, check=False)
-        if done.returncode == 2:
-            raise UsageError(done.stderr.strip().splitlines()[-1])
-        if done.returncode:
-            raise ServiceError(f"the suite's index could not be made: {done.stderr[-_TAIL:]}")
-        return index_cache.decode_index(Path(file.name).read_bytes())
+        code, said = _run(command, file.fileno())
+        if code == 2:
+            raise UsageError(said.strip().splitlines()[-1])
+        if code:
+            how = f"was killed by signal {-code}" if code < 0 else f"failed with exit code {code}"
+            raise ServiceError(
+                f"the suite's index could not be made: its maker {how}\n{said[-_TAIL:]}".rstrip()
+            )
+        file.seek(0)
+        return index_cache.decode_index(file.read())
+
+
+def _run(command: list[str], fd: int) -> tuple[int, str]:
+    """Run a process that has this descriptor and ends with us; its exit code, and what it said."""
+    with subprocess.Popen(
+        command, env=launch.environment(), pass_fds=(fd,), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        said = process.stderr.read()  # its input stays open meanwhile
+        return process.wait(), said

@@ -74,7 +74,7 @@ class Life:
     ) -> None:  # fmt: skip
         self._judges = judges
         self._path = listener.getsockname()
-        self._started = time.time()
+        self._started = time.monotonic()
         self._idle = Idle(idle_s, self.stop)
         ours = application(judges, state=self.state, stop=self.stop)
         self._doors = [(_Server(_config(ours, self._idle)), listener)]
@@ -106,7 +106,7 @@ class Life:
         return {
             "pid": os.getpid(),
             "version": backend_bench.__version__,
-            "up_s": round(time.time() - self._started, 1),
+            "up_s": round(time.monotonic() - self._started, 1),
             "idle_limit_s": None if self._idle.limit_s == float("inf") else self._idle.limit_s,
             "warm": self._judges.is_warm,
             "devices": self._judges.state(),

@@ -6,7 +6,9 @@ With `--account`, for torchbench: what became of every row of the source, as tex
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--perf-cases", default="suite", help="suite or traces")
     parser.add_argument("--account", action="store_true", help="say what became of every row of the source")
     parser.add_argument("--out", default="-", help="file to write; - is standard output")
+    parser.add_argument("--end-with-input", action="store_true", help="give up when standard input ends")
     given = parser.parse_args(arguments)
+    if given.end_with_input:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     spec = SuiteSpec(
         name=given.suite,
         device=given.device,
@@ -53,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     return 0
+
+
+def _end_with_input() -> None:
+    """Whoever wanted the index is gone."""
+    sys.stdin.buffer.read()
+    os._exit(1)
 
 
 def _account(suite: Suite) -> bytes:
