@@ -5,8 +5,9 @@ set -u
 OUT=${OUT:-gpu_out}
 mkdir -p "$OUT"
 if ls .wheels/*.whl >/dev/null 2>&1; then
-    python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target /tmp/site .wheels/*.whl
-    export PYTHONPATH=/tmp/site
+    site=/tmp/bb-wheels/site-packages  # the sandbox shows folders of this name to workers
+    python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target $site .wheels/*.whl
+    export PYTHONPATH=$site:$site/nvidia_cutlass_dsl/dsl_packages  # a .pth file names the latter, and counts only in a real one
 fi
 export PYTHONPATH=$PWD:${PYTHONPATH:-} PYTHONUNBUFFERED=1
 BB="python3 -m backend_bench.cli"
@@ -23,7 +24,7 @@ for name in $steps; do
             done ;;
         author)
             for turn in first second; do
-                python3 scripts/lay_out_author.py triton $turn /tmp/kernels-$turn
+                python3 scripts/lay_out_author.py triton $([ $turn = first ] && echo 1 || echo 2) /tmp/kernels-$turn
                 for dtype in bfloat16 float32; do
                     step "triton $turn $dtype" $BB grade /tmp/kernels-$turn --device cuda --dtype $dtype \
                         --language triton --json "$OUT/triton-$turn-$dtype.json"
@@ -34,6 +35,13 @@ for name in $steps; do
             for dtype in ${DTYPES:-bfloat16 float32}; do
                 step "selfcheck opinfo $dtype" $BB selfcheck --suite opinfo --device cuda --dtype $dtype \
                     --json "$OUT/selfcheck-opinfo-$dtype.json"
+            done ;;
+        languages) step languages python3 -m pytest -m gpu -p no:cacheprovider -rs tests/languages ;;
+        inductor)
+            for dtype in bfloat16 float32; do
+                LIMIT=500 step "inductor writes $dtype" python3 scripts/lay_out_author.py inductor 1 /tmp/inductor-$dtype --device cuda --dtype $dtype
+                step "inductor $dtype" $BB grade /tmp/inductor-$dtype --device cuda --dtype $dtype --language triton \
+                    --json "$OUT/inductor-$dtype.json"
             done ;;
         tests) step tests python3 -m pytest -m gpu -p no:cacheprovider tests ;;
         *) echo "no such step: $name"; failed=1 ;;
