@@ -6,8 +6,9 @@ set -u
 OUT=${OUT:-gpu_out}
 mkdir -p "$OUT"
 if ls .wheels/*.whl >/dev/null 2>&1; then
-    python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target /tmp/site .wheels/*.whl
-    export PYTHONPATH=/tmp/site
+    site=/tmp/bb-wheels/site-packages  # the sandbox shows folders of this name to workers
+    python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target $site .wheels/*.whl
+    export PYTHONPATH=$site:$site/nvidia_cutlass_dsl/dsl_packages  # a .pth file names the latter, and counts only in a real one
 fi
 export PYTHONPATH=$PWD:${PYTHONPATH:-} PYTHONUNBUFFERED=1
 BB="python3 -m backend_bench.cli"
@@ -32,12 +33,20 @@ for name in $steps; do
         author)
             kept=$failed
             for turn in first second; do
-                python3 scripts/lay_out_author.py triton $turn /tmp/kernels-$turn
+                python3 scripts/lay_out_author.py triton "$([ $turn = first ] && echo 1 || echo 2)" /tmp/kernels-$turn
                 for dtype in ${DTYPES:-bfloat16 float32}; do
                     step "triton $turn $dtype" $BB grade /tmp/kernels-$turn --device cuda --dtype "$dtype" \
                         --language triton --json "$OUT/triton-$turn-$dtype.json"
                     [ $turn = second ] || failed=$kept # wrong on purpose; the JSON says which verdicts they got
                 done
+            done ;;
+        languages) step languages python3 -m pytest -m gpu -p no:cacheprovider -rs tests/languages ;;
+        inductor)
+            for dtype in ${DTYPES:-bfloat16 float32}; do
+                LIMIT=500 step "inductor writes $dtype" python3 scripts/lay_out_author.py inductor 1 \
+                    "/tmp/inductor-$dtype" --device cuda --dtype "$dtype"
+                step "inductor $dtype" $BB grade "/tmp/inductor-$dtype" --device cuda --dtype "$dtype" \
+                    --language triton --json "$OUT/inductor-$dtype.json"
             done ;;
         smoke | opinfo | torchbench)
             for dtype in ${DTYPES:-bfloat16 float32}; do

@@ -23,6 +23,7 @@ from backend_bench.judge.devices import devices_of, judges_of, machine_facts
 from backend_bench.judge.judge import Judge
 from backend_bench.judge.stay import Stay
 from backend_bench.judge.zygotes import Zygotes
+from backend_bench.submission import Device
 from backend_bench.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -101,15 +102,14 @@ class Desk:
                     requests.Seat(str(device), judges_of(device, len(found), len(self._share.rest)))
                     for device in found
                 ]
-            case requests.TellLanguages(device, sandbox):
-                return self._judge(device).languages(sandbox)
             case requests.WarmUp():
                 return self._zygotes.of("native").mode
             case requests.TellFacts(sandbox):
                 facts = machine_facts()
-                first = {kind: str(devices_of(kind)[0]) for kind in facts["devices"]}
-                walls = {kind: self._judge(device).walls(sandbox) for kind, device in first.items()}
+                walls = {kind: self._first(kind).walls(sandbox) for kind in facts["devices"]}
                 return {**facts, **self._share.facts, "sandbox": walls}
+            case requests.TellLanguages(sandbox):
+                return {kind: self._first(kind).languages(sandbox) for kind in machine_facts()["devices"]}
         raise JudgeError(f"a question that this build does not know: {what!r}")
 
     def _verdict(self, number: int, judge: Judge, asked: requests.Judge) -> Verdict:
@@ -135,6 +135,10 @@ class Desk:
             stay = self._stays[number]
         if stay is not None:
             stay.abandon()
+
+    def _first(self, kind: Device) -> Judge:
+        """The judge of the first device of a kind."""
+        return self._judge(str(devices_of(kind)[0]))
 
     def _judge(self, name: str) -> Judge:
         """The judge of a device, opened when first asked for; for suites and oracles `cuda` is that device."""

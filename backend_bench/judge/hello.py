@@ -1,7 +1,7 @@
 """Each language proves itself on this device: its example kernel is loaded and called in a real worker.
 
 A language whose hello-world fails is not offered, and says why: a kernel in it gets no score then, because what is
-missing is this machine's. Judges no candidate.
+missing is this machine's. It is run when somebody asks what there is, and when a kernel failed everywhere. Judges no candidate.
 """
 
 from __future__ import annotations

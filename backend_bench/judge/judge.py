@@ -26,7 +26,7 @@ from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.stay import Stay
 from backend_bench.judge.zygotes import Zygotes
-from backend_bench.languages import NAMES, language_of, mismatch
+from backend_bench.languages import NAMES, PLUGINS, language_of, mismatch
 from backend_bench.submission import Language, Limits, Sandbox, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Status, Verdict
@@ -119,14 +119,17 @@ class Judge:
         if not wants_correctness and not wants_performance:
             protocol.no_cases = entry.reason or "the suite has no cases of this kind for it"
             return
-        protocol.compile_error = "" if submission.kind == "reference" else mismatch(submission)
-        if not protocol.compile_error and submission.kind == "candidate":
-            protocol.fault = self._hello.refusal(protocol.language, submission.sandbox)
-        if protocol.fault:
-            protocol.fault = f"language {protocol.language} is not offered on this machine: {protocol.fault}"
-            return
+        if submission.kind == "candidate":
+            protocol.compile_error = mismatch(submission)
+            if not protocol.compile_error:
+                protocol.note_refusal(PLUGINS[protocol.language].refusal(submission.suite.device))
+            if protocol.fault:
+                return
         if not protocol.compile_error:
             self._call_it(protocol, suite, entry, stay, wants_correctness, wants_performance)
+            if submission.kind == "candidate" and not any(case.passed for case in protocol.cases):
+                # Nothing of the kernel worked: that may be this machine's fault and not the kernel's.
+                protocol.note_refusal(self._hello.refusal(protocol.language, submission.sandbox))
         if (protocol.compile_error or protocol.ended) and not protocol.cases:
             refused = entry.error_inputs if wants_correctness else ()
             protocol.note_not_run(wants_correctness, wants_performance, refused)
@@ -228,6 +231,11 @@ class _Protocol:
                 CaseResult(args=text, kind=kind, status=CaseStatus.NOT_RUN, message="not run")
                 for text in texts
             ]
+
+    def note_refusal(self, reason: str) -> None:
+        """The language cannot be judged here, if there is a reason."""
+        if reason:
+            self.fault = f"language {self.language} is not offered on this machine: {reason}"
 
     def note_end(self, error: Ended) -> None:
         self.ended = self.ended or error

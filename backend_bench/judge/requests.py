@@ -53,9 +53,8 @@ class TellFacts(msgspec.Struct, frozen=True, tag=True):
 
 
 class TellLanguages(msgspec.Struct, frozen=True, tag=True):
-    """Which languages are offered there; answered by the reason why not, for each, and nothing where it is."""
+    """Which languages prove themselves on each kind of device; answered by plain JSON."""
 
-    device: str
     sandbox: Sandbox
 
 

@@ -23,6 +23,14 @@ PLUGINS: Mapping[Language, Plugin] = {
 NAMES = tuple(PLUGINS)
 HELLO = Operator("relu")
 """The operator of each language's hello-world."""
+_WRITE_KERNELS = (
+    "torch.compile",
+    "torch._dynamo",
+    "torch.jit.script",
+    "torch.jit.trace",
+    "torch._inductor.compile",
+)
+"""What a kernel is not told by: these make one of the operator itself, and no dispatch mode sees it."""
 
 __all__ = [
     "HELLO",
@@ -39,8 +47,7 @@ __all__ = [
 
 def recognise(source: str) -> Language:
     """The kernel language in which the file defines a kernel, else `pytorch`."""
-    found = _defined(source)
-    return found[0] if found else "pytorch"
+    return (*_defined(Source.read(source)), "pytorch")[0]
 
 
 def language_of(submission: Submission) -> Language:
@@ -51,11 +58,14 @@ def language_of(submission: Submission) -> Language:
 
 
 def mismatch(submission: Submission) -> str:
-    """Why the source is not in the language asked for; empty when it is."""
+    """Why the source is not in the language asked for, or not its author's own; empty when it is both."""
+    read = Source.read(submission.source)
+    found = _defined(read)
+    if found and read.uses(*_WRITE_KERNELS):
+        return "the kernel must be written out: torch.compile would write it in the author's stead"
     if submission.language == "auto":
         return ""
     asked = PLUGINS[submission.language]
-    found = _defined(submission.source)
     others = [PLUGINS[name].title for name in found if name != asked.name]
     if asked.name != "pytorch" and asked.name not in found:
         instead = f"; it is written in {' and '.join(others)}" if others else ""
@@ -87,9 +97,8 @@ def examples(language: Language) -> list[Operator]:
     )
 
 
-def _defined(source: str) -> list[Language]:
+def _defined(read: Source) -> list[Language]:
     """The kernel languages in which the file defines a kernel."""
-    read = Source.read(source)
     return [plugin.name for plugin in PLUGINS.values() if plugin.defines_kernel(read)]
 
 

@@ -141,12 +141,7 @@ class Judges:
 
     async def languages(self) -> dict[str, dict[str, str]]:
         """For each kind of device the languages, and why one is not offered; nothing where it is."""
-        found = {}
-        for kind in (await self.machine())["devices"]:
-            device = (await self._of_kind(kind))[0].device
-            question = requests.TellLanguages(device, self._sandbox)
-            found[kind] = await self._ask(question, dict[str, str])
-        return found
+        return await self._ask(requests.TellLanguages(self._sandbox), dict[str, dict[str, str]])
 
     def state(self) -> list[dict[str, Any]]:
         """Who waits and what runs, a device each; plain JSON."""

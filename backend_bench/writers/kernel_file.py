@@ -214,9 +214,10 @@ def _body(code: str, shapes: Sequence[tuple[int, ...]]) -> tuple[str, list[tuple
     kept = ["device_of_inputs = input_0.device"]
     for line in lines[1:]:
         if match := _SYMBOL.match(line):
-            if match[1] not in places:
+            if match[1] in places:
+                kept.append(f"{match[1]} = {places[match[1]]}")
+            elif any(re.search(rf"\b{match[1]}\b", other) for other in lines if other != line):
                 raise NoKernel("one of its sizes is not that of an input")
-            kept.append(f"{match[1]} = {places[match[1]]}")
         elif not _DROPPED.match(line):
             kept.append(_line(line))
     names = {name: f"input_{at}" for at, name in enumerate(inputs)}

@@ -19,6 +19,8 @@ from backend_bench.verdict import Status
 from ..conftest import Judge as Judging
 
 RELU = Operator("relu")
+HELION_THAT_FAILS = "import helion\n@helion.kernel()\ndef f(): pass\n"
+"""It defines no function to call."""
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +87,23 @@ def test_a_hello_world_that_fails_says_how(
     told = own_judge.languages()["helion"]
     assert told.startswith("its hello-world failed here: ")
     assert reason in told
-    verdict = own_judge.judge(submission("helion"))
+    verdict = own_judge.judge(submission("helion", HELION_THAT_FAILS))
     assert verdict.status is Status.ERROR
     assert reason in verdict.message
+
+
+def test_a_kernel_that_works_somewhere_is_its_own_proof(
+    own_judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for no hello-world; one that works nowhere is told where the hello-world does."""
+    works = "def relu__default_kernel_impl(x):\n    return x.clamp_min(0)\n"
+    monkeypatch.setattr(hello, "example", lambda language, op: "raise OSError\n")
+    assert own_judge.judge(submission("pytorch", works)).status is Status.OK
+    fails = "def relu__default_kernel_impl(x):\n    raise OSError\n"
+    assert own_judge.judge(submission("pytorch", fails)).status is Status.ERROR
+    monkeypatch.setattr(hello, "example", lambda language, op: works)
+    monkeypatch.setattr(hello, "FORGET_S", 0.0)
+    assert own_judge.judge(submission("pytorch", fails)).status is Status.WRONG
 
 
 def test_a_failure_is_forgotten_and_a_success_is_not(

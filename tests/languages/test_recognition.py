@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -97,6 +97,18 @@ def test_the_language_asked_for_is_binding() -> None:
 @pytest.mark.parametrize("asked", ["triton", "cuda"])
 def test_a_decoy_in_the_language_asked_for_hides_no_kernel_of_another(asked: Language) -> None:
     assert "alone: the file also has" in mismatch(Submission(op=RELU, source=TRITON + CUDA, language=asked))
+
+
+@pytest.mark.parametrize("asked", ["auto", "triton"])
+@pytest.mark.parametrize(
+    "line",
+    ["g = torch.compile(f)", "from torch import compile as c\n@c\ndef f(): pass", "g = torch.jit.script(f)"],
+)
+def test_a_kernel_beside_which_torch_writes_another_is_refused(asked: Any, line: str) -> None:
+    source = f"import torch\n{TRITON}{line}\n"
+    assert "torch.compile would write it" in mismatch(Submission(op=RELU, source=source, language=asked))
+    honest = f"import torch\n{TRITON}# torch.compile is slower\nfrom torch._inductor.runtime import triton_helpers\n"
+    assert mismatch(Submission(op=RELU, source=honest, language=asked)) == ""
 
 
 @pytest.mark.parametrize("source", [TRITON, CUDA, HELION, CUTEDSL])
