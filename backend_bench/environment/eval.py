@@ -42,8 +42,9 @@ FLAGS = {
             "prompt_template", "examples", "prompt_budget", "system_prompt",
         )
     },
-    **{name: f"--env.taskset.task.{name.replace('_', '-')}" for name in ("gpu", "kernels_dir", "sandbox", "feedback_budget", "run")},
+    **{name: f"--env.taskset.task.{name.replace('_', '-')}" for name in ("gpu", "kernels_dir", "sandbox", "grader_calls", "feedback_budget", "run")},
     **{name: f"--env.{name.replace('_', '-')}" for name in ("num_turns", "feedback_loop")},
+    "harness": "--env.agent.harness.id",
 }  # fmt: skip
 """Arguments of the environment (`-a`), and the host's flag for each."""
 
