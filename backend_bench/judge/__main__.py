@@ -1,6 +1,6 @@
 """Starts a judge's process on a channel to the queue: `python -m backend_bench.judge FD SHARE`.
 
-Not for hands: `hand.py` runs it. Torch takes a second to import, here and in the zygote: the zygote is
+Not for hands: the service runs it (`service/hand.py`). Torch takes a second to import, here and in the zygote: the zygote is
 started first, and this process imports beside it. Questions that come meanwhile wait in the channel.
 """
 

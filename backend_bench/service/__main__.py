@@ -74,7 +74,7 @@ def _serve(options: Options) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     # These import the web server; not before the fork.
     from backend_bench.judge import cores
-    from backend_bench.judge.judges import Judges
+    from backend_bench.service.judges import Judges
     from backend_bench.service.life import Life
 
     listener = socket.socket(fileno=options.listener)

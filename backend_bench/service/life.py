@@ -19,9 +19,9 @@ from typing import Any
 import uvicorn
 
 import backend_bench
-from backend_bench.judge.judges import Judges
 from backend_bench.service.application import application
 from backend_bench.service.guard import App, Guard
+from backend_bench.service.judges import Judges
 
 KEEP_ALIVE_S = 3600
 """An idle connection of a client that thinks for an hour is not closed under it."""
@@ -108,6 +108,7 @@ class Life:
             "version": backend_bench.__version__,
             "up_s": round(time.time() - self._started, 1),
             "idle_limit_s": None if self._idle.limit_s == float("inf") else self._idle.limit_s,
+            "warm": self._judges.is_warm,
             "devices": self._judges.state(),
             "finished": list(self._judges.finished),
         }

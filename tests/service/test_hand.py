@@ -13,9 +13,9 @@ import pytest
 
 from backend_bench.errors import Abandoned, UsageError
 from backend_bench.judge import cores, requests
-from backend_bench.judge.hand import Hand, HandLost
-from backend_bench.judge.judges import Judges
 from backend_bench.operator import Operator
+from backend_bench.service.hand import Hand, HandLost
+from backend_bench.service.judges import Judges
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
 
@@ -61,6 +61,7 @@ def test_it_answers_everything_that_it_is_asked() -> None:
         seats = await hand.ask(requests.ListSeats("cpu"), list[requests.Seat]).answer
         assert [seat.device for seat in seats] == ["cpu"]
         assert seats[0].judges >= 1
+        assert await hand.ask(requests.WarmUp(), str).answer == "native"
         facts = await hand.ask(requests.TellFacts("best-effort"), dict[str, Any]).answer
         assert facts["sandbox"]["cpu"]["holds"]
         good = hand.ask(requests.Judge("cpu", submission(HONEST)), Verdict)

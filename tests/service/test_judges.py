@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from backend_bench.errors import Abandoned, DeviceUnavailable, JudgeError, UsageError
-from backend_bench.judge import cores, judges, requests
-from backend_bench.judge.hand import Errand, HandLost
-from backend_bench.judge.judges import Judges
+from backend_bench.judge import cores, requests
 from backend_bench.operator import Operator
+from backend_bench.service import judges
+from backend_bench.service.hand import Errand, HandLost
+from backend_bench.service.judges import Judges
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
 
@@ -44,6 +45,9 @@ class ScriptedHand:
                 errand.answer.set_result(ScriptedHand.seats[what.kind])
             else:
                 errand.answer.set_exception(DeviceUnavailable("no CUDA device"))
+            return errand
+        if isinstance(what, requests.WarmUp):
+            errand.answer.set_result("native")
             return errand
         ScriptedHand.asked.append(f"{what.submission.source} on {what.device}")
         self.errands[errand.number] = errand, what.submission.source
@@ -175,7 +179,9 @@ def test_processes_are_started_when_there_is_work_for_them() -> None:
     ScriptedHand.seats["cpu"] = [requests.Seat("cpu", 3)]
 
     async def story(made: Judges) -> None:
+        assert not made.is_warm
         await made.warm()
+        await until(lambda: made.is_warm)
         first = await ask(made, "a0", "a")
         await until(lambda: ScriptedHand.asked)
         assert [device["judges"] for device in made.state()] == [[1]]  # the one that was warm
