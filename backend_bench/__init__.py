@@ -9,7 +9,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["BackendBenchEnv", "BackendBenchTaskset", "ChatHarness", "install"]
+# The host looks at every name in it, so `install` is not there: it needs torch, which a client does not have.
+__all__ = ["BackendBenchEnv", "BackendBenchTaskset", "ChatHarness"]
 
 
 def __getattr__(name: str) -> Any:

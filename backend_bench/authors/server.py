@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -25,7 +26,23 @@ from backend_bench import authors
 from backend_bench.authors.author import text_of
 from backend_bench.errors import UsageError
 
-Speaker = Callable[[Sequence[Mapping[str, Any]]], str]
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a speaker says instead of a text: the call of one tool."""
+
+    name: str
+    """The tool's name."""
+    arguments: Mapping[str, Any]
+    """Its arguments; plain JSON."""
+
+    def wire(self, number: int) -> dict[str, Any]:
+        """The call as the protocol has it."""
+        function = {"name": self.name, "arguments": json.dumps(self.arguments)}
+        return {"index": 0, "id": f"call-{number}", "type": "function", "function": function}
+
+
+Speaker = Callable[[Sequence[Mapping[str, Any]]], str | ToolCall]
 """From the messages of a request to the reply."""
 
 _BACKLOG = 512
@@ -81,15 +98,18 @@ def application(find: Callable[[str], Speaker]) -> Starlette:
         except (ValueError, KeyError, TypeError, AttributeError):
             return _refusal("the request needs `messages`, a list of objects")
         try:
-            reply = await run_in_threadpool(find(model), messages)
+            said = await run_in_threadpool(find(model), messages)
         except UsageError as error:
             return _refusal(str(error))
-        head = {"id": f"chatcmpl-{next(ids)}", "created": int(time.time()), "model": model}
+        number = next(ids)
+        head = {"id": f"chatcmpl-{number}", "created": int(time.time()), "model": model}
+        reply, calls = (said, []) if isinstance(said, str) else ("", [said.wire(number)])
         usage = _usage(messages, reply)
         if body.get("stream"):
-            return StreamingResponse(_stream(head, reply, usage), media_type="text/event-stream")
-        message = {"role": "assistant", "content": reply}
-        choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+            return StreamingResponse(_stream(head, reply, calls, usage), media_type="text/event-stream")
+        message: dict[str, Any] = {"role": "assistant", "content": reply}
+        message |= {"tool_calls": calls} if calls else {}
+        choices = [{"index": 0, "finish_reason": _finish(calls), "message": message}]
         return JSONResponse({**head, "object": "chat.completion", "choices": choices, "usage": usage})
 
     return Starlette(
@@ -113,18 +133,27 @@ def _built_in(default: str) -> Callable[[str], Speaker]:
     return find
 
 
-async def _stream(head: dict[str, Any], reply: str, usage: dict[str, int]) -> AsyncIterator[str]:
-    """Server-sent events: the reply in pieces, the end, the usage."""
+def _finish(calls: list[dict[str, Any]]) -> str:
+    return "tool_calls" if calls else "stop"
+
+
+async def _stream(
+    head: dict[str, Any], reply: str, calls: list[dict[str, Any]], usage: dict[str, int]
+) -> AsyncIterator[str]:
+    """Server-sent events: the reply in pieces, or a call, the end, the usage."""
     chunk = {**head, "object": "chat.completion.chunk"}
 
     def event(choices: list[dict[str, Any]], **more: Any) -> str:
         return f"data: {json.dumps({**chunk, 'choices': choices, **more})}\n\n"
 
     for start in range(0, len(reply), _PIECE):
-        delta = {"role": "assistant"} if start == 0 else {}
+        delta: dict[str, Any] = {"role": "assistant"} if start == 0 else {}
         delta["content"] = reply[start : start + _PIECE]
         yield event([{"index": 0, "delta": delta, "finish_reason": None}])
-    yield event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    if calls:
+        delta = {"role": "assistant", "content": "", "tool_calls": calls}
+        yield event([{"index": 0, "delta": delta, "finish_reason": None}])
+    yield event([{"index": 0, "delta": {}, "finish_reason": _finish(calls)}])
     yield event([], usage=usage)
     yield "data: [DONE]\n\n"
 

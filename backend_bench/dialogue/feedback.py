@@ -61,10 +61,18 @@ class Best:
     """Its speed-up; None where nothing was timed."""
 
 
-def feedback(info: FeedbackInfo, *, best: Best | None = None, note: str = "", budget: int = BUDGET) -> str:
+def feedback(
+    info: FeedbackInfo,
+    *,
+    best: Best | None = None,
+    note: str = "",
+    shell: bool = False,
+    budget: int = BUDGET,
+) -> str:
     """What to tell the model; never longer than `budget` characters.
 
-    `best` is the best earlier turn, and `note` is what the reply's reader had to say.
+    `best` is the best earlier turn, and `note` is what the reply's reader had to say. With `shell` the model has its
+    kernel in a file, and is not asked to send it.
     """
     verdict = info.verdict
     sections = [
@@ -77,7 +85,7 @@ def feedback(info: FeedbackInfo, *, best: Best | None = None, note: str = "", bu
         _kept(verdict),
         *_speeds(verdict),
         *(f"Note: {text}" for text in verdict.notes if not text.startswith(_FOR_PEOPLE)),
-        _request(verdict),
+        _request(verdict, shell),
     ]
     return fit([_SEED.sub("seed withheld", section) for section in sections if section], budget)
 
@@ -162,12 +170,13 @@ def _evidence(verdict: Verdict) -> Iterator[str]:
         yield "Evidence:\n" + "\n".join(lines)
 
 
-def _request(verdict: Verdict) -> str:
+def _request(verdict: Verdict, shell: bool) -> str:
+    send = "change the file" if shell else "send the whole file again in one ```python block"
     if verdict.status is not Status.OK:
-        return "Mend it and send the whole file again in one ```python block."
+        return f"Mend it and {send}."
     if any(case.kind is CaseKind.PERFORMANCE for case in verdict.cases):
-        return "Make it faster, keep it right, and send the whole file again in one ```python block."
-    return "Improve it if you can, and send the whole file again in one ```python block."
+        return f"Make it faster, keep it right, and {send}."
+    return f"Improve it if you can, and {send}."
 
 
 # ---- what failed, and what did not ---------------------------------------------------------------

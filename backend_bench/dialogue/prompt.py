@@ -13,6 +13,7 @@ a dollar sign). The names:
     checks      what is compared                  timing     how speed counts
     allowed     torch operators that may be called
     conduct     what no kernel may do             example    a kernel of the language, for another operator
+    reply       how the kernel is handed in
 """
 
 from __future__ import annotations
@@ -173,6 +174,7 @@ def _facts(brief: Brief) -> dict[str, str]:
         "timing": _timing(brief),
         "allowed": allowed(op),
         "conduct": _CONDUCT,
+        "reply": REPLY,
     }
 
 
@@ -393,6 +395,27 @@ def _timing(brief: Brief) -> str:
         "Score = share of cases that pass × geometric mean of PyTorch's time over yours, in the performance cases. If any "
         "case fails, the speed factor is at most 1: be right first. Results of timed calls are checked as well."
     )
+
+
+REPLY = (
+    "One complete Python file with all its imports in a single ```python block. You may think before it, briefly; only the "
+    "block is run."
+)
+"""How a kernel is handed in by a model that has no shell."""
+KERNEL_FILE = "kernel.py"
+"""Where a model that has a shell leaves its kernel, in its working directory."""
+
+
+def for_shell(text: str, *, drafts: int = 0) -> str:
+    """The prompt for a model that has a shell, and may have so many drafts judged; `REPLY` gives way to it."""
+    how = (
+        f"You have a shell in a working directory of your own. Leave one complete Python file with all its imports there, as "
+        f"`{KERNEL_FILE}`; what it holds when you end your turn is judged. Nothing else in the directory is looked at, and the "
+        "kernel is judged elsewhere: it can read none of your other files."
+    )
+    if drafts:
+        how += f" The tool `kernel_grade` judges a draft, {drafts} time{'s' if drafts > 1 else ''} at most; drafts earn nothing."
+    return text.replace(REPLY, how) if REPLY in text else f"{text.rstrip()}\n\n{how}\n"
 
 
 _CONDUCT = (

@@ -44,9 +44,11 @@ FLAGS = {
     },
     **{
         name: f"--env.taskset.task.{name.replace('_', '-')}"
-        for name in ("gpu", "correctness_on", "performance_on", "kernels_dir", "sandbox", "feedback_budget", "run")
+        for name in ("gpu", "correctness_on", "performance_on", "kernels_dir", "sandbox",
+                     "grader_calls", "feedback_budget", "run")
     },
     **{name: f"--env.{name.replace('_', '-')}" for name in ("num_turns", "feedback_loop")},
+    "harness": "--env.agent.harness.id",
 }  # fmt: skip
 """Arguments of the environment (`-a`), and the host's flag for each."""
 

@@ -5,7 +5,9 @@
     until_correct      the verdict's feedback                               when a verdict is `ok`
     none               a plain request for another attempt, no feedback     never
 
-A turn without code costs a turn, in all of them, and the model is told that no code was found.
+A turn without code costs a turn, in all of them, and the model is told that no code was found. A harness that gives the
+model a shell (`bash` and others of the host) makes a turn as long as the model works: it ends when the model says so, and
+the kernel file in its box is judged.
 Nothing of a rollout is kept on the environment: 64 at once cannot mix.
 """
 
@@ -29,6 +31,8 @@ FeedbackLoop = Literal["until_max_turns", "until_correct", "none"]
 
 ANOTHER = "Make another attempt. Send the whole file in one ```python block."
 """What is said between turns where no feedback is given."""
+ANOTHER_FILE = "Make another attempt, in the same file."
+"""The same, to a model that has a shell."""
 
 
 class BackendBenchEnvConfig(vf.SingleAgentEnvConfig):
@@ -76,25 +80,30 @@ class BackendBenchEnv(vf.SingleAgentEnv, vf.Env[BackendBenchEnvConfig]):
         """Play one rollout. A judge that fails raises, and the rollout is an error, not a zero."""
         if not isinstance(task, BackendBenchTask):
             raise UsageError(f"--env.id backend-bench plays its own tasks, not a {type(task).__name__}")
-        async with agents.agent.interaction(task) as chat:
+        agent = agents.agent
+        if agent.harness.EXECUTES_CODE:
+            task = task.for_shell()
+        # The box outlives the turns: what a model with a shell has written is read between them.
+        async with agent.provision(task) as box, agent.interaction(task, runtime=box) as chat:
             segment = await chat.turn()
             for turn in range(1, self.config.num_turns + 1):
                 if segment.terminated:
                     return
-                result = await task.attempt(chat.trace, segment.last_reply)
+                found = await task.submission(segment.last_reply, box)
+                result = await task.attempt(chat.trace, found)
                 if turn == self.config.num_turns or self._done(result):
                     await task.conclude(chat.trace)
                     return
-                segment = await chat.turn(self._answer(result))
+                segment = await chat.turn(self._answer(result, task.data.shell))
 
     def _done(self, turn: dict[str, Any]) -> bool:
         verdict = turn["verdict"] or {}
         return self.config.feedback_loop == "until_correct" and verdict.get("status") == "ok"
 
-    def _answer(self, turn: dict[str, Any]) -> str:
+    def _answer(self, turn: dict[str, Any], shell: bool) -> str:
         """What the model reads next."""
         if self.config.feedback_loop == "none" and turn["verdict"] is not None:
-            return ANOTHER
+            return ANOTHER_FILE if shell else ANOTHER
         return str(turn["feedback"])
 
 

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import verifiers.v1 as vf
 from pydantic import Field, field_validator
@@ -22,6 +22,8 @@ from backend_bench.cases import Entry, SuiteIndex
 from backend_bench.dialogue import feedback, prompt, reply
 from backend_bench.dialogue.feedback_info import FeedbackInfo
 from backend_bench.environment import scores
+from backend_bench.environment.data import BackendBenchData
+from backend_bench.environment.grader import GraderConfig, GraderState, GraderToolset
 from backend_bench.errors import JudgeError, UsageError
 from backend_bench.executors import choose
 from backend_bench.operator import Operator
@@ -31,7 +33,6 @@ from backend_bench.submission import (
     PerfCases,
     Profile,
     Sandbox,
-    Submission,
     SuiteName,
     SuiteSpec,
 )
@@ -41,57 +42,6 @@ logger = logging.getLogger(f"verifiers.v1.{__name__}")  # the host shows no othe
 
 AT_JUDGE = "at_judge"
 """Where a trace's info says, while a kernel is judged, since when it has been at the judge."""
-
-
-class BackendBenchData(vf.TaskData):
-    """One operator, and which tests it has to pass."""
-
-    op: str
-    """The operator, `add.Tensor`."""
-    language: Language
-    """Language that the kernel must be written in."""
-    suite: SuiteName
-    """The suite."""
-    device: Device
-    """Where tensors live."""
-    dtype: str | None = None
-    """Floating dtype that the suite draws in; None is its default."""
-    source: str | None = None
-    """Where the suite takes its data from; None is its default."""
-    cases_per_op: int | None = None
-    """Correctness cases, at most; None is the suite's default."""
-    topn: int | None = None
-    """Only so many of the recorded calls, the largest that fit."""
-    overhead_dominated: bool = False
-    """Whether calls are timed whose time is mostly that of a launch."""
-    error_inputs: bool = False
-    """Whether arguments that the operator refuses are cases too."""
-    perf_cases: PerfCases = "suite"
-    """Where performance cases come from."""
-    calls: int = 0
-    """How often the models behind the suite call the operator, as a weight; 0 where nothing was recorded."""
-    profile: Profile = "strict"
-    """Rules of comparison and scoring."""
-
-    @property
-    def spec(self) -> SuiteSpec:
-        """Which tests, for a judge."""
-        return SuiteSpec(
-            name=self.suite,
-            device=self.device,
-            dtype=self.dtype,
-            source=self.source,
-            cases_per_op=self.cases_per_op,
-            topn=self.topn,
-            overhead_dominated=self.overhead_dominated,
-            error_inputs=self.error_inputs,
-            perf_cases=self.perf_cases,
-        )
-
-    @property
-    def key(self) -> str:
-        """Durable identity: the same task in every run."""
-        return f"backend-bench:{self.suite}:{self.op}:{self.language}"
 
 
 class BackendBenchTaskConfig(vf.TaskConfig):
@@ -106,6 +56,8 @@ class BackendBenchTaskConfig(vf.TaskConfig):
     """Folder that holds the kernels and verdicts of each run."""
     sandbox: Sandbox = "best-effort"
     """What to do where the host cannot give the whole sandbox: required, best-effort, off."""
+    grader_calls: int = Field(0, ge=0)
+    """Drafts that an agent with a shell may have judged by the tool `kernel_grade`; 0 offers no tool."""
     feedback_budget: int = Field(feedback.BUDGET, ge=1)
     """Characters of one feedback, at most."""
     run: str = Field(default_factory=records.new_run_name, pattern=r"^[\w.-]+$")
@@ -132,8 +84,24 @@ class BackendBenchTaskConfig(vf.TaskConfig):
         return known(value, get_args(Sandbox), "sandbox")
 
 
-class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfig]):
+class BackendBenchTask(vf.Task[BackendBenchData, GraderState, BackendBenchTaskConfig]):
     """One operator: judges replies, and reads its reward off the turns on the trace."""
+
+    @classmethod
+    def toolsets(cls, config: BackendBenchTaskConfig) -> list[vf.Toolset[Any, Any]]:
+        """The grading tool, where calls of it are allowed."""
+        if not config.grader_calls:
+            return []
+        return [
+            GraderToolset(
+                GraderConfig(
+                    calls=config.grader_calls,
+                    place=config.place,
+                    sandbox=config.sandbox,
+                    feedback_budget=config.feedback_budget,
+                )
+            )
+        ]
 
     @property
     def key(self) -> str:
@@ -144,18 +112,36 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         """The run's folder."""
         return records.Run(self.config.kernels_dir / self.config.run)
 
-    async def attempt(self, trace: vf.Trace[Any, Any, Any], text: str) -> dict[str, Any]:
-        """Judge one reply; put the turn on the trace and on disk, and return it.
+    def for_shell(self) -> Self:
+        """The same task for a model that has a shell."""
+        text = prompt.for_shell(str(self.data.prompt), drafts=self.config.grader_calls)
+        return self.with_data(shell=True, prompt=text)
+
+    async def submission(self, text: str, box: vf.Runtime) -> reply.Reply:
+        """What is handed in: the file in a box that the model had a shell in, or the code in its reply."""
+        found = await asyncio.to_thread(
+            reply.read_reply, text, self.data.operator.function
+        )  # slow, if it is hostile
+        if found.code is not None and not self.data.shell:
+            return found
+        written = await _in_box(box)
+        if written is not None:
+            return reply.Reply(written, "")
+        if found.code is None and self.data.shell:
+            return reply.Reply(None, f"There is no `{prompt.KERNEL_FILE}` in your working directory.")
+        return found
+
+    async def attempt(self, trace: vf.Trace[Any, Any, Any], found: reply.Reply) -> dict[str, Any]:
+        """Judge what was handed in; put the turn on the trace and on disk, and return it.
 
         Raises `JudgeError` or `ServiceError` when the judge failed: the rollout fails with it,
         may be tried again by the host (`--env.retries`), and is never scored.
         """
         turns = trace.info.setdefault("turns", [])
-        op = Operator.parse(self.data.op)
-        found = await asyncio.to_thread(reply.read_reply, text, op.function)  # seconds, if it is hostile
+        op = self.data.operator
         trace.info[AT_JUDGE] = time.time()
         try:
-            verdict = None if found.code is None else await self.judge(op, found.code)
+            verdict = None if found.code is None else await self.judge(found.code)
         finally:
             del trace.info[AT_JUDGE]
         faulty = verdict is not None and verdict.status in (Status.ERROR, Status.NO_CASES)
@@ -163,7 +149,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
             "turn": len(turns) + 1,
             "code": found.code,
             "verdict": None if verdict is None else records.verdict_json(verdict),
-            "feedback": _tell(verdict, found, turns, self.config.feedback_budget),
+            "feedback": self._tell(verdict, found, turns),
             "reward": None if faulty else scores.turn_reward(verdict),
         }
         await asyncio.to_thread(self._keep, trace, op, verdict, turn)
@@ -172,24 +158,30 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         turns.append(turn)
         return turn
 
-    async def judge(self, op: Operator, code: str) -> Verdict:
+    async def judge(self, code: str) -> Verdict:
         """Send one kernel to its place, and wait."""
-        data = self.data
-        submission = Submission(
-            op=op,
-            source=code,
-            language=data.language,
-            suite=data.spec,
-            profile=data.profile,
-            sandbox=self.config.sandbox,
+        return await self.data.judge(code, place=self.config.place, sandbox=self.config.sandbox)
+
+    async def validate(self, runtime: vf.Runtime) -> bool:
+        """Whether PyTorch's own operator, judged as a kernel is, passes every correctness case."""
+        verdict = await self.data.judge(
+            "", place=self.config.place, sandbox=self.config.sandbox, kind="reference", only="correctness"
         )
-        return await choose.choose(self.config.place).submit(submission)
+        if verdict.status in (Status.ERROR, Status.NO_CASES):
+            raise JudgeError(f"no verdict on {self.data.op}: {verdict.message or verdict.status}")
+        return verdict.status is Status.OK
 
     async def finalize(self, trace: vf.Trace[Any, Any, Any], runtime: vf.Runtime) -> None:
-        """Judge the last reply where no loop has (`--env.id single-agent`, `best-of-n`)."""
+        """Judge what no loop has: the last reply (`--env.id single-agent`, `best-of-n`), and a file that was still
+        changed when a limit ended the last turn."""
         trace.info.setdefault("kernels", str(self.folder.path / trace.id))
-        if not trace.info.get("turns") and trace.num_turns:
-            await self.attempt(trace, trace.last_reply)
+        trace.info["drafts"] = [draft.model_dump(mode="json") for draft in trace.state.drafts]
+        turns = trace.info.get("turns") or []
+        if not trace.num_turns or (turns and not self.data.shell):
+            return
+        found = await self.submission(trace.last_reply, runtime)
+        if not turns or (found.code is not None and found.code != turns[-1]["code"]):
+            await self.attempt(trace, found)
             await self.conclude(trace)
 
     async def conclude(self, trace: vf.Trace[Any, Any, Any]) -> None:
@@ -197,7 +189,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
         turns = trace.info.get("turns", [])
         usage = trace.usage
         ending = records.Ending(
-            op=Operator.parse(self.data.op),
+            op=self.data.operator,
             rollout=trace.id,
             turns=len(turns),
             reward=scores.metrics(turns)["best_reward"],
@@ -215,7 +207,20 @@ class BackendBenchTask(vf.Task[BackendBenchData, vf.State, BackendBenchTaskConfi
     @vf.metric
     async def metrics(self, trace: vf.Trace[Any, Any, Any]) -> dict[str, float]:
         """Everything else that is worth a number; see `scores.metrics`."""
-        return scores.metrics(trace.info.get("turns", []))
+        return {
+            **scores.metrics(trace.info.get("turns", [])),
+            "drafts": float(len(trace.info.get("drafts", []))),
+        }
+
+    def _tell(self, verdict: Verdict | None, found: reply.Reply, turns: list[dict[str, Any]]) -> str:
+        """The feedback on a turn, given the earlier ones."""
+        budget = self.config.feedback_budget
+        if verdict is None:
+            return feedback.no_code(found.note, budget=budget)
+        info = FeedbackInfo.of(verdict, found.code or "")
+        return feedback.feedback(
+            info, best=_best(turns), note=found.note, shell=self.data.shell, budget=budget
+        )
 
     def _keep(
         self, trace: vf.Trace[Any, Any, Any], op: Operator, verdict: Verdict | None, turn: dict[str, Any]
@@ -241,12 +246,14 @@ def _model(trace: vf.Trace[Any, Any, Any]) -> str:
     return (trace.calls[-1].model or "") if trace.calls else ""
 
 
-def _tell(verdict: Verdict | None, found: reply.Reply, turns: list[dict[str, Any]], budget: int) -> str:
-    """The feedback on a turn, given the earlier ones."""
-    if verdict is None:
-        return feedback.no_code(found.note, budget=budget)
-    info = FeedbackInfo.of(verdict, found.code or "")
-    return feedback.feedback(info, best=_best(turns), note=found.note, budget=budget)
+async def _in_box(box: vf.Runtime) -> str | None:
+    """The text of the kernel file in the box; None where there is none that can be read."""
+    try:
+        data = await box.read(prompt.KERNEL_FILE, max_bytes=4 * reply.CODE_LIMIT)
+    except (OSError, vf.SandboxError):
+        return None
+    text = data.decode(errors="replace")
+    return text if text.strip() and len(text) <= reply.CODE_LIMIT else None
 
 
 def _best(turns: list[dict[str, Any]]) -> feedback.Best | None:
@@ -334,7 +341,7 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
         )
         index = choose.read_index(config.task.place, spec)
         template = None if config.prompt_template is None else prompt.read_template(config.prompt_template)
-        gpu = choose.gpu_facts(config.task.gpu) if device == "cuda" else None
+        gpu = choose.gpu_facts(config.task.place) if device == "cuda" else None
         return [
             BackendBenchTask(self._data(entry, index.spec, template, gpu), config.task)
             for entry in wanted(index, config.ops)
