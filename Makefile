@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test fast lint setup clean
+.PHONY: demo test fast lint docs setup clean
 
 setup: $(VENV)/.ready
 
@@ -27,5 +27,8 @@ test: lint
 fast: setup
 	$(BIN)/pytest -m "not gpu and not slow" -n 2 --dist loadfile
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache

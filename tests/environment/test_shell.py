@@ -113,7 +113,7 @@ def test_the_prompt_of_a_shell() -> None:
 
 
 def grader(calls: int) -> GraderToolset:
-    tool = GraderToolset(GraderConfig(calls=calls, gpu="cpu"))
+    tool = GraderToolset(GraderConfig(calls=calls, place="cpu"))
     data = BackendBenchData(op="relu.default", language="pytorch", suite="smoke", device="cpu")
     asyncio.run(tool.setup_task(data))
     return tool
