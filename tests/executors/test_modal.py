@@ -27,9 +27,10 @@ from typer.testing import CliRunner
 
 from backend_bench import cli, runtime
 from backend_bench.errors import MissingExtra, ServiceError, UsageError
-from backend_bench.executors import choose, services
+from backend_bench.executors import choose, local, services
 from backend_bench.executors import modal as rented
 from backend_bench.executors.local import LocalExecutor
+from backend_bench.judge.zygotes import worker_environment
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.suites import index_cache
@@ -223,13 +224,43 @@ def test_a_container_with_a_fault_of_its_own_is_not_asked_again(deployed: Contro
     assert judged(RIGHT).status is Status.OK
 
 
+@pytest.mark.parametrize(
+    "warming",
+    ["import backend_bench.judge.desk", "from backend_bench.worker import zygote; zygote._warm_up('native')"],
+)
+def test_nobody_looks_for_a_gpu_before_the_snapshot(warming: str) -> None:
+    """Modal takes it where there is none, and torch would remember that."""
+    code = f"""
+import functools, torch
+
+def looked(name, real, *given):
+    seen.append(name)
+    return real(*given)
+
+seen = []
+for owner, name in (torch.cuda, "is_available"), (torch.cuda, "device_count"), (torch.cuda, "_lazy_init"):
+    setattr(owner, name, functools.partial(looked, name, getattr(owner, name)))
+{warming}
+print(seen)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=worker_environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("why", ["it hangs", "it overlooks the GPU"])
 def test_a_service_that_does_not_wake_up_is_started_anew(
-    monkeypatch: pytest.MonkeyPatch, runtime_folder: Path
+    why: str, monkeypatch: pytest.MonkeyPatch, runtime_folder: Path
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:
         monkeypatch.setenv(runtime.FOLDER, folder)
-        monkeypatch.setattr(container, "WAKE_LIMIT_S", 0.5)
+        if why == "it hangs":
+            monkeypatch.setattr(container, "WAKE_LIMIT_S", 0.5)
+        else:
+            monkeypatch.setattr(local, "device", lambda gpu: "cuda")
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
         monkeypatch.setattr(services, "END_LIMIT_S", 1.0)
         monkeypatch.setattr(services, "LOOK_LIMIT_S", 0.1)
 
@@ -237,7 +268,8 @@ def test_a_service_that_does_not_wake_up_is_started_anew(
             judge = container.Judge()
             judge._judge = LocalExecutor()
             before = int((await judge._judge.service())["pid"])
-            os.kill(before, signal.SIGSTOP)
+            if why == "it hangs":
+                os.kill(before, signal.SIGSTOP)
             assert (await judge._wake())["devices"]
             after = int((await judge._judge.service())["pid"])
             await judge._judge.aclose()
