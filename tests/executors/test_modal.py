@@ -27,9 +27,10 @@ from typer.testing import CliRunner
 
 from backend_bench import cli, runtime
 from backend_bench.errors import MissingExtra, ServiceError, UsageError
-from backend_bench.executors import choose, services
+from backend_bench.executors import choose, local, services
 from backend_bench.executors import modal as rented
 from backend_bench.executors.local import LocalExecutor
+from backend_bench.judge.zygotes import worker_environment
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.suites import index_cache
@@ -77,6 +78,19 @@ def deployed(plane: ControlPlane) -> ControlPlane:
     return plane
 
 
+@pytest.fixture(scope="module")
+def reused(deployed: ControlPlane) -> ControlPlane:
+    """The same, where this machine has the walls without which no container is reused."""
+    code = """
+from backend_bench.worker import sandbox
+print(*sandbox.probe(sandbox.default_plan(level="best-effort", cuda=False)).holds)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    if missing := set(container.SEALED) - set(done.stdout.split()):
+        pytest.skip(f"no container can be reused on this machine, which lacks {', '.join(sorted(missing))}")
+    return deployed
+
+
 def submission(source: str) -> Submission:
     return Submission(
         op=Operator.parse("relu"), source=source, suite=SMOKE, only="correctness", seed=7,
@@ -98,7 +112,7 @@ def busy(plane: ControlPlane) -> list[Container]:
 
 
 @pytest.mark.slow
-def test_the_same_verdicts_as_on_this_host(deployed: ControlPlane) -> None:
+def test_the_same_verdicts_as_on_this_host(reused: ControlPlane) -> None:
     async def verdicts(place: LocalExecutor | ModalExecutor) -> dict[str, Verdict]:
         found = {name: await place.submit(submission(source)) for name, source in KERNELS.items()}
         await place.aclose()
@@ -114,31 +128,31 @@ def test_the_same_verdicts_as_on_this_host(deployed: ControlPlane) -> None:
 
 
 @pytest.mark.slow
-def test_the_verdict_says_where_and_what_it_took(deployed: ControlPlane) -> None:
+def test_the_verdict_says_where_and_what_it_took(reused: ControlPlane) -> None:
     verdict = judged(RIGHT)
     said = r"Modal, H100!: held for \d+\.\d s after \d+\.\d s of waiting \(container ta-\d+, "
     assert re.match(said, verdict.place)
     assert verdict.stages_s["queue"] > 0
-    assert deployed.gpu(deployed.containers[-1].function) == "H100!"
+    assert reused.gpu(reused.containers[-1].function) == "H100!"
 
 
 @pytest.mark.slow
-def test_the_service_that_was_warmed_before_the_snapshot_judges_after_it(deployed: ControlPlane) -> None:
+def test_the_service_that_was_warmed_before_the_snapshot_judges_after_it(reused: ControlPlane) -> None:
     judged(RIGHT)
-    used = deployed.containers[-1]
+    used = reused.containers[-1]
     assert used.snapshots == 1
     assert len(list(used.runtime.glob("*.lock"))) == 1
 
 
 @pytest.mark.slow
 def test_a_suite_is_asked_for_once(
-    deployed: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reused: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BACKEND_BENCH_CACHE", str(tmp_path))
     index = choose.read_index("T4", SMOKE)
-    asked = len(deployed.calls)
+    asked = len(reused.calls)
     assert choose.read_index("T4", SMOKE) == index
-    assert len(deployed.calls) == asked
+    assert len(reused.calls) == asked
     assert "relu.default" in index.entries
     assert list((index_cache.folder() / "modal").iterdir())
 
@@ -165,7 +179,7 @@ def test_a_container_is_told_of_the_suite_what_the_client_knows(
 
 
 @pytest.mark.slow
-def test_a_long_kernel_goes_by_a_call_that_takes_it(deployed: ControlPlane) -> None:
+def test_a_long_kernel_goes_by_a_call_that_takes_it(reused: ControlPlane) -> None:
     noise = f"# {random.Random(7).randbytes(20_000).hex()}\n"
     assert judged(noise + RIGHT).status is Status.OK
 
@@ -197,7 +211,7 @@ def test_a_long_answer_to_a_short_call_is_asked_for_again() -> None:
 
 
 @pytest.mark.slow
-def test_many_at_once_wait_their_turn(deployed: ControlPlane) -> None:
+def test_many_at_once_wait_their_turn(reused: ControlPlane) -> None:
     async def story() -> list[Verdict]:
         executor = ModalExecutor("H100")
         return await asyncio.gather(*(executor.submit(submission(RIGHT)) for _ in range(6)))
@@ -211,9 +225,9 @@ def test_many_at_once_wait_their_turn(deployed: ControlPlane) -> None:
 
 
 @pytest.mark.slow
-def test_a_container_with_a_fault_of_its_own_is_not_asked_again(deployed: ControlPlane) -> None:
+def test_a_container_with_a_fault_of_its_own_is_not_asked_again(reused: ControlPlane) -> None:
     judged(RIGHT)
-    used = deployed.containers[-1]
+    used = reused.containers[-1]
     job = Submission(op=Operator.parse("relu"), source=RIGHT, suite=SuiteSpec(name="smoke", device="cuda"))
     with pytest.raises(
         ServiceError, match=r"no answer in 2 tries; the last one: container .* no CUDA device"
@@ -223,13 +237,43 @@ def test_a_container_with_a_fault_of_its_own_is_not_asked_again(deployed: Contro
     assert judged(RIGHT).status is Status.OK
 
 
+@pytest.mark.parametrize(
+    "warming",
+    ["import backend_bench.judge.desk", "from backend_bench.worker import zygote; zygote._warm_up('native')"],
+)
+def test_nobody_looks_for_a_gpu_before_the_snapshot(warming: str) -> None:
+    """Modal takes it where there is none, and torch would remember that."""
+    code = f"""
+import functools, torch
+
+def looked(name, real, *given):
+    seen.append(name)
+    return real(*given)
+
+seen = []
+for owner, name in (torch.cuda, "is_available"), (torch.cuda, "device_count"), (torch.cuda, "_lazy_init"):
+    setattr(owner, name, functools.partial(looked, name, getattr(owner, name)))
+{warming}
+print(seen)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=worker_environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("why", ["it hangs", "it overlooks the GPU"])
 def test_a_service_that_does_not_wake_up_is_started_anew(
-    monkeypatch: pytest.MonkeyPatch, runtime_folder: Path
+    why: str, monkeypatch: pytest.MonkeyPatch, runtime_folder: Path
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:
         monkeypatch.setenv(runtime.FOLDER, folder)
-        monkeypatch.setattr(container, "WAKE_LIMIT_S", 0.5)
+        if why == "it hangs":
+            monkeypatch.setattr(container, "WAKE_LIMIT_S", 0.5)
+        else:
+            monkeypatch.setattr(local, "device", lambda gpu: "cuda")
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
         monkeypatch.setattr(services, "END_LIMIT_S", 1.0)
         monkeypatch.setattr(services, "LOOK_LIMIT_S", 0.1)
 
@@ -237,7 +281,8 @@ def test_a_service_that_does_not_wake_up_is_started_anew(
             judge = container.Judge()
             judge._judge = LocalExecutor()
             before = int((await judge._judge.service())["pid"])
-            os.kill(before, signal.SIGSTOP)
+            if why == "it hangs":
+                os.kill(before, signal.SIGSTOP)
             assert (await judge._wake())["devices"]
             after = int((await judge._judge.service())["pid"])
             await judge._judge.aclose()
@@ -266,40 +311,40 @@ def test_cases_that_no_container_can_get(spec: SuiteSpec, said: str) -> None:
 
 
 @pytest.mark.slow
-def test_another_build_is_told(deployed: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_build_is_told(reused: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(letters, "build", lambda: "0" * 64)
     with pytest.raises(UsageError, match=r"another build.*`backend-bench deploy modal` again"):
         judged(RIGHT)
 
 
 @pytest.mark.slow
-def test_what_makes_no_sense_there_is_told_and_not_tried_again(deployed: ControlPlane) -> None:
-    asked = len(deployed.calls)
+def test_what_makes_no_sense_there_is_told_and_not_tried_again(reused: ControlPlane) -> None:
+    asked = len(reused.calls)
     nonsense = Submission(op=Operator.parse("nonsense"), source=RIGHT, suite=SMOKE)
     with pytest.raises(UsageError, match=r"has no operator nonsense"):
         asyncio.run(ModalExecutor("H100").submit(nonsense))
-    assert len(deployed.calls) == asked + 1
+    assert len(reused.calls) == asked + 1
 
 
 @pytest.mark.slow
-def test_a_container_that_dies_is_replaced(deployed: ControlPlane) -> None:
+def test_a_container_that_dies_is_replaced(reused: ControlPlane) -> None:
     async def story() -> Verdict:
         wanted = asyncio.create_task(ModalExecutor("H100").submit(submission(RIGHT)))
-        await until(lambda: busy(deployed))
-        busy(deployed)[0].kill()
+        await until(lambda: busy(reused))
+        busy(reused)[0].kill()
         return await wanted
 
     assert asyncio.run(story()).status is Status.OK
 
 
 @pytest.mark.slow
-def test_a_submission_whose_containers_die_is_our_fault(deployed: ControlPlane) -> None:
+def test_a_submission_whose_containers_die_is_our_fault(reused: ControlPlane) -> None:
     async def story() -> None:
         wanted = asyncio.create_task(ModalExecutor("H100").submit(submission(SLEEPY)))
         for _ in range(2):
-            await until(lambda: busy(deployed))
-            busy(deployed)[0].kill()
-            await until(lambda: not busy(deployed))
+            await until(lambda: busy(reused))
+            busy(reused)[0].kill()
+            await until(lambda: not busy(reused))
         with pytest.raises(ServiceError, match=r"no answer in 2 tries; the last one: the container died"):
             await wanted
 
@@ -307,11 +352,11 @@ def test_a_submission_whose_containers_die_is_our_fault(deployed: ControlPlane) 
 
 
 @pytest.mark.slow
-def test_who_waits_no_longer_frees_the_container(deployed: ControlPlane) -> None:
+def test_who_waits_no_longer_frees_the_container(reused: ControlPlane) -> None:
     async def story() -> None:
         wanted = asyncio.create_task(ModalExecutor("H100").submit(submission(SLEEPY)))
-        await until(lambda: busy(deployed))
-        held = busy(deployed)[0]
+        await until(lambda: busy(reused))
+        held = busy(reused)[0]
         wanted.cancel()
         with pytest.raises(asyncio.CancelledError):
             await wanted
@@ -352,7 +397,7 @@ def test_after_what_a_container_takes_no_more(answer: letters.Answer, spoilt: bo
 
 
 @pytest.mark.slow
-def test_a_reused_container_keeps_its_sandbox(deployed: ControlPlane) -> None:
+def test_a_reused_container_keeps_its_sandbox(reused: ControlPlane) -> None:
     job = dataclasses.replace(submission(RIGHT), sandbox="off")
     with pytest.raises(UsageError, match="judges nothing without a sandbox"):
         asyncio.run(ModalExecutor("H100").submit(job))

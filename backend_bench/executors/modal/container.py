@@ -23,7 +23,7 @@ import modal
 
 import backend_bench
 from backend_bench.errors import BackendBenchError, UsageError
-from backend_bench.executors import services
+from backend_bench.executors import local, services
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.executors.modal import letters
 from backend_bench.executors.modal.letters import Answer, Request, Stamp
@@ -50,12 +50,12 @@ class Judge:
     @modal.enter(snap=True)
     async def warm(self) -> None:
         """Before the snapshot, on a machine without a GPU: the judge and its zygote import torch."""
-        local = LocalExecutor()
+        judge = LocalExecutor()
         with contextlib.suppress(TimeoutError, BackendBenchError):  # `open` meets it again, and says so
             async with asyncio.timeout(WARM_LIMIT_S):
-                while not (await local.service())["warm"]:
+                while not (await judge.service())["warm"]:
                     await asyncio.sleep(_LOOK_S)
-        await local.aclose()
+        await judge.aclose()
 
     @modal.enter()
     async def open(self) -> None:
@@ -99,10 +99,13 @@ class Judge:
         return _packed(answer, short=stamp.short)
 
     async def _wake(self) -> dict[str, Any]:
-        """Facts of the service; one that does not answer, or not well, is ended, and another is asked."""
+        """Facts of the service; one that does not answer, or overlooks the GPU, is ended, and another is asked."""
         with contextlib.suppress(TimeoutError, BackendBenchError):
             async with asyncio.timeout(WAKE_LIMIT_S):
-                return dict(await self._judge.machine())
+                facts = dict(await self._judge.machine())
+            # A torch that looked before the snapshot remembers for ever that there was none.
+            if local.device("local") in facts["devices"]:
+                return facts
         for seen in services.running():
             services.end(seen)
         return dict(await self._judge.machine())
