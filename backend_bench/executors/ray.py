@@ -443,7 +443,7 @@ def _connect(cluster: Cluster) -> None:
                 )
             return
         ray.init(
-            cluster.address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.WARNING
+            cluster.address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR
         )  # fmt: skip
         _connected[:] = [cluster.address]
 

@@ -27,6 +27,7 @@ from backend_bench.verdict import Status, Verdict
 ray = pytest.importorskip("ray", reason='the extra is not installed: pip install "backend-bench[ray]"')
 from backend_bench.executors import ray as place  # noqa: E402  # behind the skip
 
+from ..fifty import FIFTY  # noqa: E402  # likewise
 from .nodes import Nodes, end_actors, running  # noqa: E402  # likewise
 
 T = TypeVar("T")
@@ -143,6 +144,23 @@ def test_a_thousand_submissions_survive_the_loss_of_a_node(nodes: Nodes, tmp_pat
         assert len({verdict.notes for verdict in verdicts}) == 3, "all three had a share"
 
     at_cluster(story, functools.partial(at_the_gate, tmp_path))
+
+
+@pytest.mark.slow
+def test_real_verdicts_survive_the_loss_of_a_node(nodes: Nodes) -> None:
+    """The same service as everywhere judges; a few of the fifty, which get what they deserve."""
+    some = FIFTY[:12]
+
+    async def story() -> None:
+        executor = choose.choose("ray://auto")
+        tasks = [asyncio.create_task(executor.submit(case.submission)) for case in some]
+        await until(lambda: any(task.done() for task in tasks))
+        nodes.kill(nodes.list.pop())
+        assert [verdict.status for verdict in await asyncio.gather(*tasks)] == [case.status for case in some]
+        await choose.release()
+
+    asyncio.run(story())
+    nodes.list.append(nodes.add())
 
 
 @pytest.mark.slow

@@ -6,8 +6,10 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,41 @@ def test_a_host_that_does_not_answer_is_our_fault(monkeypatch: pytest.MonkeyPatc
         await executor.aclose()
 
     asyncio.run(story())
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_let_in")
+def test_a_service_that_is_killed_in_mid_run_and_started_again_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").touch(mode=0o600)
+    (tmp_path / "token").write_text(TOKEN)
+    folder = tempfile.mkdtemp(prefix="bb-", dir="/tmp")  # beside the module's own service
+    monkeypatch.setenv(runtime.FOLDER, folder)
+
+    def begun(port: int) -> services.Foreground:
+        door = services.Door.parse(f"127.0.0.1:{port}", tmp_path / "token")
+        return services.Foreground("best-effort", float("inf"), door)
+
+    async def story(first: services.Foreground) -> None:
+        executor = RemoteExecutor(f"http://127.0.0.1:{first.port}")
+        asked = asyncio.create_task(
+            executor.submit(Submission(op=Operator.parse("relu"), source=WRONG, suite=SMOKE))
+        )
+        while not any(
+            device["running"] for device in (services.look(first.address) or {"devices": []})["devices"]
+        ):
+            await asyncio.sleep(0.01)
+        os.kill(first.pid, signal.SIGKILL)
+        first._process.wait()
+        assert first.port is not None
+        with begun(first.port):
+            assert (await asked).status is Status.WRONG
+        await executor.aclose()
+
+    with begun(0) as first:
+        asyncio.run(story(first))
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(
