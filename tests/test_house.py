@@ -21,7 +21,7 @@ FLOORS = {
     "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "gate": 2, "kernels": 2, "languages": 2,
     "runtime": 2,
     "operator": 1, "submission": 1, "verdict": 1, "errors": 1, "cases": 1, "fates": 1,
-    "permitted": 1,
+    "own_work": 1,
 }  # fmt: skip
 """Floor of each room; a room may import rooms below it, and of its own floor only what `BESIDE` names."""
 
@@ -42,7 +42,7 @@ NEVER = [
 ]
 ONLY_IN = {"verifiers": "environment", "modal": "executors/modal/", "ray": "executors/ray.py",
            **dict.fromkeys(("transformers", "timm", "diffusers"), "recording/libraries")}  # fmt: skip
-NO_TORCH = ("operator", "submission", "permitted", "verdict", "errors", "cases", "wire", "dialogue", "environment", "records",
+NO_TORCH = ("operator", "submission", "own_work", "verdict", "errors", "cases", "wire", "dialogue", "environment", "records",
             "executors", "cli", "cli_deploy", "cli_runs", "cli_service", "cli_trace", "grade", "runtime", "kernels", "languages", "report",
             "authors")  # fmt: skip
 NO_CLOCKS = ("subprocess", "multiprocessing", "time", "socket", "signal", "tempfile")

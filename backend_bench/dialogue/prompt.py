@@ -32,7 +32,7 @@ from backend_bench.cases import Entry
 from backend_bench.dialogue import shapes, signature
 from backend_bench.errors import UsageError
 from backend_bench.operator import Operator
-from backend_bench.permitted import GROUPS, PERMITTED
+from backend_bench.own_work import ALLOWED, GROUPS
 from backend_bench.submission import Device, Language, Profile
 
 BUDGET = 12_000
@@ -431,11 +431,11 @@ _UNSPOKEN = ("_", "lift", "sym_")
 def allowed(op: Operator) -> str:
     """The torch operators that a kernel of a kernel language may call, a line for each kind."""
     lines = [
-        f"  - {kind}: {', '.join(f'`{name}`' for name in sorted(names) if not name.startswith(_UNSPOKEN))}"
+        f"  - {kind}: {', '.join(f'`{name}`' for name in names if not name.startswith(_UNSPOKEN))}"
         for kind, names in GROUPS.items()
     ]
     base = op.base.rstrip("_")
-    if {base, f"{base}_"} & PERMITTED:
+    if {base, f"{base}_"} & ALLOWED:
         lines.append(f"  - but not `{base}`, which is the operator under test, nor a form of it")
     return "\n".join(lines)
 

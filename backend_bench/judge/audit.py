@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backend_bench.permitted import base_of, is_foreign
+from backend_bench.own_work import base_of, is_foreign
 from backend_bench.submission import Language
 from backend_bench.verdict import Evidence
 from backend_bench.wire import OperatorCall

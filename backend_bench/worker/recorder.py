@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from backend_bench.permitted import COPIES, PERMITTED, VIEWS
+from backend_bench.own_work import ALLOWED, MOVES
 from backend_bench.wire import MAX_OPERATOR, OperatorCall
 from backend_bench.worker.launches import LOG, Launch
 
@@ -100,7 +100,7 @@ class Recorder(TorchDispatchMode):
                 any(is_same(tensor, given) for given in self._inputs) for tensor in taken
             )
             computed = any(_overlap(_stretch(t), known) for t in taken for known in self._computed)
-            if _packet(func) not in PERMITTED:
+            if _packet(func) not in ALLOWED:
                 self._computed += [_stretch(t) for t in (*tensors_in(result), *_written(func, args, kwargs))]
             name = func.name().removeprefix("aten::")
             op = name if "." in name else f"{name}.default"
@@ -129,7 +129,7 @@ class Recorder(TorchDispatchMode):
 
     def _follow_copy(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """A copy or a view of values of the inputs."""
-        if _packet(func) not in COPIES | VIEWS:
+        if _packet(func) not in MOVES:
             return
         taken, given = tensors_in((args, kwargs)), tensors_in(result)
         for known in (self._derived, self._made):

@@ -6,7 +6,7 @@ dispatch mode, in each call; what is not the operator under test is not slowed. 
 a copy, a view or a cast on the way hides nothing.
 
 A claim all the same: what stands here is in the candidate's process. Not covered: a share of the work (one half by the
-operator, the other not), operators that views and copies are made of (`permitted`; the recorder sees those), ATen's functions
+operator, the other not), operators that views and copies are made of (`own_work`; the recorder sees those), ATen's functions
 called past the dispatcher.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
-from backend_bench.permitted import PERMITTED, base_of
+from backend_bench.own_work import ALLOWED, base_of
 from backend_bench.wire import OperatorCall
 from backend_bench.worker.withheld import DEVICES, Registrations, close_ways_around
 
@@ -104,7 +104,7 @@ def _variants(under_test: str) -> list[str]:
     found = []
     for name in torch._C._dispatch_get_all_op_names():
         op = name.removeprefix("aten::")
-        if op != name and base_of(op) == base_of(under_test) and op.partition(".")[0] not in PERMITTED:
+        if op != name and base_of(op) == base_of(under_test) and op.partition(".")[0] not in ALLOWED:
             found.append(name)
     return found
 

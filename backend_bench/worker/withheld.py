@@ -1,7 +1,7 @@
 """Takes ATen's computing operators out of a worker before a kernel of a kernel language is loaded into it.
 
-Each operator that such a kernel may not call (`permitted`) gets another kernel at the end of the dispatcher's way, which
-computes nothing, notes the name and raises. It is there for every thread, in compiled and in scripted code, and after every
+Each operator that such a kernel may not call (`own_work`) gets another kernel at the end of the dispatcher's way, which
+computes nothing, notes the name and raises. Tensors without memory are not concerned: compilers trace with them. It is there for every thread, in compiled and in scripted code, and after every
 dispatch mode; what was registered last counts, so nothing that a candidate registers brings ATen's own back. What owns the
 registrations is never freed and known to no name.
 
@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn
 import torch
 
 from backend_bench.operator import Operator
-from backend_bench.permitted import PERMITTED, base_of
+from backend_bench.own_work import ALLOWED, base_of
 
 DEVICES: Final = {"cpu": ("CPU",), "cuda": ("CUDA", "CPU")}
 """On a GPU the CPU's kernels too, or a copy on the host would be a way around."""
@@ -32,13 +32,6 @@ _LAYOUTS: Final = (
         for device in ("CPU", "CUDA")
     ),
 )
-_COMPOSITES: Final = (
-    "CompositeExplicitAutograd",
-    "CompositeExplicitAutogradNonFunctional",
-    "CompositeImplicitAutograd",
-    "CompositeImplicitAutogradNestedTensor",
-)
-"""What a call with another device's keys would fall back to."""
 _OF_THE_WORKER: Final = frozenset({"copy_", "detach", "view", "as_strided", "_conj", "_neg_view", "empty"})
 """With these the worker lays out arguments and hands over results."""
 _PAST_THE_DISPATCHER: Final = (
@@ -50,6 +43,9 @@ _PAST_THE_DISPATCHER: Final = (
     "_cuda_jiterator_compile_and_launch_kernel_multiple_outputs",
 )
 """Functions of `torch._C` that compute without it; nothing else in torch needs them."""
+
+_MOST_NOTED: Final = 50
+"""More says no more, and a reply has a size limit."""
 
 _noted: list[str] = []
 
@@ -97,7 +93,7 @@ def close_ways_around() -> None:
 
 def noted() -> tuple[str, ...]:
     """Operators (`add.Tensor`) that were called although they are withheld, since the last time of asking."""
-    seen = tuple(dict.fromkeys(_noted))
+    seen = tuple(_noted)
     _noted.clear()
     return seen
 
@@ -117,12 +113,12 @@ prepare = _table
 
 def _is_permitted(name: str) -> bool:
     space, _, op = name.partition("::")
-    return space in ("aten", "profiler") and (op.partition(".")[0] in PERMITTED or space == "profiler")
+    return space in ("aten", "profiler") and (op.partition(".")[0] in ALLOWED or space == "profiler")
 
 
 def _further_keys(name: str) -> Iterator[str]:
     has = torch._C._dispatch_has_kernel_for_dispatch_key
-    yield from (key for key in (*_LAYOUTS, *_COMPOSITES) if has(name, key))
+    yield from (key for key in _LAYOUTS if has(name, key))
 
 
 def _own_names(under_test: str) -> Iterator[str]:
@@ -137,7 +133,8 @@ def _own_names(under_test: str) -> Iterator[str]:
 def _refuse(name: str, *_: Any, **__: Any) -> NoReturn:
     op = name.removeprefix("aten::")
     op = op if "." in op else f"{op}.default"
-    _noted.append(op)
+    if op not in _noted and len(_noted) < _MOST_NOTED:
+        _noted.append(op)
     raise RuntimeError(f"{op} is withheld: a kernel must compute the result itself, in its own language")
 
 

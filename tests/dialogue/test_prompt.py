@@ -27,7 +27,7 @@ from backend_bench.dialogue.prompt import (
 from backend_bench.errors import UsageError
 from backend_bench.grading import forms
 from backend_bench.operator import Operator
-from backend_bench.permitted import PERMITTED
+from backend_bench.own_work import ALLOWED
 from backend_bench.submission import Language
 
 ADD = Entry(
@@ -155,7 +155,7 @@ def test_the_gpu_is_told_from_its_facts() -> None:
 
 def test_every_allowed_operator_that_people_call_is_named() -> None:
     text = prompt(brief())
-    for name in PERMITTED:
+    for name in ALLOWED:
         assert (f"`{name}`" in text) != name.startswith(("_", "lift", "sym_")), name
     assert "`empty_like`" not in prompt(brief(language="pytorch"))
 

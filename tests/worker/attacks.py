@@ -29,7 +29,8 @@ from backend_bench.worker import sandbox
 from backend_bench.worker.sandbox import kernel
 
 SURVIVORS_LIMIT_S = 20
-CLONE, PTRACE = 56, 101
+CLONE, PTRACE, TGKILL, PROCESS_VM_READV = 56, 101, 234, 310
+PIDFD_SEND_SIGNAL, PIDFD_OPEN, PIDFD_GETFD = 424, 434, 438
 PTRACE_ATTACH = 16
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -101,6 +102,10 @@ def make_pair() -> None:
     socket.socketpair()
 
 
+def call_port(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+
 def connect(address: str) -> None:
     with socket.socket(socket.AF_UNIX) as caller:
         caller.connect("\0" + address)
@@ -116,6 +121,32 @@ def send_signal(pid: int) -> None:
 
 def trace(pid: int) -> None:
     kernel.syscall(PTRACE, PTRACE_ATTACH, pid, None, None)
+
+
+def signal_thread(pid: int) -> None:
+    kernel.syscall(TGKILL, pid, pid, signal.SIGKILL)
+
+
+def read_memory_of(pid: int) -> None:
+    piece, place = ctypes.create_string_buffer(8), (ctypes.c_size_t * 2)()
+    place[0], place[1] = ctypes.addressof(piece), 8
+    vector = ctypes.addressof(place)
+    kernel.syscall(PROCESS_VM_READV, pid, vector, 1, vector, 1, 0)
+
+
+def hold(pid: int) -> None:
+    """A descriptor for another process, through which a signal would go."""
+    held = kernel.syscall(PIDFD_OPEN, pid, 0)
+    kernel.syscall(PIDFD_SEND_SIGNAL, held, signal.SIGKILL, None, 0)
+
+
+def take_descriptor(pid: int) -> None:
+    """Even from ourselves: the call is refused whoever is asked."""
+    kernel.syscall(PIDFD_GETFD, kernel.syscall(PIDFD_OPEN, os.getpid(), 0) if pid == 0 else pid, 0, 0)
+
+
+def renice(pid: int) -> None:
+    os.setpriority(os.PRIO_PROCESS, pid, 19)
 
 
 def unshare(flags: int) -> None:
@@ -145,6 +176,18 @@ def fork_bomb() -> list[int | str]:
         except OSError as error:
             return [count, errno.errorcode[error.errno or 0]]
     return [10_000, "no limit"]
+
+
+def open_many() -> list[int | str]:
+    held = []
+    for count in range(100_000):
+        try:
+            held.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError as error:
+            for fd in held:
+                os.close(fd)
+            return [count, errno.errorcode[error.errno or 0]]
+    return [100_000, "no limit"]
 
 
 def memory_bomb(size: int) -> None:

@@ -72,6 +72,19 @@ class Zygote:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
+    def pid(self) -> int:
+        return self._process.pid
+
+    def descendants(self) -> list[int]:
+        """Relay, init, worker and whatever else lives, as the host numbers them."""
+        found, waiting = [], [self._process.pid]
+        while waiting:
+            listing = Path(f"/proc/{waiting.pop()}/task").glob("*/children")
+            children = [int(word) for path in listing for word in path.read_text().split()]
+            found += children
+            waiting += children
+        return found
+
     def kill(self) -> None:
         self._process.kill()
 
@@ -201,7 +214,27 @@ def test_the_judge_is_not_in_the_view(anyhow: Try, needs: Callable[..., None]) -
     assert anyhow("read", str(package / "__init__.py"))["error"] in {"ENOENT", "EACCES"}
 
 
-@pytest.mark.parametrize("path", ["/etc/shadow", "/root/.bashrc", "/run", "/var/log"])
+@pytest.mark.parametrize("room", ["judge", "grading", "suites", "service", "executors", "worker"])
+def test_no_room_of_this_package_can_be_listed(anyhow: Try, needs: Callable[..., None], room: str) -> None:
+    needs("mount-view")
+    assert anyhow("names_in", str(REPOSITORY / "backend_bench" / room))["error"] in {"ENOENT", "EACCES"}
+
+
+def test_the_kernels_of_a_run_cannot_be_read(
+    anyhow: Try, needs: Callable[..., None], open_folder: Path
+) -> None:
+    needs("mount-view")
+    kernel_file = open_folder / "runs" / "kernels" / "run" / "relu__default.py"
+    kernel_file.parent.mkdir(parents=True)
+    kernel_file.write_text(SECRET)
+    assert anyhow("read", str(kernel_file))["error"] == "ENOENT"
+    assert anyhow("write", str(kernel_file))["error"] in REFUSED
+    assert kernel_file.read_text() == SECRET
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/shadow", "/root/.bashrc", "/run", "/var/log", os.path.expanduser("~/.ssh")]
+)
 def test_folders_of_the_system_and_its_people_are_absent(
     anyhow: Try, needs: Callable[..., None], path: str
 ) -> None:
@@ -295,6 +328,58 @@ def test_another_process_cannot_be_killed_or_traced(
     assert victim.poll() is None
 
 
+REFUSED_BY_PID = {"EPERM", "ESRCH", "EACCES"}
+
+
+@pytest.mark.parametrize(
+    "attack", ["send_signal", "signal_thread", "trace", "read_memory_of", "hold", "take_descriptor", "renice"]
+)
+@pytest.mark.parametrize("whom", ["a neighbour", "the zygote", "this process", "init"])
+def test_nobody_outside_can_be_reached_by_his_number(
+    anywhere: Try,
+    needs: Callable[..., None],
+    zygote: Zygote,
+    victim: subprocess.Popen[bytes],
+    attack: str,
+    whom: str,
+) -> None:
+    """Where a number means somebody inside, as 1 does init, he is not harmed either."""
+    needs("pid-namespace", "seccomp")
+    pid = {"a neighbour": victim.pid, "the zygote": zygote.pid(), "this process": os.getpid(), "init": 1}[
+        whom
+    ]
+    outcome = anywhere(attack, pid)
+    if whom == "init" and attack in ("send_signal", "signal_thread"):
+        assert outcome["death"] == 0  # signals to init are dropped
+    else:
+        assert outcome["error"] in REFUSED_BY_PID | {"EBADF"}
+    assert victim.poll() is None
+
+
+@pytest.mark.parametrize("attack", ["trace", "read_memory_of", "take_descriptor"])
+def test_what_looks_into_processes_is_refused_whoever_it_is(
+    anywhere: Try, needs: Callable[..., None], attack: str
+) -> None:
+    needs("seccomp")
+    assert anywhere(attack, 0)["error"] == "EPERM"
+
+
+def test_a_sibling_cannot_be_reached(needs: Callable[..., None], anyhow: Try) -> None:
+    """A worker that lives at the same time, by the number that the host has for it."""
+    needs("pid-namespace", "mount-view")
+    other = Zygote(sys.executable, None)
+    other.say({"attack": "outlive", "args": [True]})
+    assert os.read(other.output(), 100) == b"ready\n"
+    try:
+        for pid in other.descendants():
+            assert anyhow("send_signal", pid)["error"] == "ESRCH"
+            assert anyhow("read", f"/proc/{pid}/environ")["error"] in REFUSED
+        assert other.descendants()
+    finally:
+        other.kill()
+        other.end()
+
+
 def test_init_survives_its_own_inmates(anyhow: Try, needs: Callable[..., None]) -> None:
     needs("pid-namespace", "seccomp")
     assert anyhow("send_signal", 1)["death"] == 0
@@ -339,6 +424,12 @@ def test_an_abstract_socket_of_the_host_cannot_be_reached(anywhere: Try, needs: 
         server.bind("\0" + address)
         server.listen()
         assert anywhere("connect", address)["error"] == "EACCES"
+
+
+def test_a_server_of_the_host_cannot_be_called(anywhere: Try, needs: Callable[..., None]) -> None:
+    needs("no-sockets")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert anywhere("call_port", server.getsockname()[1])["error"] == "EACCES"
 
 
 @pytest.mark.parametrize(
@@ -392,6 +483,13 @@ def test_no_memory_can_be_had_that_nobody_counts(
 ) -> None:
     needs("counted-memory")
     assert anywhere("make_uncounted_memory", call)["error"] == "ENOSYS"
+
+
+def test_open_files_have_a_limit(anywhere: Try, needs: Callable[..., None]) -> None:
+    needs("rlimits")
+    count, error = anywhere("open_many", plan={"open_files": 64})["result"]
+    assert error == "EMFILE"
+    assert count < 64
 
 
 def test_a_memory_bomb_gets_an_error(attempt: Try, needs: Callable[..., None]) -> None:

@@ -1,4 +1,4 @@
-"""Which ATen operators a kernel of a kernel language may call: those that make, move or describe memory and compute nothing.
+"""Which torch operators a kernel of a kernel language may call: those that make or move memory and compute nothing.
 
 Pure names: the worker withholds the rest, the judge reads evidence by it, the prompt tells it to the model.
 """
@@ -8,45 +8,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-ALLOCATION: Final = _names("""
+_ALLOCATION = """
     empty empty_like empty_strided empty_permuted new_empty new_empty_strided zeros zeros_like new_zeros zero_
     ones ones_like new_ones full full_like new_full fill fill_ scalar_tensor lift lift_fresh lift_fresh_copy
     arange linspace eye rand randn randint randperm uniform_ normal_ random_
-""")
-"""New memory, also filled: with a constant, with numbers in order, at random. No value comes from another tensor."""
-VIEWS: Final = _names("""
+"""
+_VIEWS = """
     view _unsafe_view reshape _reshape_alias as_strided as_strided_ expand expand_as broadcast_to
     broadcast_tensors permute transpose transpose_ t t_ numpy_T mT mH matrix_H adjoint squeeze squeeze_
     unsqueeze unsqueeze_ select slice split split_with_sizes unsafe_split unsafe_split_with_sizes tensor_split
     hsplit vsplit dsplit chunk unsafe_chunk unbind narrow unfold diagonal movedim moveaxis swapaxes swapdims
     flatten ravel unflatten atleast_1d atleast_2d atleast_3d alias detach view_as view_as_real view_as_complex
     real imag _conj _neg_view
-""")
-"""The same memory, read in another way."""
-COPIES: Final = _names("""
+"""
+_COPIES = """
     clone copy copy_ _to_copy to type_as contiguous resolve_conj resolve_neg resize_ set_ pin_memory
     _pin_memory record_stream
-""")
-"""The same values elsewhere, or in another dtype."""
-QUERIES: Final = _names("""
+"""
+_QUERIES = """
     _local_scalar_dense item size stride numel dim is_contiguous storage_offset sym_size sym_numel
     sym_stride sym_storage_offset result_type promote_types can_cast is_same_size is_nonzero is_floating_point
     is_complex is_signed is_conj is_neg is_inference is_pinned
-""")
-"""What a tensor is, and single values of it on the host."""
-GROUPS: Final[Mapping[str, frozenset[str]]] = {
-    "allocation and constants": ALLOCATION,
-    "views": VIEWS,
-    "copies and casts": COPIES,
-    "queries": QUERIES,
+"""
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "allocation and constants": tuple(_ALLOCATION.split()),
+    "views": tuple(_VIEWS.split()),
+    "copies and casts": tuple(_COPIES.split()),
+    "queries": tuple(_QUERIES.split()),
 }
-"""By what they do; names as ATen has them, without the overload."""
-PERMITTED: Final = ALLOCATION | VIEWS | COPIES | QUERIES
+"""By what they do; names as ATen has them, without the overload. No value of what is allocated comes from a tensor."""
+
+ALLOWED: Final = frozenset(name for names in GROUPS.values() for name in names)
+"""All of them."""
+MOVES: Final = frozenset((*_VIEWS.split(), *_COPIES.split()))
+"""Those whose result has the values of their arguments."""
 
 
 def base_of(op: str) -> str:
@@ -56,4 +51,4 @@ def base_of(op: str) -> str:
 
 def is_foreign(op: str, under_test: str) -> bool:
     """Whether a kernel of a kernel language that claims to be `under_test` must not call `op` (`add.Tensor`)."""
-    return base_of(op) == base_of(under_test) or op.partition(".")[0] not in PERMITTED
+    return base_of(op) == base_of(under_test) or op.partition(".")[0] not in ALLOWED

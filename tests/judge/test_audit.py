@@ -1,0 +1,76 @@
+"""What counts as evidence that a result is not the kernel's own work."""
+
+from __future__ import annotations
+
+from backend_bench.judge.audit import Operators, own_work
+from backend_bench.wire import OperatorCall
+
+RELU = "relu.default"
+
+
+def call(
+    op: str, *, inputs_only: bool = False, returned: bool = False, computed: bool = False
+) -> OperatorCall:
+    return OperatorCall(op=op, inputs_only=inputs_only, returned=returned, computed=computed)
+
+
+HANDED_ON = call(RELU, inputs_only=True, returned=True)
+
+
+def rules(language: str, *calls: Operators) -> list[str]:
+    return [evidence.rule for evidence in own_work(RELU, language, calls)]  # type: ignore[arg-type]
+
+
+def test_one_foreign_call_is_enough() -> None:
+    calls = [Operators((call("empty.memory_format"),)) for _ in range(9)] + [Operators((call("mm.default"),))]
+    assert rules("triton", *calls) == ["foreign_operator"]
+
+
+def test_moving_memory_is_no_evidence() -> None:
+    assert (
+        rules("triton", Operators((call("empty_like.default"), call("copy_.default")), is_recorded=True))
+        == []
+    )
+
+
+def test_most_calls_without_a_launch_are_evidence() -> None:
+    assert rules("triton", *[Operators((), False)] * 3, *[Operators((), True)] * 2) == ["no_launch"]
+
+
+def test_some_calls_without_a_launch_are_not() -> None:
+    """A kernel may have another way for a few shapes."""
+    assert rules("triton", *[Operators((), False)] * 2, *[Operators((), True)] * 2) == []
+
+
+def test_where_nobody_can_tell_there_is_no_evidence() -> None:
+    assert rules("triton", *[Operators((), None)] * 5) == []
+
+
+def test_handing_on_in_most_calls_is_a_passthrough() -> None:
+    assert rules("pytorch", *[Operators((HANDED_ON,))] * 3, *[Operators(())] * 2) == ["passthrough"]
+
+
+def test_handing_on_in_all_recorded_calls_is_one() -> None:
+    recorded = Operators((HANDED_ON,), is_recorded=True)
+    assert rules("pytorch", recorded, *[Operators(())] * 5) == ["passthrough"]
+
+
+def test_handing_on_now_and_then_is_not() -> None:
+    assert rules("pytorch", Operators((HANDED_ON,)), *[Operators(())] * 5) == []
+
+
+def test_a_twin_by_a_variant_counts() -> None:
+    in_place = call("relu_.default", inputs_only=True, returned=True)
+    assert rules("pytorch", Operators((in_place,))) == ["passthrough"]
+
+
+def test_on_values_of_its_own_is_no_passthrough() -> None:
+    """`x + 1 * y` adds what the kernel computed, though it is the same."""
+    own = call(RELU, returned=True, computed=True)
+    assert (
+        rules("pytorch", Operators((own, HANDED_ON), is_recorded=True), *[Operators((HANDED_ON,))] * 5) == []
+    )
+
+
+def test_no_calls_are_no_evidence() -> None:
+    assert rules("pytorch") == rules("triton") == []
