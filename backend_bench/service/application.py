@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import fastapi
 import msgspec
 from fastapi.openapi.utils import get_openapi
+from starlette.requests import ClientDisconnect
 
 import backend_bench
 from backend_bench.cases import SuiteIndex
@@ -78,7 +79,8 @@ def application(judges: Judges, *, state: State, stop: Callable[[], None] | None
         return _json({"error": "usage", "message": f"not a request: {error}"}, 422)
 
     @app.exception_handler(Gone)
-    async def nobody(_: fastapi.Request, __: Gone) -> fastapi.Response:
+    @app.exception_handler(ClientDisconnect)
+    async def nobody(_: fastapi.Request, __: Exception) -> fastapi.Response:
         return _json({"error": "gone", "message": "the client hung up"}, 499)
 
     @app.get("/v1/machine", responses=_PLAIN)

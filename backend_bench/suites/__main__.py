@@ -61,8 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_with_input() -> None:
-    """Whoever wanted the index is gone."""
-    sys.stdin.buffer.read()
+    """Whoever wanted the index is gone. Not through `sys.stdin`, whose lock Python wants to have when it ends."""
+    while os.read(0, 1):
+        pass
     os._exit(1)
 
 

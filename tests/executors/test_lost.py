@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,14 +198,14 @@ def _half_a_request() -> bytes:
 
 
 @pytest.fixture
-def full(tmp_path: Path) -> Iterator[Path]:
+def full() -> Iterator[Path]:
     """A file system of its own, in which there is no room any more."""
-    place = tmp_path / "full"
-    place.mkdir()
+    place = Path(tempfile.mkdtemp(prefix="bb-", dir="/tmp"))  # a socket's path must be short
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(place)], capture_output=True, text=True
     )
     if mounted.returncode:
+        place.rmdir()
         pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.strip()}")
     place.chmod(0o700)
     with pytest.raises(OSError, match="No space left"):
@@ -212,7 +213,8 @@ def full(tmp_path: Path) -> Iterator[Path]:
     yield place
     for seen in services.running():
         services.end(seen)
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "-l", str(place)], check=True)
+    place.rmdir()
 
 
 def test_a_service_that_finds_no_room_is_not_started_and_says_why(
@@ -234,6 +236,7 @@ def test_a_folder_that_cannot_be_written_is_named(fresh: Path) -> None:
     place.lock.mkdir()
     with pytest.raises(ServiceError, match=r"\.lock cannot be opened"):
         launch.ensure(place, "best-effort")
+    place.lock.rmdir()
 
 
 def test_a_full_cache_costs_speed_only(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
