@@ -323,6 +323,7 @@ def prompt(
             language=language,  # type: ignore[arg-type]  # checked above
             device=index.spec.device,
             gpu=choose.gpu_facts("local") if index.spec.device == "cuda" else None,
+            example=languages.example_beside(language, Operator.parse(op)),  # type: ignore[arg-type]  # checked
         )
         own = prompts.read_template(template) if template else None
         print(prompts.prompt(brief, template=own, budget=budget or prompts.BUDGET), end="")

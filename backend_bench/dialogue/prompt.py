@@ -1,8 +1,6 @@
 """The first message to the model: the operator, how it is called, what is checked, how to reply.
 
-The words of a language are in `templates/<language>.md`, its example kernels in
-`templates/kernels/<language>/<operator's folder>.py`; a new language is a template, and an example if it has one.
-This module fills in what is known about the operator. A template is plain text with `$name` or `${name}` (and `$$` for
+The words of a language are in `templates/<language>.md`. This module fills in what is known about the operator. A template is plain text with `$name` or `${name}` (and `$$` for
 a dollar sign). The names:
 
     op          add.Tensor                        schema     the operator's schema
@@ -46,7 +44,8 @@ _SETTINGS = frozenset(
     """
     alpha beta min min_val max max_val value fill_value threshold other start negative_slope scale input_scale lambd weight
     keepdim count_include_pad ceil_mode align_corners descending largest invert right upper unitriangular correction
-    reduction dtype
+    include_self scale_grad_by_freq is_result self_is_result reduction interpolation_mode padding_mode diagonal exponent ord
+    eps momentum divisor_override dtype approximate reduce rounding_mode
     """.split()  # noqa: SIM905  # a list of words
 )
 """Arguments that the judge sets to something else in a few draws; a test holds this beside its own list."""
@@ -70,6 +69,8 @@ class Brief:
     """Rules of comparison."""
     examples: int = EXAMPLES
     """At most so many cases are shown."""
+    example: tuple[Operator, str] | None = None
+    """A kernel of the language, and the other operator that it is right for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +119,6 @@ def _rooms(brief: Brief) -> Iterator[_Room]:
 def own_template(language: Language) -> str:
     """The template that comes with the package."""
     return str((_templates() / f"{language}.md").read_text(encoding="utf-8"))
-
-
-def example_kernel(language: Language, op: Operator) -> tuple[Operator, str] | None:
-    """A kernel of the language for another operator, and which; None where the package has none."""
-    folder = _templates() / "kernels" / language
-    if not folder.is_dir():
-        return None
-    for file in sorted(folder.iterdir(), key=lambda file: str(file.name)):
-        if not file.name.endswith(".py"):
-            continue
-        shown = Operator.from_folder(file.name.removesuffix(".py"))
-        if shown.base.rstrip("_") != op.base.rstrip("_"):
-            return shown, str(file.read_text(encoding="utf-8"))
-    return None
 
 
 def _templates() -> Any:
@@ -188,7 +175,7 @@ def _fitting(brief: Brief, room: _Room) -> dict[str, str]:
         "arguments": signature.explained(entry.schema, entry.argument_docs if room.words else {}),
         "doc": doc or "(no description; the schema and the name say it all)",
         "examples": examples(entry, room.cases),
-        "example": _example(brief.language, Operator.parse(entry.op)) if room.kernel else "",
+        "example": _example(brief) if room.kernel else "",
     }
 
 
@@ -440,9 +427,8 @@ def allowed(op: Operator) -> str:
     return "\n".join(lines)
 
 
-def _example(language: Language, op: Operator) -> str:
-    found = example_kernel(language, op)
-    if found is None:
+def _example(brief: Brief) -> str:
+    if brief.example is None:
         return ""
-    shown, code = found
+    shown, code = brief.example
     return f"## A kernel of another operator\n\nThis one is right for `{shown}`:\n\n```python\n{code.strip()}\n```"

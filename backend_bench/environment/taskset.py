@@ -359,6 +359,7 @@ class BackendBenchTaskset(vf.Taskset[BackendBenchTask, BackendBenchConfig]):
             gpu=gpu,
             profile=config.profile,
             examples=config.examples,
+            example=languages.example_beside(config.language, Operator.parse(entry.op)),
         )
         data = BackendBenchData.model_validate(
             {

@@ -38,6 +38,7 @@ __all__ = [
     "PLUGINS",
     "Plugin",
     "example",
+    "example_beside",
     "examples",
     "language_of",
     "mismatch",
@@ -95,6 +96,14 @@ def examples(language: Language) -> list[Operator]:
         for file in (_kernels() / language).iterdir()
         if file.name.endswith(".py")
     )
+
+
+def example_beside(language: Language, op: Operator) -> tuple[Operator, str] | None:
+    """An example kernel for another operator than `op` and its variants, and which."""
+    for shown in examples(language):
+        if shown.base.rstrip("_") != op.base.rstrip("_"):
+            return shown, example(language, shown) or ""
+    return None
 
 
 def _defined(read: Source) -> list[Language]:

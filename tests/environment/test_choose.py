@@ -39,7 +39,7 @@ def test_one_executor_for_each_place_and_loop() -> None:
     [
         ("A100-80GB", "nobody is logged in to Modal"),
         ("http://", "no address"),
-        ("ray://h", "Ray"),
+        ("ray://h", "is no cluster"),
         ("locl", "did you mean local"),
         ("b200", "did you mean B200"),
         ("", "it is one of"),

@@ -147,3 +147,16 @@ def test_every_language_has_worked_examples_in_it(language: Language) -> None:
         functions = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
         assert op.function in functions
     assert languages.example(language, Operator("no_such")) is None
+
+
+@pytest.mark.parametrize(
+    "op", ["_softmax.default", "_softmax.out", "relu_.default", "lerp.Tensor", "mean.dim"]
+)
+@pytest.mark.parametrize("language", languages.NAMES)
+def test_the_example_beside_an_operator_is_of_another_one(op: str, language: Language) -> None:
+    found = languages.example_beside(language, Operator.parse(op))
+    assert found is not None
+    shown, code = found
+    assert shown.base != Operator.parse(op).base.rstrip("_")
+    assert f"def {shown.function}(" in code
+    assert languages.recognise(code) == language
