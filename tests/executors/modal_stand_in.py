@@ -85,7 +85,7 @@ def answering(owner: Any, name: str) -> Callable[[Any], Coroutine[Any, Any, None
     return handle
 
 
-class Doer:
+class Line:
     """A gRPC server of its own for one party, so that it is known who speaks."""
 
     def __init__(self, owner: Any) -> None:
@@ -96,7 +96,7 @@ class Doer:
 
 
 async def served(owner: Any) -> tuple[grpclib.server.Server, str]:
-    server = grpclib.server.Server([Doer(owner)])
+    server = grpclib.server.Server([Line(owner)])
     await server.start("127.0.0.1", 0)
     port = server._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
     return server, f"http://127.0.0.1:{port}"
@@ -110,7 +110,6 @@ class Call:
         self.input_id = f"in-{number}"
         self.output: api.FunctionGetOutputsItem | None = None
         self.done = asyncio.Event()
-        self.cancelled = False
 
     def finish(self, result: api.GenericResult, data_format: int = 0) -> None:
         if self.output is None:
@@ -292,7 +291,6 @@ class ControlPlane:
 
     async def FunctionCallCancel(self, request: Any) -> Any:
         call = self.calls[request.function_call_id]
-        call.cancelled = True
         if call in self.waiting[call.function]:
             self.waiting[call.function].remove(call)
             call.finish(Result(status=Result.GENERIC_STATUS_TERMINATED))

@@ -104,6 +104,7 @@ def image(scale: Scale) -> modal.Image:
     return (
         modal.Image.debian_slim(python_version=PYTHON)
         .uv_pip_install(*PINS)
+        .run_commands("chmod 755 /root")  # a worker's uid is not root's, and must read the package
         .env(
             {
                 runtime.IDLE: str(_FOR_EVER_S),
