@@ -101,6 +101,8 @@ class Desk:
                     requests.Seat(str(device), judges_of(device, len(found), len(self._share.rest)))
                     for device in found
                 ]
+            case requests.WarmUp():
+                return self._zygotes.of("native").mode
             case requests.TellFacts(sandbox):
                 facts = machine_facts()
                 first = {kind: str(devices_of(kind)[0]) for kind in facts["devices"]}

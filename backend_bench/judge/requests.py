@@ -52,6 +52,10 @@ class TellFacts(msgspec.Struct, frozen=True, tag=True):
     sandbox: Sandbox
 
 
+class WarmUp(msgspec.Struct, frozen=True, tag=True):
+    """Wait for the zygote that nearly every submission needs; answered by its way of running."""
+
+
 class Seat(msgspec.Struct, frozen=True):
     """A device, and how many processes of judges it has room for."""
 
@@ -59,11 +63,14 @@ class Seat(msgspec.Struct, frozen=True):
     judges: int
 
 
+Request = Judge | ReadIndex | ListSeats | TellFacts | WarmUp
+
+
 class Question(msgspec.Struct, frozen=True, tag=True):
     """Something that is answered under the same number."""
 
     number: int
-    what: Judge | ReadIndex | ListSeats | TellFacts
+    what: Request
 
 
 class Abandon(msgspec.Struct, frozen=True, tag=True):

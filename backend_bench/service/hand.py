@@ -82,8 +82,7 @@ class Hand:
         """Questions that it has not answered."""
         return len(self._errands)
 
-    def ask(self, what: requests.Judge | requests.ReadIndex | requests.ListSeats | requests.TellFacts,
-            answer: type[T]) -> Errand[T]:  # fmt: skip
+    def ask(self, what: requests.Request, answer: type[T]) -> Errand[T]:
         """Ask; the answer raises what the judge raised, and `HandLost` where it died."""
         errand = Errand(self, next(self._numbers), answer)
         if self.alive:
@@ -102,7 +101,6 @@ class Hand:
         """Hang up and see it end. What it was asked is answered by nobody."""
         self._listening.cancel()
         self._end()
-        self._writer.close()
         try:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await self._process.wait()
@@ -135,6 +133,7 @@ class Hand:
     def _end(self) -> None:
         """It is gone, or shall be: nothing is asked of it any more."""
         self.alive = False
+        self._writer.close()  # one that is not dead ends then
         errands, self._errands = self._errands, {}
         for errand in errands.values():
             if not errand.answer.done():

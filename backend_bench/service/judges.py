@@ -90,11 +90,17 @@ class Judges:
         self._spare: Hand | None = None
         self._numbers = itertools.count(1)
         self._facts: asyncio.Task[dict[str, Any]] | None = None
+        self.is_warm = False
+        """Whether torch is imported where the first submission will be judged."""
         self.finished: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
 
     async def warm(self) -> None:
         """Start the first process, so that it is ready sooner than it is asked."""
-        await self._anyone()
+        (await self._anyone()).ask(requests.WarmUp(), str).answer.add_done_callback(self._warmed)
+
+    def _warmed(self, done: asyncio.Future[str]) -> None:
+        # What kept it from being warm is told to whoever asks it for a verdict.
+        self.is_warm = done.exception() is None
 
     async def close(self) -> None:
         """End the judges, and every worker."""
@@ -253,9 +259,7 @@ class Judges:
         self._spare = await Hand.start(self._share)
         return self._spare
 
-    async def _ask(
-        self, what: requests.ReadIndex | requests.ListSeats | requests.TellFacts, answer: type[T]
-    ) -> T:  # fmt: skip
+    async def _ask(self, what: requests.Request, answer: type[T]) -> T:
         """Ask whoever is there; once more if he dies."""
         try:
             return await (await self._anyone()).ask(what, answer).answer

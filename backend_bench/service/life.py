@@ -108,6 +108,7 @@ class Life:
             "version": backend_bench.__version__,
             "up_s": round(time.time() - self._started, 1),
             "idle_limit_s": None if self._idle.limit_s == float("inf") else self._idle.limit_s,
+            "warm": self._judges.is_warm,
             "devices": self._judges.state(),
             "finished": list(self._judges.finished),
         }

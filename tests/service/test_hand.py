@@ -61,6 +61,7 @@ def test_it_answers_everything_that_it_is_asked() -> None:
         seats = await hand.ask(requests.ListSeats("cpu"), list[requests.Seat]).answer
         assert [seat.device for seat in seats] == ["cpu"]
         assert seats[0].judges >= 1
+        assert await hand.ask(requests.WarmUp(), str).answer == "native"
         facts = await hand.ask(requests.TellFacts("best-effort"), dict[str, Any]).answer
         assert facts["sandbox"]["cpu"]["holds"]
         good = hand.ask(requests.Judge("cpu", submission(HONEST)), Verdict)
