@@ -140,7 +140,6 @@ async def _measure(options: argparse.Namespace, kernels: Path) -> dict[str, Any]
     ):
         client = EnvClient(address)
         await client.wait_for_server_startup()
-        idle = {process: resident_mib(process) for process in descendants(pid)}
         watching = asyncio.create_task(_watch(pid, peaks))
         begun = time.monotonic()
         episodes = await play(client, url, tasks, options.rollouts)
@@ -159,10 +158,7 @@ async def _measure(options: argparse.Namespace, kernels: Path) -> dict[str, Any]
         "recorded": len(ended),
         "statuses": dict(Counter(turn["verdict"]["status"] for turn in turns if turn["verdict"])),
         "median_queue_s": round(queues[len(queues) // 2], 1) if queues else None,
-        "resident_mib": {
-            "at_rest": sorted(round(size) for size in idle.values()),
-            "peak": sorted(round(peaks.get(process, 0.0)) for process in idle),
-        },
+        "peak_resident_mib": sorted(round(peak) for peak in peaks.values()),
     }
 
 
