@@ -16,9 +16,11 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_leaves
 
-from backend_bench.worker.launches import LOG
+from backend_bench.worker.launches import LOG, Stretch
 
 _BY_NUMPY = {
     "acos": np.arccos,
@@ -75,11 +77,18 @@ def _launch_unrecorded(interpreter: Any) -> None:
     plain = interpreter.GridExecutor.__call__
 
     def launch(self: Any, *args: Any, **kwargs: Any) -> Any:
-        LOG.begin()
+        LOG.begin(_allocations((args, kwargs)))
         with _disable_current_modes():
             return plain(self, *args, **kwargs)
 
     interpreter.GridExecutor.__call__ = launch
+
+
+def _allocations(tree: Any) -> list[Stretch]:
+    """Of all tensors among a launch's arguments, those inside descriptors included."""
+    leaves = [getattr(leaf, "base", leaf) for leaf in tree_leaves(tree)]
+    storages = [leaf.untyped_storage() for leaf in leaves if isinstance(leaf, torch.Tensor)]
+    return [(storage.data_ptr(), storage.data_ptr() + storage.nbytes()) for storage in storages]
 
 
 def _note_memory(interpreter: Any) -> None:

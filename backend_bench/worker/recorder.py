@@ -17,15 +17,16 @@ from torch.utils._pytree import tree_leaves
 
 from backend_bench.own_work import ALLOWED, MOVES
 from backend_bench.wire import MAX_OPERATOR, OperatorCall
-from backend_bench.worker.launches import LOG, Launch
+from backend_bench.worker.launches import LOG, Launch, Stretch
 
 MAX_RECORDED = 200
 """Enough to see the shape of a kernel; a reply has a size limit."""
 
 
 def tensors_in(tree: Any) -> list[torch.Tensor]:
-    """Tensor leaves, in order."""
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+    """Tensor leaves, in order; of those that lie in memory as a sparse one does not."""
+    leaves = (leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor))
+    return [leaf for leaf in leaves if leaf.layout == torch.strided]
 
 
 def is_same(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -38,21 +39,13 @@ def is_same(a: torch.Tensor, b: torch.Tensor) -> bool:
     )
 
 
-_Stretch = tuple[int, int]
-"""Addresses from the first to before the last."""
-
-
-def _stretch(tensor: torch.Tensor) -> _Stretch:
+def _stretch(tensor: torch.Tensor) -> Stretch:
     """The whole allocation, which views share."""
     storage = tensor.untyped_storage()
     return storage.data_ptr(), storage.data_ptr() + storage.nbytes()
 
 
-def _holds(stretch: _Stretch, address: int) -> bool:
-    return stretch[0] <= address < stretch[1]
-
-
-def _overlap(one: _Stretch, other: _Stretch) -> bool:
+def _overlap(one: Stretch, other: Stretch) -> bool:
     return one[0] < other[1] and other[0] < one[1]
 
 
@@ -76,9 +69,9 @@ class Recorder(TorchDispatchMode):
         self._inputs = inputs
         self._seen: list[_Seen] = []
         self._derived = [_stretch(tensor) for tensor in inputs]
-        self._made: list[_Stretch] = []
+        self._made: list[Stretch] = []
         """Memory with values that come from the inputs, and the part of it that launches wrote."""
-        self._computed: list[_Stretch] = []
+        self._computed: list[Stretch] = []
         """Memory with results of operators that compute."""
         LOG.take()
 
@@ -118,14 +111,12 @@ class Recorder(TorchDispatchMode):
         return all(any(_overlap(_stretch(tensor), own) for own in self._made) for tensor in made)
 
     def _follow(self, launches: Sequence[Launch]) -> None:
-        """What a launch writes that has read values of the inputs has them too; what it wrote is known by an address only,
-        so the whole block of memory around it counts."""
+        """What a launch writes that has read values of the inputs has them too; a constant needs no reading."""
         for launch in launches:
-            reads_inputs = any(_holds(stretch, at) for stretch in self._derived for at in launch.read)
-            if reads_inputs or not launch.read:  # a constant needs no reading
-                written = [(address, address + 1) for address in launch.wrote]
-                self._derived += written
-                self._made += written
+            reads_inputs = any(_overlap(known, read) for known in self._derived for read in launch.read)
+            if reads_inputs or not launch.read:
+                self._derived += launch.wrote
+                self._made += launch.wrote
 
     def _follow_copy(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         """A copy or a view of values of the inputs."""

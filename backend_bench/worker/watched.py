@@ -148,7 +148,9 @@ def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     """The same values in the same order, bit for bit, whatever the shape; `one` may be in another dtype."""
     if one is other:
         return True
-    if one.numel() != other.numel() or one.layout != torch.strided or other.layout != torch.strided:
+    if one.numel() != other.numel() or (one.layout, one.device) != (other.layout, other.device):
+        return False
+    if one.layout != torch.strided:
         return False
     return torch.equal(_bytes(one.to(other.dtype)), _bytes(other))
 

@@ -1,9 +1,9 @@
 """Takes ATen's computing operators out of a worker before a kernel of a kernel language is loaded into it.
 
 Each operator that such a kernel may not call (`own_work`) gets another kernel at the end of the dispatcher's way, which
-computes nothing, notes the name and raises. Tensors without memory are not concerned: compilers trace with them. It is there for every thread, in compiled and in scripted code, and after every
-dispatch mode; what was registered last counts, so nothing that a candidate registers brings ATen's own back. What owns the
-registrations is never freed and known to no name.
+computes nothing, notes the name and raises. It is there for every thread, in compiled and in scripted code, and after
+every dispatch mode; what was registered last counts, so nothing that a candidate registers brings ATen's own back. What
+owns the registrations is never freed and known to no name. Tensors without memory are not concerned: compilers trace with them.
 
 Not covered: ATen's functions called past the dispatcher by their addresses in the library, copies of its code that
 the candidate brings, other libraries (numpy), the candidate's own code in another language.
