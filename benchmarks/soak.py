@@ -234,6 +234,7 @@ def _submission(op: Operator, source: str, device: Any, language: Any) -> Submis
 
 async def soak(executor: LocalExecutor, some: Iterator[Kernel], in_flight: int, record: Record) -> None:
     """Keep so many in flight until there are no more, or somebody interrupts."""
+
     async def work() -> None:
         for kernel in some:
             record.asked += 1
