@@ -35,6 +35,7 @@ for name in $steps; do
                 step "selfcheck opinfo $dtype" $BB selfcheck --suite opinfo --device cuda --dtype $dtype \
                     --json "$OUT/selfcheck-opinfo-$dtype.json"
             done ;;
+        soak) step soak python3 benchmarks/soak.py --submissions "${SUBMISSIONS:-1000}" --in-flight 64 --device cuda --out "$OUT/soak.json" ;;
         tests) step tests python3 -m pytest -m gpu -p no:cacheprovider tests ;;
         *) echo "no such step: $name"; failed=1 ;;
     esac
