@@ -146,7 +146,15 @@ class Run:
         return self.path / "rollouts.jsonl"
 
     def describe(self, arguments: Mapping[str, Any]) -> None:
-        """Write run.json unless another process has."""
+        """Write run.json unless another process has. Raises `UsageError` where the folder cannot be written."""
+        try:
+            self._describe(arguments)
+        except OSError as error:
+            raise UsageError(
+                f"kernels cannot be kept in {self.path}: {error.strerror}; name another folder as kernels_dir"
+            ) from error
+
+    def _describe(self, arguments: Mapping[str, Any]) -> None:
         if (self.path / "run.json").exists():
             return
         with self._locked():

@@ -9,6 +9,7 @@ tensors are described, not carried.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import socket
@@ -280,13 +281,12 @@ class Channel:
     ) -> None:  # fmt: skip
         """Send one frame whole. Raises `ChannelClosed`, or `ChannelTimeout` if nobody reads."""
         data = msgspec.json.encode(frame)
-        left, strays, deadline = memoryview(_HEADER.pack(len(data)) + data), list(fds), now() + limit_s
-
-        def send() -> int:
-            return socket.send_fds(self._sock, [left], strays) if strays else self._sock.send(left)
-
+        left, waiting, deadline = memoryview(_HEADER.pack(len(data)) + data), list(fds), now() + limit_s
         while left:
-            left, strays = left[self._within(deadline, now, send) :], []
+            move: Callable[[], int] = functools.partial(self._sock.send, left)
+            if waiting:
+                move = functools.partial(socket.send_fds, self._sock, [left], waiting)
+            left, waiting = left[self._within(deadline, now, move) :], []
 
     def answers(self, within_s: float) -> bool:
         """Whether something to read arrives in that time; the other side's end counts."""
@@ -328,7 +328,7 @@ class Channel:
     def _read(self, count: int, deadline: float | None, now: Clock = time.monotonic) -> bytes:
         parts: list[bytes] = []
         while count:
-            part = self._within(deadline, now, lambda: self._sock.recv(min(count, 1 << 20)))  # noqa: B023
+            part = self._within(deadline, now, functools.partial(self._sock.recv, min(count, 1 << 20)))
             if not part:
                 raise ChannelClosed
             parts.append(part)
@@ -354,7 +354,7 @@ def _decode(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadFrame(str(error)[:200]) from error
+        raise BadFrame(printable(str(error), 200)) from error  # it may quote the frame
 
 
 def printable(text: str, limit: int) -> str:

@@ -170,6 +170,8 @@ class Record:
     """What came of it all."""
 
     asked: int = 0
+    enough: bool = False
+    """Somebody has interrupted."""
     answers: collections.Counter[str] = field(default_factory=collections.Counter)
     """By kernel and status."""
     faults: list[str] = field(default_factory=list)
@@ -232,14 +234,12 @@ def _submission(op: Operator, source: str, device: Any, language: Any) -> Submis
 
 async def soak(executor: LocalExecutor, some: Iterator[Kernel], in_flight: int, record: Record) -> None:
     """Keep so many in flight until there are no more, or somebody interrupts."""
-    enough = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, enough.set)
 
     async def work() -> None:
         for kernel in some:
             record.asked += 1
             note(record, kernel, await executor.submit(kernel.submission))
-            if enough.is_set():
+            if record.enough:
                 return
 
     async with asyncio.TaskGroup() as group:
@@ -356,6 +356,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     some = kernels(options.submissions, options.hostile, options.device, rng)
     first_count = min(int(options.submissions * FIRST_PART), FIRST_MOST)
     record, executor, began = Record(), LocalExecutor(), time.monotonic()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, setattr, record, "enough", True)
     try:
         pid = (await executor.service())["pid"]
         await soak(executor, _some(some, first_count), options.in_flight, record)

@@ -167,6 +167,13 @@ def _close(ours: wire.Channel, theirs: socket.socket, fds: list[int]) -> None:
         os.close(fd)
 
 
+def test_a_refusal_that_quotes_the_frame_can_be_printed() -> None:
+    body = msgspec.json.encode(DONE).replace(b'"Done"', b'"\\u001b[2J"')
+    with pytest.raises(wire.BadFrame, match="type") as refused:
+        received(framed(body), wire.Done)
+    assert str(refused.value).isprintable()
+
+
 @pytest.mark.parametrize("honest", HONEST)
 def test_what_an_honest_worker_sends_arrives_as_it_was(honest: Any) -> None:
     assert received(framed(msgspec.json.encode(honest)), type(honest)) == honest

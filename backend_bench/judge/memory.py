@@ -2,12 +2,12 @@
 
 The system's limits bind each process for itself, and some memory belongs to none. So a thread of the judge's adds up
 the private and shared pages of all processes of a life, and the memory files behind their open descriptors, ten
-times a second while there is candidate code in it. A first sum counts pages twice that forked processes share; only where it is
-over the limit the exact one is taken, which costs the worker some milliseconds.
+times a second while there is candidate code in it. A first sum counts a page for each of the forked processes that
+share it; only where it is over the limit the exact one is taken, which costs the worker some milliseconds.
 
-Not covered: what is written within a tenth of a second; memory files that are mapped, never touched through the map and closed
-(the sandbox forbids memory files on a CPU, see `worker/sandbox/seccomp.py`); the scratch folder, which has a limit
-of its own; memory that a driver pins; memory of a GPU.
+Not covered: what is taken and given back within a tenth of a second; memory files that are written, mapped and closed,
+but never touched through the map (on a CPU the sandbox has none, see `worker/sandbox/seccomp.py`); the scratch
+folder, which has a limit of its own; memory that a driver pins; memory of a GPU.
 """
 
 from __future__ import annotations
@@ -59,9 +59,8 @@ class Watch:
             if self.excess_bytes is not None:
                 self._end()
                 return
-            took_s = (
-                time.monotonic() - began
-            )  # many processes take long to add up, and it is they that it delays
+            # Many processes take long to add up, and it is they whom that delays.
+            took_s = time.monotonic() - began
 
     def _excess(self, pids: list[int]) -> int | None:
         """What these processes hold of their own, if that is too much."""

@@ -21,8 +21,10 @@ from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
 from backend_bench.grading.inputs import storage_of, tensors_of
 
-CHUNK_BYTES = 16 << 20
-"""Size of a shared buffer that holds the small tensors of many cases."""
+CHUNK_BYTES = 1 << 20
+"""Size of the first shared buffer that holds the small tensors of many cases. Each further one is twice as large: its
+pages are made and mapped on both sides, and most operators fill one of a megabyte."""
+LARGEST_CHUNK_BYTES = 16 << 20
 HOST_BYTES = 1 << 20
 """Copies up to this size are compared on the CPU."""
 ALIGNMENT = 256
@@ -84,6 +86,7 @@ class Stage:
         self._unannounced: list[int] = []
         self._numbers = itertools.count()
         self._chunk: int | None = None
+        self._chunk_bytes = CHUNK_BYTES
         self._used = 0
         self._fresh: int | None = None
         self._fresh_used = 0
@@ -212,7 +215,8 @@ class Stage:
     def _reserve(self, nbytes: int) -> Place:
         room = Place(0, 0, nbytes).room
         if self._chunk is None or self._used + room > self._buffers[self._chunk].nbytes:
-            self._chunk = self._new_buffer(max(CHUNK_BYTES, room))
+            self._chunk = self._new_buffer(max(self._chunk_bytes, room))
+            self._chunk_bytes = min(2 * self._chunk_bytes, LARGEST_CHUNK_BYTES)
             self._used = 0
         place = Place(self._chunk, self._used, nbytes)
         self._used += room

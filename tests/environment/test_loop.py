@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 
 import pytest
 
@@ -138,6 +140,18 @@ def test_our_own_fault_is_an_error_and_never_a_zero(play: Play, answer: Verdict 
     assert episode["traces"][0]["rewards"] == {}
     assert played.code == 1
     assert ("the judge tripped" in played.err) or ("the socket is gone" in played.err)
+
+
+def test_a_full_disk_is_an_error_and_never_a_zero(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("backend_bench.records.Run.write", full)
+    played = play(model=rewards(1.0), ops="relu")
+    (episode,) = played.episodes
+    assert not episode["ok"]
+    assert episode["traces"][0]["rewards"] == {}
+    assert "No space left on device" in played.err
 
 
 def test_an_error_can_be_tried_again(play: Play) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backend_bench.errors import UsageError
 from backend_bench.records import Run
 
 from .test_records import ADD, best, turn
@@ -93,5 +94,5 @@ def test_a_line_that_was_cut_short_does_not_take_the_next_one_with_it(tmp_path: 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """As for a user without rights; a file in the folder's place stops the administrator, too."""
     (tmp_path / "kernels").touch()
-    with pytest.raises(OSError, match=str(tmp_path / "kernels")):
+    with pytest.raises(UsageError, match=r"kernels cannot be kept in .*; name another folder as kernels_dir"):
         Run(tmp_path / "kernels" / "run").describe({"op": str(ADD)})
