@@ -23,6 +23,8 @@ def run(
     bench: Bench, suite: Suite, op: Operator, texts: Sequence[str], phase: correctness.Phase, *, seed: int
 ) -> list[CaseResult]:
     """Call each once. `phase` is what the ordinary cases came to, and learns how the worker ended."""
+    if not texts:
+        return []
     results: list[CaseResult] = []
     calls = suite.draws(op, CaseKind.ERROR_INPUT, seed)
     for number, (text, call) in enumerate(zip(texts, calls, strict=True)):
