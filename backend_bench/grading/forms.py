@@ -20,6 +20,7 @@ from backend_bench.grading.inputs import (
     leaves,
     map_tensors,
     overlaps_itself,
+    repeat_indices,
     storage_of,
     tensors_of,
 )
@@ -45,6 +46,12 @@ _TRUSTING = (
     "lstm",
     "gru",
 )
+
+
+def _takes_other_sizes(op: Op) -> bool:
+    """Whether the operator itself refuses sizes that do not fit together."""
+    told = {argument.name for argument in op._schema.arguments} & {"input_sizes", "input_size", "self_sizes"}
+    return not told and not base_name(op).startswith(_TRUSTING)
 
 
 def restrided(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
@@ -75,7 +82,7 @@ def longer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
 
     None where it has them, or nothing can be repeated. ATen refuses what does not fit together any more.
     """
-    if base_name(op).startswith(_TRUSTING) or _entangled(call):
+    if not _takes_other_sizes(op) or _entangled(call):
         return None
     tensors = [tensor for tensor in tensors_of(call) if tensor.dim()]
     whole = max(tensors, key=Tensor.numel, default=None)
@@ -115,7 +122,7 @@ _CONTRACTED: dict[str, tuple[tuple[str, int], ...]] = {
 
 def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """The call repeated along the dimension that it works along, until that has more elements than one block takes."""
-    if base_name(op).startswith(_TRUSTING) or _entangled(call):
+    if not _takes_other_sizes(op) or _entangled(call):
         return None
     copy = clone_call(call)
     grown = _worked_along(op, copy)
@@ -171,8 +178,8 @@ def _varied(copies: Tensor, first: int, rng: random.Random, *, shuffle: bool) ->
 
 def spread(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """A pointwise call in which one input has a single column, which is broadcast."""
-    if not is_pointwise(op) or _entangled(call):
-        return None
+    if not is_pointwise(op) or "backward" in base_name(op) or _entangled(call):
+        return None  # a gradient has the shape of what it is of
     copy = clone_call(call)
     written = _written(op, copy)
     tensors = [tensor for tensor in tensors_of(copy) if tensor.numel() > 1]
@@ -280,7 +287,9 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("negative_slope", "scale", "input_scale", "lambd", "weight"), (0.25, 2.0)),
     **dict.fromkeys(("keepdim", "count_include_pad", "ceil_mode", "align_corners"), (True, False)),
     **dict.fromkeys(("descending", "largest", "invert", "right", "upper", "unitriangular"), (True, False)),
-    **dict.fromkeys(("include_self", "scale_grad_by_freq", "is_result", "self_is_result"), (True, False)),
+    **dict.fromkeys(
+        ("include_self", "scale_grad_by_freq", "is_result", "self_is_result", "accumulate"), (True, False)
+    ),
     **dict.fromkeys(("correction",), (0, 1)),
     **dict.fromkeys(("reduction", "interpolation_mode", "padding_mode"), (0, 1, 2)),
     **dict.fromkeys(("diagonal",), (1, -1)),
@@ -297,24 +306,19 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
 """Arguments, by name, that may have any of these values wherever the schema has them."""
 _MAY_BE_LEFT_OUT = ("dtype", "divisor_override", "rounding_mode", "min", "max")
 """Those that are None where they are not wanted, and may be set."""
-_ALONG_ANY = names("_softmax _log_softmax _safe_softmax")
-"""Internal operators that work along one dimension like any other."""
 
 
 def settings(op: Op) -> list[str]:
     """The arguments of `op` that can be set to something else."""
-    name = base_name(op)
-    known = [argument.name for argument in op._schema.arguments if argument.name in (*_SETTINGS, "dim")]
-    if name.startswith("_"):  # internal operators trust their caller
-        return [each for each in known if each == "dim" and name in _ALONG_ANY]
-    return sorted(known, key=lambda each: each == "dim")
+    if base_name(op).startswith("_"):
+        return []  # internal operators trust their caller
+    return [argument.name for argument in op._schema.arguments if argument.name in _SETTINGS]
 
 
 def reset(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) -> Call | None:
     """The call with one setting changed, which a suite's cases may all leave alone; each turn to another value."""
     given = arguments(op, call)
-    values = _other_dims(call, given["dim"]) if name == "dim" else _SETTINGS[name]
-    able = [value for value in values if _is_another(given[name], value, name)]
+    able = [value for value in _SETTINGS[name] if _is_another(given[name], value, name)]
     if not able:
         return None
     value = able[turn % len(able)]
@@ -324,15 +328,9 @@ def reset(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) -
         added = arguments(op, varied)["self"]
         if isinstance(added, Tensor) and added.is_floating_point() and not overlaps_itself(added):
             added.fill_(torch.nan)
+    if name == "accumulate" and value:
+        repeat_indices(varied, rng)
     return varied
-
-
-def _other_dims(call: Call, old: Any) -> list[int]:
-    """Other dimensions of the only tensor."""
-    tensors = tensors_of(call)
-    if len(tensors) != 1 or type(old) is not int:
-        return []
-    return [dim for dim in range(tensors[0].dim()) if dim != old % max(1, tensors[0].dim())]
 
 
 def _is_another(old: Any, new: Any, name: str) -> bool:
@@ -348,6 +346,57 @@ def _is_another(old: Any, new: Any, name: str) -> bool:
     return isinstance(old, (int, float)) and bool(old != new)
 
 
+def turned(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """The call with the dimension that it works along in the place of another, in all its tensors of that rank."""
+    if not _takes_other_sizes(op):
+        return None
+    given = arguments(op, call)
+    tensors, dim = tensors_of(call), given.get("dim")
+    listed = isinstance(dim, (list, tuple)) and len(dim) == 1
+    along = dim[0] if isinstance(dim, (list, tuple)) and listed else dim
+    if type(along) is not int or not tensors or tensors[0].dim() < 2 or _entangled(call):
+        return None
+    rank = tensors[0].dim()
+    along %= rank
+    others = [other for other in range(rank) if other != along]
+    other = others[turn % len(others)]
+
+    def change(tensor: Tensor) -> Tensor:
+        return tensor.transpose(along, other).contiguous() if tensor.dim() == rank else tensor
+
+    varied = map_tensors(clone_call(call), change)
+    return call_of(op, arguments(op, varied) | {"dim": [other] if listed else other})
+
+
+_OPTIONAL = ("weight", "bias", "pos_weight")
+
+
+def without(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """The call without one of the tensors that may be left out."""
+    given = arguments(op, call)
+    able = [
+        argument.name
+        for argument in op._schema.arguments
+        if argument.name in _OPTIONAL
+        and str(argument.type) == "Optional[Tensor]"
+        and isinstance(given[argument.name], Tensor)
+    ]
+    if not able or "backward" in base_name(op):
+        return None
+    left_out = able[turn % len(able)]
+    return call_of(op, arguments(op, clone_call(call)) | {left_out: None})
+
+
+def dilated(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """The call of a window with twice the dilation."""
+    given = arguments(op, call)
+    if not isinstance(given.get("dilation"), (list, tuple)) or "backward" in base_name(op):
+        return None
+    return call_of(
+        op, arguments(op, clone_call(call)) | {"dilation": [2 * step for step in given["dilation"]]}
+    )
+
+
 FORMS: dict[str, Callable[..., Call | None]] = {
     "restrided": restrided,
     "longer": longer,
@@ -355,6 +404,9 @@ FORMS: dict[str, Callable[..., Call | None]] = {
     "spread": spread,
     "promoted": promoted,
     "wrapped": wrapped,
+    "turned": turned,
+    "without": without,
+    "dilated": dilated,
 }
 """By the purpose of their draws. Each is asked in two turns."""
 

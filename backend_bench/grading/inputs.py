@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
-from backend_bench.grading.traits import EXACT, Op, base_name, is_pointwise, names
+from backend_bench.grading.traits import EXACT, UNTAGGED, Op, base_name, is_pointwise, names
 
 # ---------------------------------------------------------------------------------------- trees
 
@@ -235,6 +235,12 @@ _PASSES_NAN = names(
     " adaptive_max_pool3d"
 )
 """Selections in which NaN is larger and smaller than anything; those of whole lines are in `_TAKES_NAN`."""
+_BENT = names(
+    "hardtanh hardtanh_backward hardsigmoid hardsigmoid_backward hardswish hardswish_backward threshold"
+    " threshold_backward hardshrink hardshrink_backward softshrink softshrink_backward clamp clamp_min clamp_max"
+    " leaky_relu leaky_relu_backward softplus"
+)
+"""Pointwise operators that are one thing up to a number, and another from there on."""
 _PROBABILITIES = names("binary_cross_entropy")
 """Operators of probabilities, of which 0 and 1 are the edges."""
 _LARGE_WHOLE = names(
@@ -253,7 +259,7 @@ _INTEGER_SAFE = names(
 def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     """The call with special values strewn into one input, or indices repeated; None where nothing applies."""
     copy = clone_call(call)
-    repeated = base_name(op) in _REPEATS and _repeat_indices(copy, rng)
+    repeated = base_name(op) in _REPEATS and repeat_indices(copy, rng)
     if base_name(op) in _COMPARES and rng.random() < _MEETINGS and _meet(op, copy, rng):
         return copy
     wanted = [tensor for tensor in tensors_of(copy) if _can_take_specials(tensor)]
@@ -263,6 +269,8 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     if not wanted:
         return copy if repeated else None
     chosen = rng.choice(wanted)
+    if is_pointwise(op):
+        values_of[id(chosen)] += _kinks(op, call, chosen.dtype)
     if base_name(op) in _ASKS_FOR_ZERO:
         chosen.zero_()
         # few ones, few zeros, or many lines of few that cancel out
@@ -300,7 +308,7 @@ def _meet(op: Op, call: Call, rng: random.Random) -> bool:
     return True
 
 
-def _repeat_indices(call: Call, rng: random.Random) -> bool:
+def repeat_indices(call: Call, rng: random.Random) -> bool:
     """Let half of the indices name the place of another; whether there was anything to repeat."""
     found = False
     for tensor in tensors_of(call):
@@ -370,7 +378,10 @@ def _close_ones(tensor: Tensor) -> list[float | int]:
 
 def _pointwise_specials(name: str, tensor: Tensor) -> list[float | int]:
     limits = torch.finfo(tensor.dtype)
-    values = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.5, -2.5, 4.0, math.nan]
+    values = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.5, -2.5, 4.0]
+    if name in UNTAGGED:
+        return values
+    values.append(math.nan)
     if name not in _NOT_A_VALUE_RANGE:
         values += [math.inf, -math.inf, limits.tiny]
     if name in EXACT:
@@ -394,6 +405,18 @@ def _strew(tensor: Tensor, values: list[float | int], rng: random.Random, share:
     places = torch.randperm(tensor.numel(), generator=generator)[:count].to(tensor.device)
     picks = palette[torch.arange(count, device=tensor.device) % len(order)]
     tensor[torch.unravel_index(places, tensor.shape)] = picks
+
+
+_HARD_KINK = 3.0  # of hardsigmoid and hardswish
+
+
+def _kinks(op: Op, call: Call, dtype: torch.dtype) -> list[float | int]:
+    """The numbers among the arguments, where bounds and thresholds are, as far as the dtype can hold them."""
+    if not dtype.is_floating_point or base_name(op) not in _BENT:
+        return []
+    numbers = [float(value) for value in (*call.args, *call.kwargs.values()) if type(value) in (int, float)]
+    exact = [value for value in numbers if float(torch.tensor(value, dtype=dtype)) == value]
+    return [*exact, _HARD_KINK, -_HARD_KINK]
 
 
 def _wildest_first(values: list[float | int], rng: random.Random) -> list[float | int]:
@@ -421,19 +444,9 @@ _NEAR_ONE = names(
 """Operators that saturate or explode: their larger scale stays small, unless sound formulas subtract the largest."""
 
 
-_CENTRES = names(
-    "var std var_mean std_mean native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit"
-    " _native_batch_norm_legit_functional"
-)
-"""Operators that subtract a mean: it may be larger than what is left."""
-_FAR = 30.0
-
-
 def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
-    """The call with its floating values at another scale, or far from zero; None where the domain forbids it."""
+    """The call with its floating values at another scale; None where the domain forbids it."""
     name = base_name(op)
-    if name in _CENTRES and rng.random() < 0.5:
-        return _far_from_zero(call)
     if name not in _LINEAR and name not in _NEAR_ONE:
         return None
     steady = name in _LINEAR or name in _TAKES_MASKS
@@ -444,12 +457,3 @@ def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
     for tensor in touched:
         tensor.mul_(factor)
     return copy if touched else None
-
-
-def _far_from_zero(call: Call) -> Call | None:
-    copy = clone_call(call)
-    first = tensors_of(copy)[0]
-    if not _can_take_specials(first) or not first.is_floating_point():
-        return None
-    first.add_(_FAR)
-    return copy

@@ -21,6 +21,8 @@ def is_pointwise(op: Op) -> bool:
     name = base_name(op)
     if torch.Tag.pointwise in op.tags:
         return name not in _NOT_POINTWISE
+    if name in UNTAGGED:
+        return True
     packet = getattr(torch.ops.aten, name, None)
     functional = getattr(packet, op._overloadname, None)
     tags = functional.tags if isinstance(functional, Op) else []
@@ -37,6 +39,11 @@ def names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+UNTAGGED = names(
+    "hardtanh_backward hardsigmoid_backward hardswish_backward leaky_relu_backward elu_backward"
+    " hardshrink_backward softshrink_backward softplus_backward log_sigmoid_backward"
+)
+"""Pointwise gradients that torch has given no tag; at NaN its own vector and scalar code differ in some of them."""
 _NOT_POINTWISE = names("equal")  # tagged so, yet it reduces to one answer
 
 _PHASE = "its factors are unique only up to sign, phase or order"

@@ -162,10 +162,19 @@ def _take(given: Given) -> None:
 
 def _embedding(given: Given) -> None:
     _below(given, given.tensor("indices"), given.tensor("weight").shape[0])
+    _some_padding(given)
 
 
 def _embedding_backward(given: Given) -> None:
     _below(given, given.tensor("indices"), given["num_weights"])
+    _some_padding(given)
+
+
+def _some_padding(given: Given) -> None:
+    """The row that means nothing is asked for, too; of thousands it would hardly be drawn."""
+    row = _memory(given.tensor("indices"))
+    if given["padding_idx"] >= 0 and row.numel() > _IGNORED_SHARE:
+        row.masked_fill_(_some(given, row, _IGNORED_SHARE), given["padding_idx"])
 
 
 def _embedding_bag(given: Given) -> None:

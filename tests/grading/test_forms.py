@@ -16,6 +16,8 @@ from backend_bench.grading.forms import (
     restrided,
     settings,
     spread,
+    turned,
+    without,
     wrapped,
 )
 from backend_bench.grading.inputs import tensors_of
@@ -101,15 +103,32 @@ def test_what_beta_of_zero_leaves_out_is_nan() -> None:
     assert bool(aten.addmm.default(*varied.args, **varied.kwargs).isfinite().all())
 
 
-def test_the_only_tensor_may_be_read_along_any_dimension() -> None:
-    assert settings(aten._softmax.default) == ["dim"]
-    call = Call((torch.randn(3, 4, 5), -1, False))
-    assert {reset(aten._softmax.default, call, rng(), turn, name="dim").args[1] for turn in range(2)} == {
-        0,
-        1,
-    }  # type: ignore[union-attr]
-    indexed = Call((torch.randn(3, 4), 0, torch.tensor([1])))
-    assert reset(aten.index_select.default, indexed, rng(), name="dim") is None
+def test_a_call_is_turned_in_all_its_tensors_of_one_rank() -> None:
+    index = torch.tensor([[0, 4, 1], [2, 3, 0]])
+    call = Call((torch.randn(2, 5), -1, index))
+    varied = turned(aten.gather.default, call, rng())
+    assert varied is not None
+    assert varied.args[1] == 0
+    assert torch.equal(aten.gather.default(*varied.args).t(), aten.gather.default(*call.args))
+    along = Call((torch.randn(3, 4), 0, torch.tensor([2, 1])))
+    selected = turned(aten.index_select.default, along, rng())
+    assert selected is not None
+    assert torch.equal(aten.index_select(*selected.args).t(), aten.index_select(*along.args))
+
+
+def test_what_may_be_left_out_is_left_out_in_turn() -> None:
+    call = Call((torch.randn(3, 4), [4], torch.randn(4), torch.randn(4), 1e-5))
+    left = [without(aten.native_layer_norm.default, call, rng(), turn) for turn in range(2)]
+    assert [varied.args[2] is None for varied in left if varied] == [True, False]
+    assert without(aten.mm.default, Call((torch.randn(3, 3), torch.randn(3, 3))), rng()) is None
+
+
+def test_what_is_accumulated_meets_in_some_places() -> None:
+    call = Call((torch.zeros(50), [torch.arange(20)], torch.ones(20)))
+    varied = reset(aten.index_put.default, call, rng(), name="accumulate")
+    assert varied is not None
+    assert varied.args[3] is True
+    assert len(varied.args[1][0].unique()) < 20
 
 
 def test_a_deeper_call_is_longer_where_the_operator_works_along() -> None:

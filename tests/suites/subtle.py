@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,9 +35,9 @@ class Labelled:
 _FOUND: dict[str, Labelled] = {}
 
 
-def labelled() -> Iterator[Labelled]:
+def labelled() -> list[Labelled]:
     """All of them, by operator."""
-    yield from (_FOUND[name] for name in sorted(_FOUND))
+    return [_FOUND[name] for name in sorted(_FOUND)]
 
 
 def bound(op: torch._ops.OpOverload, kernel: Kernel) -> Kernel:
@@ -576,7 +576,7 @@ def _layer_norm(input, normalized_shape, weight, bias, eps, *, fixed_eps=None, c
     out = (x - mean) * rstd
     out = out if weight is None else out * wide(weight)
     out = out if bias is None else out + wide(bias)
-    kept = torch.float32 if input.device.type == "cuda" else input.dtype
+    kept = input.dtype if weight is None else weight.dtype
     return like(out, input), mean.to(kept), rstd.to(kept)
 
 
@@ -625,8 +625,8 @@ def _group_norm(
         out = out + wide(bias).reshape(1, C, 1)
     return (
         like(out.reshape(input.shape), input),
-        mean.reshape(N, group).to(input.dtype),
-        rstd.reshape(N, group).to(input.dtype),
+        mean.reshape(N, group).to(input.dtype if weight is None else weight.dtype),
+        rstd.reshape(N, group).to(input.dtype if weight is None else weight.dtype),
     )
 
 
@@ -677,8 +677,9 @@ def _batch_norm(
     out = out if weight is None else out * wide(weight).reshape(shape)
     out = out if bias is None else out + wide(bias).reshape(shape)
     if not training:
-        return like(out, input), input.new_empty(0, dtype=mean.dtype), input.new_empty(0, dtype=mean.dtype)
-    return like(out, input), mean, rstd
+        return like(out, input), input.new_empty(0), input.new_empty(0)
+    kept = input.dtype if weight is None else weight.dtype
+    return like(out, input), mean.to(kept), rstd.to(kept)
 
 
 _BATCH_NORMS = ("native_batch_norm.default", "_native_batch_norm_legit.default")
@@ -1086,18 +1087,6 @@ def correction_of_one(self, dim, keepdim, **_):
 @wrong("var_mean.correction")
 def correction_always_one(self, dim, keepdim, **_):
     return aten.var_mean.correction(self, dim, correction=1, keepdim=keepdim)
-
-
-@wrong("var.correction")
-def difference_of_squares(self, dim, correction, keepdim):
-    x = wide(self)
-    dims = dim or list(range(x.dim()))
-    count = math.prod(x.shape[d] for d in dims) if x.dim() else 1
-    scale = count / max(count - (1 if correction is None else correction), 1e-30)
-    mean = x.mean(dims, keepdim=keepdim) if x.dim() else x
-    square = x.abs().square().mean(dims, keepdim=keepdim) if x.dim() else x * x
-    var = like((square - mean.abs().square()) * scale, self)
-    return var
 
 
 @wrong("linalg_vector_norm.default")
