@@ -100,7 +100,7 @@ def test_examples_give_way_then_the_description_never_the_rules() -> None:
     text = prompt(brief(entry=long), budget=5000)
     assert len(text) <= 5000
     assert "## Rules" in text
-    assert "## Your reply" in text
+    assert "## What you hand in" in text
 
 
 def test_a_template_of_ones_own(tmp_path: Path) -> None:
