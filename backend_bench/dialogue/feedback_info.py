@@ -1,14 +1,15 @@
 """What a turn came to, in BackendBench's terms: its `FeedbackInfo`, made from a verdict.
 
 Same fields and meaning as in that project (`backends/llm.py`, `eval.py`), with three differences: nothing is correct
-where nothing was run; scores are this package's own, and finite; `overall_speedup` is a geometric mean.
+where nothing was run; scores are this package's own, and finite; `overall_speedup` is a geometric mean. What a model is told
+of it is said in `feedback`; these rows are for programs, tolerances and all.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backend_bench.dialogue import causes, complaints
+from backend_bench.dialogue import complaints
 from backend_bench.verdict import CaseKind, CaseResult, Status, Verdict
 
 
@@ -107,7 +108,7 @@ def _compilation_error(verdict: Verdict, code: str) -> str | None:
 
 
 def _correctness(op: str, case: CaseResult, code: str) -> CorrectnessTestResult:
-    message, _, trace = causes.spoken(case)[0].partition("\n")
+    message, _, trace = case.message.partition("\n")
     return CorrectnessTestResult(
         op_name=op,
         args=case.args,
@@ -127,7 +128,7 @@ def _performance(op: str, case: CaseResult) -> PerformanceTestResult:
         speedup=case.speedup,
         benchmark_time_ms=None if case.candidate_us is None else case.candidate_us / 1e3,
         reference_time_ms=None if case.reference_us is None else case.reference_us / 1e3,
-        error_msg=causes.spoken(case)[0],
+        error_msg=case.message,
         successfully_ran=case.passed,
     )
 

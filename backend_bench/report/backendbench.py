@@ -8,12 +8,14 @@ Layout and fields follow BackendBench/output.py of meta-pytorch/BackendBench at 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from backend_bench.dialogue.feedback_info import FeedbackInfo
 from backend_bench.errors import UsageError
 from backend_bench.report.runs import Recorded, best_of
 from backend_bench.verdict import CaseKind, CaseResult, Verdict
@@ -58,30 +60,9 @@ def _best(run: Recorded) -> list[Verdict]:
 
 
 def _rows(verdict: Verdict) -> Iterator[dict[str, Any]]:
-    for case in verdict.cases:
-        if case.kind is not CaseKind.PERFORMANCE:
-            yield {
-                "op_name": verdict.op,
-                "args": case.args,
-                "is_correct": case.passed,
-                "error_msg": case.message,
-                "error_type": "" if case.passed else case.status.value,
-                "traceback": "",
-                "max_abs_error": case.max_abs_error,
-                "max_rel_error": case.max_rel_error,
-                "test_type": "correctness",
-            }
-        else:
-            yield {
-                "op_name": verdict.op,
-                "args": case.args,
-                "speedup": case.speedup,
-                "benchmark_time_ms": _ms(case.candidate_us),
-                "reference_time_ms": _ms(case.reference_us),
-                "error_msg": case.message,
-                "successfully_ran": case.passed,
-                "test_type": "performance",
-            }
+    info = FeedbackInfo.of(verdict)
+    yield from (dataclasses.asdict(result) for result in info.correctness_results)
+    yield from (dataclasses.asdict(result) for result in info.performance_results)
 
 
 def _summary(verdict: Verdict) -> dict[str, Any]:
@@ -152,10 +133,6 @@ def _kind(verdict: Verdict, kind: CaseKind) -> list[CaseResult]:
 
 def _geomean(values: Sequence[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values))
-
-
-def _ms(us: float | None) -> float | None:
-    return None if us is None else us / 1000
 
 
 def _write_json(path: Path, rows: list[dict[str, Any]]) -> None:

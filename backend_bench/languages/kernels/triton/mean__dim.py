@@ -16,7 +16,7 @@ def mean_of_rows(x_ptr, out_ptr, columns, BLOCK: tl.constexpr):
 def mean__dim_kernel_impl(self, dim, keepdim=False, *, dtype=None):
     dims = range(self.dim()) if not dim else [d % self.dim() for d in dim] if self.dim() else []
     kept = [d for d in range(self.dim()) if d not in dims]
-    rows = self.permute(*kept, *dims).contiguous()  # what is reduced comes last
+    rows = self.permute(kept + list(dims)).contiguous()  # what is reduced comes last
     shape = [1 if d in dims else size for d, size in enumerate(self.shape)]
     out = torch.empty(shape, dtype=dtype or self.dtype, device=self.device)
     if out.numel() and self.numel():
