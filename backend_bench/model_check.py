@@ -145,6 +145,7 @@ class Trial:
     def __init__(self, model: Model, step: Step, device: str, seed: int) -> None:
         torch.manual_seed(seed)
         self._device = device
+        self._drawn_gradients: dict[tuple[torch.Size, torch.dtype], Tensor] = {}
         if model.library in LIBRARIES:
             built = libraries.build(model, step, place=device)
             self.module, floating = built.run, libraries.dtype(step)
@@ -189,11 +190,12 @@ class Trial:
 
     def _gradient(self, start: Tensor) -> Tensor:
         """One for a loss; else random, for ones are in the null space of a softmax or a norm."""
-        if start.dim() == 0:
-            return torch.ones_like(start)
-        generator = torch.Generator().manual_seed(start.numel())
-        drawn = torch.randn(start.shape, generator=generator, dtype=torch.float32)
-        return drawn.to(device=start.device, dtype=start.dtype)
+        what = (start.shape, start.dtype)
+        if what not in self._drawn_gradients:
+            generator = torch.Generator().manual_seed(start.numel())
+            drawn = torch.randn(start.shape, generator=generator) if start.dim() else torch.ones(())
+            self._drawn_gradients[what] = drawn.to(device=start.device, dtype=start.dtype)
+        return self._drawn_gradients[what]
 
     def _drawn(self, arguments: Arguments, floating: torch.dtype, below: Mapping[str, int]) -> Call:
         """The call with values: numbers of a normal distribution, whole ones below their bound."""

@@ -13,7 +13,7 @@ fi
 export PYTHONPATH=$PWD:${PYTHONPATH:-} PYTHONUNBUFFERED=1
 BB="python3 -m backend_bench.cli"
 PY="python3 benchmarks"
-steps=${*:-doctor tests author smoke opinfo torchbench precision load latency stream same soak}
+steps=${*:-doctor tests author model smoke opinfo torchbench precision load latency stream same soak}
 failed=""
 step() {
     local name=$1 begun=$SECONDS
@@ -55,6 +55,12 @@ for name in $steps; do
                 step "selfcheck $name $dtype" $BB selfcheck --suite "$name" --device cuda "${keep[@]}" \
                     --json "$OUT/selfcheck-$name-$dtype.json"
                 [ "$name" = torchbench ] && break # keeps its recorded dtypes
+            done ;;
+        model)
+            python3 scripts/lay_out_author.py triton second /tmp/kernels-second
+            for dtype in ${DTYPES:-bfloat16 float32}; do
+                PYTHONPATH=$PWD/benchmarks:$PYTHONPATH step "model $dtype" $BB check-model ten_operators:build /tmp/kernels-second \
+                    --device cuda --dtype "$dtype" --json "$OUT/model-$dtype.json"
             done ;;
         precision) step precision $PY/precision.py --repetitions "${REPETITIONS:-20}" --json "$OUT/precision.json" ;;
         load) step "precision under load" $PY/precision.py --load --repetitions "${REPETITIONS:-20}" --json "$OUT/precision-load.json" ;;

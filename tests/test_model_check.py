@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -168,6 +169,26 @@ def test_triton_kernels_run_interpreted_on_a_cpu(place: Path) -> None:
     found = json.loads(done.stdout)
     assert found["interpreted"]
     assert {row["op"]: row["served"] for row in found["operators"]}["relu.default"] == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "device"), [("pytorch", "cpu"), pytest.param("triton", "cuda", marks=pytest.mark.gpu)]
+)
+def test_every_operator_of_smoke_serves_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, device: Literal["cpu", "cuda"]
+) -> None:
+    """The network in benchmarks/ calls all ten, and the built-in author has right kernels of them."""
+    root = Path(__file__).parents[1]
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
+    authored = root / "backend_bench" / "authors" / "kernels" / language
+    for folder in authored.iterdir():
+        if folder.is_dir():
+            put(tmp_path, **{folder.name: (folder / "second.py").read_text()})
+    step = manifest.step({"mode": "training"})
+    model = manifest.model(name="", source="ten_operators:build", steps=[step])
+    found = model_check.check(model, step, tmp_path / "kernels", device=device, repeat=1)
+    assert found.right, (found.failure, found.alone)
+    assert sum(row.served > 0 for row in found.called if row.kernel) == 10
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -29,6 +29,7 @@ README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 """Whose commands are run and whose options are looked up."""
 DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS += sorted((ROOT / "evals").rglob("README.md"))
 COMMANDS = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]  # it is a group
 SECONDS = 120
 """For one command, on a machine that is busy with other tests."""

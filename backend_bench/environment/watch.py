@@ -101,7 +101,7 @@ def standing(slot: Any, now: float) -> board.Standing:
     turns = trace.info.get("turns", [])
     best = scores.best_turn(turns) or {}
     verdict = best.get("verdict") or {}
-    right = verdict.get("status") == "ok"
+    outcome = verdict.get("status", "no_code") if turns else ""
     timed = any(case.get("speedup") for case in verdict.get("cases", ()))
     stage, since = _stage(slot, trace, now)
     return board.Standing(
@@ -110,8 +110,8 @@ def standing(slot: Any, now: float) -> board.Standing:
         turn=len(turns) + (stage in ("model", "judge")),
         since_s=now - since if stage in ("model", "judge") else max(0.0, _end(trace, now) - since),
         reward=best.get("reward"),
-        speedup=verdict.get("performance_score") if right and timed else None,
-        right=right,
+        speedup=verdict.get("performance_score") if outcome == "ok" and timed else None,
+        outcome=outcome,
         waits_s=tuple(
             turn["verdict"]["stages_s"]["queue"]
             for turn in turns

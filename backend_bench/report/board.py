@@ -42,12 +42,17 @@ class Standing:
     """Of its best turn so far."""
     speedup: float | None = None
     """Of its best turn, where that one is right and timed."""
-    right: bool = False
-    """Whether its best turn is right."""
+    outcome: str = ""
+    """Status of its best turn; `no_code` where that had no kernel."""
     waits_s: tuple[float, ...] = ()
     """What each of its verdicts waited in the judge's queue, in seconds."""
     error: str = ""
     """Why it failed, one line."""
+
+    @property
+    def right(self) -> bool:
+        """Whether its best turn is right."""
+        return self.outcome == "ok"
 
 
 def picture(rollouts: Sequence[Standing], *, elapsed_s: float, height: int, note: str = "") -> RenderableType:
@@ -83,8 +88,8 @@ def line(rollout: Standing, number: int, total: int) -> str:
     score = "–" if rollout.reward is None else f"{rollout.reward:.3f}"
     fast = f"{rollout.speedup:.2f}×" if rollout.speedup is not None else "–"
     turns = f"{rollout.turn} turn{'s' if rollout.turn != 1 else ''}"
-    right = "right" if rollout.right else "wrong"
-    return f"{place} {right:<8} {fast:>7}   reward {score:>6}   {turns:<8} {clock(rollout.since_s)}"
+    outcome = "right" if rollout.right else rollout.outcome.replace("_", " ")
+    return f"{place} {outcome:<13} {fast:>7}   reward {score:>6}   {turns:<8} {clock(rollout.since_s)}"
 
 
 def clock(seconds: float) -> str:

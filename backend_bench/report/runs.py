@@ -44,9 +44,10 @@ class Turn:
 
     @property
     def speedup(self) -> float | None:
-        """The performance score where something was timed."""
-        timed = self.verdict is not None and any(case.speedup for case in self.verdict.cases)
-        return self.verdict.performance_score if self.verdict is not None and timed else None
+        """The performance score where something was timed, and by no cheat."""
+        if self.verdict is None or self.verdict.status is Status.CHEATED:
+            return None
+        return self.verdict.performance_score if any(case.speedup for case in self.verdict.cases) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,11 +133,11 @@ def tally(value: Tally) -> Text:
 
 
 def speed(verdict: Verdict) -> Text:
-    """The performance score, and the median noise of its cases."""
-    if verdict.performance_score is None or not any(case.speedup for case in verdict.cases):
+    """The performance score, and the median noise of its cases; none of a cheat, whose times are nobody's speed-up."""
+    score = None if verdict.status is Status.CHEATED else verdict.performance_score
+    if score is None or not any(case.speedup for case in verdict.cases):
         return Text("–", "dim")
     noise = sorted(case.noise for case in verdict.cases if case.noise is not None)
-    score = verdict.performance_score
     text = _banded(score, noise[len(noise) // 2] if noise else None)
     return Text(text, "green" if score >= 1 else "default")
 

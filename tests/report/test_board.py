@@ -16,7 +16,7 @@ DONE = Standing(
     since_s=41,
     reward=1.3,
     speedup=1.3,
-    right=True,
+    outcome="ok",
     waits_s=(0.5, 1.5),
 )
 JUDGED = Standing(op="add.Tensor", stage="judge", turn=2, since_s=4, reward=0.5)
@@ -55,7 +55,9 @@ def test_a_hundred_in_flight_keep_to_the_screen(height: int) -> None:
 
 
 def test_a_wrong_kernel_is_never_among_the_fastest() -> None:
-    assert "mm.default" not in drawn([Standing(op="mm.default", stage="done", speedup=9.0, right=False)])
+    assert "mm.default" not in drawn(
+        [Standing(op="mm.default", stage="done", speedup=9.0, outcome="cheated")]
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_a_wrong_kernel_is_never_among_the_fastest() -> None:
     [
         (DONE, ("[ 7/20] relu.default", "right", "1.30×", "reward  1.300", "2 turns", "41 s")),
         (FAILED, ("topk.default", "failed   no judge")),
-        (Standing(op="x", stage="done", turn=1), ("wrong", "–", "1 turn ")),
+        (Standing(op="x", stage="done", turn=1, outcome="no_code"), ("no code", "–", "1 turn ")),
     ],
 )
 def test_a_line_holds_a_rollout(standing: Standing, parts: tuple[str, ...]) -> None:

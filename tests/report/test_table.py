@@ -143,3 +143,11 @@ def test_markup_in_a_message_is_text() -> None:
     assert "[red]x[/red]" in shown(
         verdict_table([verdict(status=Status.COMPILE_ERROR, message="[red]x[/red]")])
     )
+
+
+def test_a_cheat_has_no_speed_up() -> None:
+    """Its score is 0, and 0.00× would be a time that nobody took."""
+    assert speed(verdict(cases=(TIMED,))).plain != "–"
+    cheat = verdict(cases=(TIMED,), status=Status.CHEATED, performance_score=0.0)
+    assert speed(cheat).plain == "–"
+    assert Turn(number=1, reward=0.0, verdict=cheat).speedup is None
