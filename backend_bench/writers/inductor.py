@@ -48,7 +48,7 @@ def write(op: Operator, cases: Sequence[str]) -> tuple[str | None, str]:
     forms: dict[str, Form] = {}
     refused: list[str] = []
     seen: set[str] = set()
-    for call in _calls(cases):
+    for call in _calls(overload, cases):
         if len(forms) == MOST_FORMS or _kind(call) in seen:
             continue
         seen.add(_kind(call))
@@ -66,14 +66,26 @@ def write(op: Operator, cases: Sequence[str]) -> tuple[str | None, str]:
     return assemble(_operation(op, overload), list(forms.values())), words
 
 
-def _calls(cases: Sequence[str]) -> Iterator[Call]:
+def _calls(overload: torch._ops.OpOverload, cases: Sequence[str]) -> Iterator[Call]:
     """The cases, the largest first: Inductor chooses blocks by the sizes that it sees."""
 
     def empty(spec: TensorSpec) -> torch.Tensor:
         return torch.empty(spec.shape, dtype=dtype_of(spec.dtype))  # contiguous, as the file will make it
 
-    calls = [build(parse(text), empty) for text in cases]
+    calls = [_in_order(overload, build(parse(text), empty)) for text in cases]
     yield from sorted(calls, key=lambda call: -sum(tensor.numel() for tensor in tensors_of(call)))
+
+
+def _in_order(overload: torch._ops.OpOverload, call: Call) -> Call:
+    """The call with every argument of the schema, in its order."""
+    arguments = overload._schema.arguments
+    bound = {argument.name: argument.default_value for argument in arguments if argument.has_default_value()}
+    bound |= dict(zip((argument.name for argument in arguments), call.args, strict=False)) | dict(call.kwargs)
+    by_name = {argument.name for argument in arguments if argument.kwarg_only}
+    return Call(
+        tuple(bound[argument.name] for argument in arguments if argument.name not in by_name),
+        {argument.name: bound[argument.name] for argument in arguments if argument.name in by_name},
+    )
 
 
 def _kind(call: Call) -> str:
@@ -103,15 +115,10 @@ def _operation(op: Operator, overload: torch._ops.OpOverload) -> Operation:
 
 def _form(overload: torch._ops.OpOverload, call: Call, number: int) -> Form:
     """Inductor's code for one call. Raises `NoKernel`."""
-    tensors = list(tensors_of(call))
     code = _code(overload, call)
     launches = [_launch(name, source) for name, source in kernels_of(code)]
-    schema = overload._schema
-    bound = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
-    bound |= dict(zip((a.name for a in schema.arguments), call.args, strict=False)) | dict(call.kwargs)
-    return Form.of(
-        number, code, launches, [(str(t.dtype), tuple(t.shape)) for t in tensors], list(bound.values())
-    )
+    tensors = [(str(tensor.dtype), tuple(tensor.shape)) for tensor in tensors_of(call)]
+    return Form.of(number, code, launches, tensors, [*call.args, *call.kwargs.values()])
 
 
 def _code(overload: torch._ops.OpOverload, call: Call) -> str:
