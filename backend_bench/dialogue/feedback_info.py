@@ -66,10 +66,11 @@ class FeedbackInfo:
             compilation_error=_compilation_error(verdict, kernel_code),
             correctness_results=tuple(
                 _correctness(verdict.op, case, kernel_code)
-                for case in _of_kind(verdict, CaseKind.CORRECTNESS)
+                for case in verdict.cases
+                if case.kind is not CaseKind.PERFORMANCE  # what must be refused is a matter of being right
             ),
             performance_results=tuple(
-                _performance(verdict.op, case) for case in _of_kind(verdict, CaseKind.PERFORMANCE)
+                _performance(verdict.op, case) for case in verdict.cases if case.kind is CaseKind.PERFORMANCE
             ),
             summary=_summary(verdict),
             verdict=verdict,
@@ -95,10 +96,6 @@ class FeedbackInfo:
     def overall_speedup(self) -> float:
         """Geometric mean of the speed-ups over all performance cases, by the verdict's rule for failed ones."""
         return self.performance_score
-
-
-def _of_kind(verdict: Verdict, kind: CaseKind) -> list[CaseResult]:
-    return [case for case in verdict.cases if case.kind is kind]
 
 
 def _compilation_error(verdict: Verdict, code: str) -> str | None:

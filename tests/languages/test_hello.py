@@ -71,7 +71,10 @@ def test_a_machine_says_what_it_offers(own_judge: Judge) -> None:
             "import no_such_module\n",
             "ModuleNotFoundError: No module named 'no_such_module'; to have it: pip install",
         ),
-        ("def relu__default_kernel_impl(x):\n    import torch\n    return torch.zeros_like(x)\n", "it gave wrong values"),
+        (
+            "def relu__default_kernel_impl(x):\n    import torch\n    return torch.zeros_like(x)\n",
+            "it gave wrong values",
+        ),
         ("def relu__default_kernel_impl(x):\n    return 1\n", "it gave wrong values"),
         (
             "def relu__default_kernel_impl(x):\n    raise OSError('no libnvrtc.so')\n",
