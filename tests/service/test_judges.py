@@ -250,7 +250,7 @@ def test_who_comes_while_other_questions_are_answered_is_not_forgotten() -> None
         questions = [asyncio.ensure_future(made.index(spec)) for _ in range(judges.AT_ONCE)]
         await until(lambda: ScriptedHand.made[0].running == judges.AT_ONCE)
         task = await ask(made, "a", "one")
-        await until(lambda: made.state()[0]["waiting"])
+        await until(lambda: made.state()[0]["judges"])
         assert ScriptedHand.asked == []
         ScriptedHand.made[0].answer(judges.AT_ONCE)
         await asyncio.gather(*questions)
