@@ -22,6 +22,8 @@ _SPEEDS = 12
 """Cases whose speed is listed, slowest first."""
 _SLOW = 0.9
 """A case that reaches less than this share of the median speed-up is slow."""
+_SAME = 0.97
+"""Of two right kernels, the one that earns more than this share of the other is no worse: times are noisy."""
 _ENOUGH = 4
 """Fewer timed cases have nothing in common."""
 _ARGS = 300
@@ -139,7 +141,8 @@ def _tallies(correctness: Tally, performance: Tally) -> str:
 
 def _worse(verdict: Verdict, best: Best | None) -> str:
     """That an earlier turn was better, and what it came to."""
-    if best is None or best.reward <= (verdict.reward or 0.0):
+    reward = verdict.reward or 0.0
+    if best is None or reward >= best.reward * (_SAME if verdict.status is Status.OK else 1):
         return ""
     facts = [f"score {best.reward:.3g}", _tallies(best.correctness, best.performance)]
     if best.performance_score is not None and best.performance.total:

@@ -101,6 +101,7 @@ class Judges:
     def _warmed(self, done: asyncio.Future[str]) -> None:
         # What kept it from being warm is told to whoever asks it for a verdict.
         self.is_warm = done.exception() is None
+        self._look_again()
 
     async def close(self) -> None:
         """End the judges, and every worker."""
@@ -269,3 +270,10 @@ class Judges:
             return await (await self._anyone()).ask(what, answer).answer
         except HandLost:
             return await (await self._anyone()).ask(what, answer).answer
+        finally:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """A question takes room at a process: whoever came meanwhile waits for the answer, and is not called else."""
+        for line in self._all():
+            self._next(line)

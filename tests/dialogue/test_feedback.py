@@ -94,6 +94,9 @@ def test_a_worse_turn_is_told_of_the_best() -> None:
     )
     assert "speed 1.25×" in told
     assert "worse" not in feedback(verdict(case(), reward=1.0), best=best)
+    assert "worse" not in feedback(verdict(case(), reward=0.74), best=best)  # right, and no slower than noise
+    assert "worse" in feedback(verdict(case(), reward=0.7), best=best)
+    assert "worse" in feedback(verdict(case(message="wrong"), reward=0.74), best=best)
 
 
 def test_evidence_is_told_where_it_decides() -> None:

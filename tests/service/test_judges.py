@@ -49,6 +49,9 @@ class ScriptedHand:
         if isinstance(what, requests.WarmUp):
             errand.answer.set_result("native")
             return errand
+        if isinstance(what, requests.ReadIndex):
+            self.errands[-len(self.errands) - 1] = errand, "an index"  # before every kernel
+            return errand
         ScriptedHand.asked.append(f"{what.submission.source} on {what.device}")
         self.errands[errand.number] = errand, what.submission.source
         return errand
@@ -234,5 +237,24 @@ def test_a_submission_of_another_level_is_refused() -> None:
     async def story(made: Judges) -> None:
         with pytest.raises(UsageError, match="judges with sandbox=best-effort"):
             await made.submit(submission("a", sandbox="off"), "a")
+
+    at_judges(story)
+
+
+def test_who_comes_while_other_questions_are_answered_is_not_forgotten() -> None:
+    """Questions take room at a process; their answers make it again, and nobody else comes by to notice."""
+
+    async def story(made: Judges) -> None:
+        await made.warm()
+        spec = SuiteSpec(name="smoke", device="cpu")
+        questions = [asyncio.ensure_future(made.index(spec)) for _ in range(judges.AT_ONCE)]
+        await until(lambda: ScriptedHand.made[0].running == judges.AT_ONCE)
+        task = await ask(made, "a", "one")
+        await until(lambda: made.state()[0]["judges"])
+        assert ScriptedHand.asked == []
+        ScriptedHand.made[0].answer(judges.AT_ONCE)
+        await asyncio.gather(*questions)
+        await until(lambda: ScriptedHand.asked)
+        await all_answered([task])
 
     at_judges(story)
