@@ -442,9 +442,15 @@ def _connect(cluster: Cluster) -> None:
                     f"this process is connected to another Ray cluster and can have one only: use ray://auto, not {cluster}"
                 )
             return
-        ray.init(
-            cluster.address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR
-        )  # fmt: skip
+        connect = functools.partial(
+            ray.init,
+            cluster.address,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        with ThreadPoolExecutor(1) as thread:  # in the main one Ray would take SIGTERM for itself
+            thread.submit(connect).result()
         _connected[:] = [cluster.address]
 
 

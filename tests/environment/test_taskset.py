@@ -84,6 +84,7 @@ def test_an_operator_that_cannot_be_had_is_told(ops: str, said: str) -> None:
         ({"task": {"gpu": "h100"}}, "did you mean H100"),
         ({"task": {"gpu": "H100"}}, "nobody is logged in to Modal"),
         ({"task": {"gpu": "ray://h"}}, "is no cluster"),
+        ({"task": {"performance_on": "nowhere"}}, "is not a place that judges"),
         ({"task": {"gpu": "http://"}}, "is no address"),
         ({"task": {"sandbox": "of"}}, "did you mean off"),
         ({"task": {"run": "../up"}}, "pattern"),

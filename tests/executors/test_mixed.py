@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,21 @@ def test_one_host_in_two_roles_gives_the_verdict_that_it_gives_in_one(judge: Jud
     assert (likeness(two), two.message, two.only) == (likeness(one), one.message, None)
     assert two.performance == one.performance
     assert {"fork", "timing", "check"} <= set(two.stages_s)
+
+
+@pytest.mark.gpu
+def test_right_on_the_cpu_and_fast_on_the_gpu(runtime_folder: Path) -> None:
+    source = (Path(__file__).parents[1] / "corpus" / "gpu_honest_relu" / "kernel.py").read_text()
+    gpu = SuiteSpec(name="smoke", device="cuda", dtype="float32")
+
+    async def at_two() -> Verdict:
+        try:
+            return await choose.choose("cpu then local").submit(Submission(op=RELU, source=source, suite=gpu))
+        finally:
+            await choose.release()
+
+    verdict = asyncio.run(at_two())
+    assert verdict.status is Status.OK, verdict.message
+    timed = [case for case in verdict.cases if case.kind is CaseKind.PERFORMANCE]
+    assert timed
+    assert all(case.speedup for case in timed)

@@ -237,6 +237,31 @@ def test_every_gpu_of_the_type_has_an_actor_that_sees_it_alone(nodes: Nodes) -> 
         )
 
 
+@pytest.mark.gpu
+def test_every_gpu_of_this_host_has_a_judge_that_times_on_it(nodes: Nodes) -> None:
+    import torch
+
+    count = torch.cuda.device_count()
+    node = nodes.add(num_gpus=count)
+    spec = SuiteSpec(name="smoke", device="cuda", dtype="float32")
+    source = (Path(__file__).parents[1] / "corpus" / "gpu_honest_relu" / "kernel.py").read_text()
+
+    async def story() -> None:
+        executor = choose.choose("ray://auto")
+        asked = [executor.submit(Submission(op=RELU, source=source, suite=spec)) for _ in range(4 * count)]
+        verdicts = await asyncio.gather(*asked)
+        assert {verdict.status for verdict in verdicts} == {Status.OK}, [one.message for one in verdicts]
+        assert all(verdict.performance.total for verdict in verdicts)
+        judges = (await executor.machine())["ray"]["judges"]
+        assert sorted(judge["gpus"] for judge in judges) == [str(number) for number in range(count)]
+        await choose.release()
+
+    try:
+        asyncio.run(story())
+    finally:
+        nodes.kill(node)
+
+
 @pytest.mark.slow
 def test_a_host_outside_the_cluster_gets_a_real_verdict(nodes: Nodes, client_port: int) -> None:
     wrong = "def relu__default_kernel_impl(x):\n    return x\n"
