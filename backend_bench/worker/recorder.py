@@ -77,6 +77,8 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if any(isinstance(leaf, FakeTensor) for leaf in tree_leaves((args, kwargs))):
+            return func(*args, **kwargs)  # a compiler traces: nothing is computed, and there is no memory
         for tensor in _written(func, args, kwargs):
             if isinstance(tensor, FakeTensor):
                 continue  # it has no memory
