@@ -379,9 +379,9 @@ def _begin(sandbox: str) -> None:
 
 
 def _index(spec: Any) -> Any:
-    from backend_bench.executors.local import read_index
+    from backend_bench.executors import choose
 
-    return read_index(spec)
+    return choose.read_index("local", spec)
 
 
 def _near(name: str, known: Any) -> list[str]:

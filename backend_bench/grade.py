@@ -10,7 +10,7 @@ from backend_bench.kernels import KernelFile
 from backend_bench.submission import Submission
 from backend_bench.verdict import Status, Verdict
 
-IN_FLIGHT = 8
+IN_FLIGHT = 32
 """Submissions at the judge at once; it has a queue of its own."""
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must have run on a GPU, in one call: bash scripts/gpu_check.sh [STEP…]
-# JSON goes to $OUT (./gpu_out by default). Wheels that the host lacks may lie in .wheels/.
+# JSON goes to $OUT (./gpu_out by default). LIMIT: seconds a step; DTYPES; REPETITIONS; COMMIT where there is no repository.
+# Wheels that the host lacks may lie in .wheels/.
 set -u
 OUT=${OUT:-gpu_out}
 mkdir -p "$OUT"
@@ -10,36 +11,53 @@ if ls .wheels/*.whl >/dev/null 2>&1; then
 fi
 export PYTHONPATH=$PWD:${PYTHONPATH:-} PYTHONUNBUFFERED=1
 BB="python3 -m backend_bench.cli"
-steps=${*:-doctor smoke author opinfo tests}
-failed=0
-step() { echo "== $1"; shift; timeout -s INT -k 20 "${LIMIT:-300}" "$@"; local rc=$?; echo "-- rc $rc"; [ $rc -eq 0 ] || failed=1; }
+PY="python3 benchmarks"
+steps=${*:-doctor tests author smoke opinfo torchbench precision load latency stream same soak}
+failed=""
+step() {
+    local name=$1 begun=$SECONDS
+    shift
+    echo "== $name"
+    timeout -s INT -k 20 "${LIMIT:-300}" "$@"
+    local rc=$?
+    echo "-- rc $rc after $((SECONDS - begun)) s"
+    [ $rc -eq 0 ] || failed="$failed, $name"
+}
 
 for name in $steps; do
     case $name in
         doctor) step doctor $BB doctor --device cuda --json "$OUT/doctor.json" ;;
-        smoke)
-            for dtype in bfloat16 float32; do
-                step "selfcheck smoke $dtype" $BB selfcheck --device cuda --dtype $dtype --json "$OUT/selfcheck-smoke-$dtype.json"
-            done ;;
+        # The other tests want packages of the client's side, which a GPU host need not have.
+        tests) step tests python3 -m pytest -m gpu -p no:cacheprovider tests/test_corpus.py ;;
         author)
+            kept=$failed
             for turn in first second; do
                 python3 scripts/lay_out_author.py triton $turn /tmp/kernels-$turn
-                for dtype in bfloat16 float32; do
-                    step "triton $turn $dtype" $BB grade /tmp/kernels-$turn --device cuda --dtype $dtype \
+                for dtype in ${DTYPES:-bfloat16 float32}; do
+                    step "triton $turn $dtype" $BB grade /tmp/kernels-$turn --device cuda --dtype "$dtype" \
                         --language triton --json "$OUT/triton-$turn-$dtype.json"
+                    [ $turn = second ] || failed=$kept # wrong on purpose; the JSON says which verdicts they got
                 done
-            done
-            failed=0 ;;  # the first turns are wrong on purpose; the JSON says which verdicts they got
-        opinfo)
-            for dtype in ${DTYPES:-bfloat16 float32}; do
-                step "selfcheck opinfo $dtype" $BB selfcheck --suite opinfo --device cuda --dtype $dtype \
-                    --json "$OUT/selfcheck-opinfo-$dtype.json"
             done ;;
-        soak) step soak python3 benchmarks/soak.py --submissions "${SUBMISSIONS:-1000}" --in-flight 64 --device cuda --out "$OUT/soak.json" ;;
-        tests) step tests python3 -m pytest -m gpu -p no:cacheprovider tests ;;
-        *) echo "no such step: $name"; failed=1 ;;
+        smoke | opinfo | torchbench)
+            for dtype in ${DTYPES:-bfloat16 float32}; do
+                keep=()
+                [ "$name" = torchbench ] || keep=(--dtype "$dtype")
+                step "selfcheck $name $dtype" $BB selfcheck --suite "$name" --device cuda "${keep[@]}" \
+                    --json "$OUT/selfcheck-$name-$dtype.json"
+                [ "$name" = torchbench ] && break # keeps its recorded dtypes
+            done ;;
+        precision) step precision $PY/precision.py --repetitions "${REPETITIONS:-20}" --json "$OUT/precision.json" ;;
+        load) step "precision under load" $PY/precision.py --load --repetitions "${REPETITIONS:-20}" --json "$OUT/precision-load.json" ;;
+        latency) step latency $PY/throughput.py latency --json "$OUT/latency.json" ;;
+        stream)
+            step stream $PY/throughput.py stream --json "$OUT/stream.json"
+            step "stream with times" $PY/throughput.py stream --with-performance --suite smoke --json "$OUT/stream-times.json" ;;
+        same) step "same under load" $PY/same_under_load.py --json "$OUT/same.json" ;;
+        soak) step soak $PY/soak.py --device cuda --submissions "${SUBMISSIONS:-1000}" --in-flight 64 --json "$OUT/soak.json" ;;
+        *) echo "no such step: $name"; failed="$failed, $name" ;;
     esac
 done
 $BB serve --stop
 nvidia-smi --query-compute-apps=pid,used_memory --format=csv,noheader
-exit $failed
+[ -z "$failed" ] || { echo "failed: ${failed#, }"; exit 1; }

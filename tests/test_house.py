@@ -103,8 +103,11 @@ def test_every_room_has_a_floor() -> None:
     assert {room_of(path) for path in sources()} - {"__init__"} == set(FLOORS)
 
 
-@pytest.mark.parametrize("module", ["backend_bench", "backend_bench.cli", "backend_bench.executors.local"])
-def test_the_client_starts_without_torch(module: str) -> None:
+@pytest.mark.parametrize(
+    "module",
+    ["backend_bench", "backend_bench.cli", "backend_bench.executors.local", "backend_bench.service.life"],
+)
+def test_clients_and_the_queue_start_without_torch(module: str) -> None:
     code = f"import sys, {module}; print([m for m in ('torch', 'verifiers', 'triton') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -5,6 +5,8 @@ local             this host's GPUs; with none, its CPU
 cpu               this host's CPU
 http(s)://…       a judge service on another host
 H100 …, ray://…   not built in yet: refused, and the message says what to use
+
+Each kind of place is a module (`Kind`), imported when it is first named.
 """
 
 from __future__ import annotations
@@ -12,11 +14,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
-import os
+import importlib
 from collections.abc import Iterator
 from contextvars import ContextVar
-from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 from weakref import WeakKeyDictionary
 
 from backend_bench.cases import SuiteIndex
@@ -26,6 +27,22 @@ from backend_bench.submission import Device, SuiteSpec
 
 LOCAL = ("local", "cpu")
 RENTED = ("T4", "L4", "A10", "L40S", "A100", "A100-80GB", "H100", "H200", "B200")
+
+
+class Kind(Protocol):
+    """What a module offers for the places that it knows."""
+
+    def check(self, gpu: str) -> None:
+        """Raise `UsageError`, and say what to do, unless this place can be used."""
+
+    def executor(self, gpu: str) -> Executor:
+        """The way there; called in a coroutine."""
+
+    def read_index(self, gpu: str, spec: SuiteSpec) -> SuiteIndex:
+        """A suite's index at that place, without an event loop and without torch."""
+
+    def device(self, gpu: str) -> Device:
+        """Where tensors live there, without torch and without a CUDA context."""
 
 
 class Place(Executor, Protocol):
@@ -53,28 +70,7 @@ def using(place: Place) -> Iterator[None]:
 
 def check(gpu: str) -> None:
     """Raise `UsageError`, and say what to do, unless `gpu` names a place that can be used."""
-    if gpu in LOCAL:
-        return
-    if gpu in RENTED:
-        raise UsageError(
-            f"gpu={gpu!r}: renting a GPU (Modal) is not built in yet; "
-            f"run on a host that has one, with gpu='local'"
-        )
-    if _is_url(gpu):
-        from backend_bench.executors import remote  # only where another host judges
-
-        remote.check(gpu)
-        return
-    if gpu.startswith("ray://"):
-        raise UsageError(
-            f"gpu={gpu!r}: judging on a Ray cluster is not built in yet; "
-            f"run on one of its hosts, with gpu='local'"
-        )
-    known = [*LOCAL, *RENTED]
-    folded = {name.lower(): name for name in known}
-    near = [folded[name] for name in difflib.get_close_matches(gpu.lower(), folded, n=3)]
-    hint = f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(known)}, or a URL"
-    raise UsageError(f"gpu={gpu!r} is not a place that judges; {hint}")
+    _kind(gpu).check(gpu)
 
 
 def choose(gpu: str) -> Executor:
@@ -87,22 +83,8 @@ def choose(gpu: str) -> Executor:
         return place
     places = _open.setdefault(asyncio.get_running_loop(), {})
     if gpu not in places:
-        places[gpu] = _make(gpu)
+        places[gpu] = _kind(gpu).executor(gpu)
     return places[gpu]
-
-
-def _make(gpu: str) -> Executor:
-    if _is_url(gpu):
-        from backend_bench.executors.remote import RemoteExecutor  # only where another host judges
-
-        return RemoteExecutor(gpu)
-    from backend_bench.executors.local import LocalExecutor  # only where this host judges
-
-    return LocalExecutor()
-
-
-def _is_url(gpu: str) -> bool:
-    return gpu.startswith(("http://", "https://"))
 
 
 async def release() -> None:
@@ -116,27 +98,37 @@ def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
     check(gpu)
     if (place := _replacement.get()) is not None:
         return place.read_index(spec)
-    if _is_url(gpu):
-        from backend_bench.executors import remote  # only where another host judges
-
-        return remote.read_index(gpu, spec)
-    from backend_bench.executors import local  # only where this host judges
-
-    return local.read_index(spec)
+    return _kind(gpu).read_index(gpu, spec)
 
 
 def device(gpu: str) -> Device:
     """Where tensors live at the place of `gpu`; told without torch and without a CUDA context."""
     check(gpu)
-    if _is_url(gpu):
-        from backend_bench.executors import remote  # only where another host judges
-
-        return remote.device(gpu)
-    return "cuda" if gpu != "cpu" and _has_gpu() else "cpu"
+    return _kind(gpu).device(gpu)
 
 
-def _has_gpu() -> bool:
-    """Whether the driver offers this process a device."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
-        return False
-    return any(Path("/dev").glob("nvidia[0-9]*"))
+def _kind(gpu: str) -> Kind:
+    """The module that knows `gpu`, imported now. Raises `UsageError` for a name that nobody knows."""
+    if gpu in LOCAL:
+        return _module("local")
+    if gpu.startswith(("http://", "https://")):
+        return _module("remote")
+    if gpu in RENTED:
+        raise UsageError(
+            f"gpu={gpu!r}: renting a GPU (Modal) is not built in yet; "
+            f"run on a host that has one, with gpu='local'"
+        )
+    if gpu.startswith("ray://"):
+        raise UsageError(
+            f"gpu={gpu!r}: judging on a Ray cluster is not built in yet; "
+            f"run on one of its hosts, with gpu='local'"
+        )
+    known = [*LOCAL, *RENTED]
+    folded = {name.lower(): name for name in known}
+    near = [folded[name] for name in difflib.get_close_matches(gpu.lower(), folded, n=3)]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it is one of {', '.join(known)}, or a URL"
+    raise UsageError(f"gpu={gpu!r} is not a place that judges; {hint}")
+
+
+def _module(name: str) -> Kind:
+    return cast(Kind, importlib.import_module(f"backend_bench.executors.{name}"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from backend_bench import runtime
 from backend_bench.cases import SuiteIndex
 from backend_bench.errors import MissingExtra, ServiceError, UsageError
 from backend_bench.executors import conversation, launch
-from backend_bench.submission import Sandbox, Submission, SuiteSpec
+from backend_bench.submission import Device, Sandbox, Submission, SuiteSpec
 from backend_bench.suites import index_cache
 from backend_bench.verdict import Verdict
 
@@ -103,7 +104,27 @@ class LocalExecutor:
             del self._lines[sandbox]
 
 
-def read_index(spec: SuiteSpec) -> SuiteIndex:
+def check(gpu: str) -> None:
+    """This host can always be asked; what it lacks it says when it judges."""
+
+
+def executor(gpu: str) -> LocalExecutor:
+    """The way to this host's service."""
+    return LocalExecutor()
+
+
+def device(gpu: str) -> Device:
+    """Where tensors live: on this host's GPUs if the driver offers any and the CPU was not asked for."""
+    return "cuda" if gpu != "cpu" and _has_gpu() else "cpu"
+
+
+def _has_gpu() -> bool:
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
     """A suite's index on this host: from the cache, else made by a short-lived process with torch."""
     known = index_cache.load_cached_index(spec)
     return known if known is not None else _make_index(spec)

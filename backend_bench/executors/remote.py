@@ -65,6 +65,11 @@ class RemoteExecutor:
         raise AssertionError("the last try returns or raises")
 
 
+def executor(url: str) -> RemoteExecutor:
+    """The way to that service. Raises `UsageError` where there is no token for it."""
+    return RemoteExecutor(url)
+
+
 def read_index(url: str, spec: SuiteSpec) -> SuiteIndex:
     """A suite's index at that service, read without an event loop."""
     return _ask_now(url, "/v1/index", spec, SuiteIndex)

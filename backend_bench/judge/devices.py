@@ -13,6 +13,11 @@ import torch
 from backend_bench.errors import DeviceUnavailable
 from backend_bench.submission import Device
 
+CORES_OF_A_JUDGE = 4
+MEMORY_OF_A_JUDGE = 16 << 30
+MOST_JUDGES = 4
+"""Beyond that the device is what they wait for."""
+
 
 def devices_of(name: Device) -> tuple[torch.device, ...]:
     """The torch devices of a kind, each with its index. Raises `DeviceUnavailable` where there is none."""
@@ -21,6 +26,19 @@ def devices_of(name: Device) -> tuple[torch.device, ...]:
     if not torch.cuda.is_available():
         raise DeviceUnavailable("no CUDA device on this host; use --device cpu, or a GPU host")
     return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
+
+
+def judges_of(device: torch.device, devices: int, cores: int) -> int:
+    """How many processes of judges fit: the interpreter's lock lets each do one thing at a time.
+
+    A judge and its workers hold some gigabytes of a GPU, and keep four cores busy with compiling and drawing;
+    `cores` are those of all `devices`.
+    """
+    fit = max(cores // devices // CORES_OF_A_JUDGE, 1)
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+        fit = min(fit, max(memory // MEMORY_OF_A_JUDGE, 1))
+    return min(fit, MOST_JUDGES)
 
 
 def lease_name(device: torch.device) -> str:

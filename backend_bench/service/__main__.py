@@ -1,16 +1,14 @@
 """Starts the judge service on a socket that its starter has bound: `python -m backend_bench.service …`.
 
 Not for hands: `executors/launch.py` and `backend-bench serve` run it. With `--detach` it forks, and the
-first process ends at once, so that the service is nobody's child. Torch takes a second to import, here
-and in the zygote: the zygote is started first, and the judges' room is opened beside it. Clients
-that connect meanwhile wait in the socket's backlog.
+first process ends at once, so that the service is nobody's child. It queues and answers, and imports no
+torch; judges are processes of their own. Clients that connect meanwhile wait in the socket's backlog.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -74,18 +72,13 @@ def _parse(arguments: list[str]) -> Options:
 
 def _serve(options: Options) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    # These import the web server; not before the fork.
     from backend_bench.judge import cores
-    from backend_bench.judge.zygotes import Zygotes
-
-    share = cores.settle()
-    zygotes = Zygotes()
-    threading.Thread(target=_warm, args=(zygotes,), daemon=True).start()
-    # These import torch and the web server, see above.
-    from backend_bench.judge.judges import Judges
+    from backend_bench.service.judges import Judges
     from backend_bench.service.life import Life
 
     listener = socket.socket(fileno=options.listener)
-    judges = Judges(zygotes, share, sandbox=options.sandbox)
+    judges = Judges(cores.settle(), sandbox=options.sandbox)
     life = Life(judges, listener, idle_s=options.idle_s, public=_public(options))
     if not options.detach:
         threading.Thread(target=_end_with_starter, daemon=True).start()
@@ -100,16 +93,6 @@ def _public(options: Options) -> Public | None:
     if options.public is None or options.token_file is None:
         return None
     return Public(socket.socket(fileno=options.public), tokens.read(options.token_file))
-
-
-def _warm(zygotes: object) -> None:
-    """Start the zygote that nearly every submission needs; its failure is told to who needs it."""
-    from backend_bench.errors import BackendBenchError
-    from backend_bench.judge.zygotes import Zygotes
-
-    assert isinstance(zygotes, Zygotes)
-    with contextlib.suppress(BackendBenchError):
-        zygotes.of("native")
 
 
 def _end_with_starter() -> None:

@@ -20,7 +20,7 @@ import backend_bench
 from backend_bench.cases import SuiteIndex
 from backend_bench.errors import BackendBenchError, UsageError
 from backend_bench.executors.conversation import CLIENT
-from backend_bench.judge.judges import Judges
+from backend_bench.service.judges import Judges
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Verdict
 

@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,14 +19,12 @@ from typing import Any
 import uvicorn
 
 import backend_bench
-from backend_bench.judge.judges import Judges
 from backend_bench.service.application import application
 from backend_bench.service.guard import App, Guard
+from backend_bench.service.judges import Judges
 
 KEEP_ALIVE_S = 3600
 """An idle connection of a client that thinks for an hour is not closed under it."""
-CLOSE_LIMIT_S = 2.0
-"""To kill the workers one by one; what is left then dies with its zygote, when that misses the service."""
 STRANGERS = 512
 """Connections of other hosts at once; each in flight is one. More are told to come later."""
 LAST_ANSWERS_S = 1
@@ -91,13 +88,12 @@ class Life:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
         self._idle.wait()
+        await self._judges.warm()
         try:
             await asyncio.gather(*(server.serve(sockets=[listener]) for server, listener in self._doors))
         finally:
             self._vanish()
-            # A judge may sit in a call that takes a minute; nobody waits for its verdict any more.
-            threading.Timer(CLOSE_LIMIT_S, os._exit, (0,)).start()
-            self._judges.close()
+            await self._judges.close()
 
     def stop(self) -> None:
         """Come to an end."""
@@ -112,6 +108,7 @@ class Life:
             "version": backend_bench.__version__,
             "up_s": round(time.monotonic() - self._started, 1),
             "idle_limit_s": None if self._idle.limit_s == float("inf") else self._idle.limit_s,
+            "warm": self._judges.is_warm,
             "devices": self._judges.state(),
             "finished": list(self._judges.finished),
         }

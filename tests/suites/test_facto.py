@@ -341,5 +341,5 @@ def test_a_facto_that_holds_nothing_is_refused(
     with pytest.raises(UsageError, match=message):
         open_suite(SPEC).index()
     with pytest.raises(UsageError, match=message):  # as the command line asks for it, in a process of its own
-        read_index(SPEC)
+        read_index("cpu", SPEC)
     forget()

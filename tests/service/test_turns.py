@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend_bench.judge.turns import Turns
+from backend_bench.service.turns import Turns
 
 
 def taken(turns: Turns[str], count: int) -> list[str | None]:

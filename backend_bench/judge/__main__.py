@@ -1,0 +1,44 @@
+"""Starts a judge's process on a channel to the queue: `python -m backend_bench.judge FD SHARE`.
+
+Not for hands: the service runs it (`service/hand.py`). Torch takes a second to import, here and in the zygote: the zygote is
+started first, and this process imports beside it. Questions that come meanwhile wait in the channel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import sys
+import threading
+
+import msgspec
+
+from backend_bench.errors import BackendBenchError
+from backend_bench.judge.cores import Share
+from backend_bench.judge.zygotes import Zygotes
+
+
+def main() -> None:
+    """Serve until the queue hangs up."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    fd, share = sys.argv[1:]
+    zygotes = Zygotes()
+    threading.Thread(target=_warm, args=(zygotes,), daemon=True).start()
+    from backend_bench.judge.desk import Desk  # imports torch, see above
+
+    desk = Desk(socket.socket(fileno=int(fd)), zygotes, msgspec.json.decode(share, type=Share))
+    try:
+        desk.serve()
+    finally:
+        desk.close()
+
+
+def _warm(zygotes: Zygotes) -> None:
+    """Start the zygote that nearly every submission needs; its failure is told to who needs it."""
+    with contextlib.suppress(BackendBenchError):
+        zygotes.of("native")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""What the benchmarks share: streams of submissions, and results that say where and on what they were measured."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from backend_bench.executors.local import LocalExecutor
+from backend_bench.submission import Submission
+from backend_bench.verdict import Verdict
+
+
+async def stream(
+    executor: LocalExecutor, submissions: Sequence[Submission], *, in_flight: int
+) -> list[tuple[Verdict, float]]:
+    """All verdicts in the order asked for, each with the seconds from its submission to its answer."""
+    places = asyncio.Semaphore(in_flight)
+
+    async def one(submission: Submission) -> tuple[Verdict, float]:
+        async with places:
+            begun = time.monotonic()
+            return await executor.submit(submission), time.monotonic() - begun
+
+    return await asyncio.gather(*(one(submission) for submission in submissions))
+
+
+def commit() -> str:
+    """What was measured: `COMMIT` where there is no repository, as on a machine that was sent a bare copy."""
+    if named := os.environ.get("COMMIT"):
+        return named
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+async def write(executor: LocalExecutor, path: str | None, results: dict[str, Any]) -> None:
+    """The results with machine facts, commit and date; printed, and kept where `path` says."""
+    facts = await executor.machine()
+    document = {
+        "commit": commit(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": dict(facts),
+        **results,
+    }
+    if path:
+        Path(path).write_text(json.dumps(document, indent=1) + "\n")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that `share` of them do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

@@ -1,0 +1,95 @@
+"""Whether a verdict depends on the load: the same kernels one at a time, and 64 at once.
+
+    python benchmarks/same_under_load.py [--at-once 64] [--device cuda] [--dtype float32] [--json FILE]
+
+The kernels are those of the built-in models for suite smoke, wrong and right ones, repeated. Statuses must be the same, and the speed-ups of
+right ones the same within their stated noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+from pathlib import Path
+from typing import Any
+
+import common
+
+import backend_bench
+from backend_bench.executors.local import LocalExecutor
+from backend_bench.operator import Operator
+from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.verdict import Verdict
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--at-once", type=int, default=64)
+    parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--json")
+    asyncio.run(measure(parser.parse_args()))
+
+
+def submissions(device: str, dtype: str, count: int) -> list[Submission]:
+    """Every first and second version in turn, until there are enough."""
+    language = "triton" if device == "cuda" else "pytorch"
+    folder = Path(backend_bench.__file__).parent / "authors" / "kernels" / language
+    files = sorted(folder.glob("*/*.py"))
+    spec = SuiteSpec(name="smoke", device=device, dtype=dtype)
+    return [
+        Submission(
+            op=Operator.from_folder(file.parent.name), source=file.read_text(), suite=spec, language=language
+        )
+        for file in (files * (count // len(files) + 1))[:count]
+    ]
+
+
+async def measure(options: argparse.Namespace) -> None:
+    executor = LocalExecutor()
+    try:
+        many = submissions(options.device, options.dtype, options.at_once)
+        alone = [verdict for verdict, _ in await common.stream(executor, many, in_flight=1)]
+        crowded = [verdict for verdict, _ in await common.stream(executor, many, in_flight=options.at_once)]
+        different = [
+            f"{one.op}: {one.status} alone, {other.status} among {options.at_once}"
+            for one, other in zip(alone, crowded, strict=True)
+            if one.status is not other.status
+        ]
+        ratios = [ratio for one, other in zip(alone, crowded, strict=True) for ratio in apart(one, other)]
+        outside = [ratio for ratio in ratios if ratio["apart"] > ratio["noise"]]
+        await common.write(executor, options.json, {
+            "what": "the same kernels alone and at once", "at_once": options.at_once, "dtype": options.dtype,
+            "different_statuses": different, "speedups": ratios,
+        })  # fmt: skip
+        print(f"{len(many)} kernels: {len(different)} of another status; {len(ratios)} speed-ups, "
+              f"{len(outside)} further apart than their noise")  # fmt: skip
+        for line in [*different, *(f"{it['case']}: {it['alone']:.3f} alone, {it['crowded']:.3f} among others, "
+                                   f"noise {it['noise']:.1%}" for it in outside)]:  # fmt: skip
+            print(f"  {line}")
+        if different:
+            raise SystemExit(1)
+    finally:
+        await executor.aclose()
+
+
+def apart(one: Verdict, other: Verdict) -> list[dict[str, Any]]:
+    """How far the speed-ups of two verdicts on the same kernel are apart, case by case."""
+    return [
+        {
+            "case": f"{one.op} {a.args}",
+            "alone": a.speedup,
+            "crowded": b.speedup,
+            "apart": abs(math.log(a.speedup / b.speedup)),
+            "noise": math.hypot(a.noise or math.inf, b.noise or math.inf),
+        }
+        for a, b in zip(one.cases, other.cases, strict=True)
+        if a.speedup and b.speedup
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""How many kernels a second, and where the time of each goes.
+
+    python benchmarks/throughput.py latency [--kernels 20] [--device cuda] [--suite opinfo] [--json FILE]
+    python benchmarks/throughput.py stream [--kernels 200] [--in-flight 32] [--with-performance] [--json FILE]
+
+Kernels are generated: right ones of relu in Triton (in PyTorch for `--device cpu`), each with other names, constants and block sizes, so
+that no cache of anybody knows them. `latency` submits them one after the other, `stream` many at once. Printed: kernels a second,
+median and 90th percentile from submission to verdict, the stages of a verdict, and for a GPU how busy it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import secrets
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import common
+
+from backend_bench.executors.local import LocalExecutor
+from backend_bench.operator import Operator
+from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.verdict import Status, Verdict
+
+TRITON = """import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def relu_{name}(x_ptr, y_ptr, n, BLOCK: tl.constexpr):
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    x = tl.load(x_ptr + at, mask=at < n)
+    tl.store(y_ptr + at, tl.where(x <= 0, 0, x), mask=at < n - {number} + {number})
+
+
+def relu__default_kernel_impl(x):
+    x = x.contiguous()
+    y = torch.empty_like(x)
+    n = x.numel()
+    if n:
+        relu_{name}[(triton.cdiv(n, {block}),)](x, y, n, BLOCK={block}, num_warps={warps})
+    return y
+"""
+PYTORCH = '''import torch
+
+
+def relu__default_kernel_impl(x):
+    """{name}: {number} {block} {warps}"""
+    return torch.where(x <= 0, 0, x)
+'''
+
+
+def kernels(count: int, device: str) -> list[str]:
+    """Sources that nobody has seen before."""
+    template = TRITON if device == "cuda" else PYTORCH
+    return [
+        template.format(
+            name=secrets.token_hex(4),
+            number=secrets.randbelow(1 << 20),
+            block=secrets.choice((256, 512, 1024, 2048)),
+            warps=secrets.choice((2, 4, 8)),
+        )
+        for _ in range(count)
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("latency", "stream"))
+    parser.add_argument("--kernels", type=int)
+    parser.add_argument("--in-flight", type=int, default=32)
+    parser.add_argument("--with-performance", action="store_true")
+    parser.add_argument("--suite", default="opinfo")
+    parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--json")
+    asyncio.run(measure(parser.parse_args()))
+
+
+async def measure(options: argparse.Namespace) -> None:
+    executor = LocalExecutor()
+    alone = options.what == "latency"
+    spec = SuiteSpec(name=options.suite, device=options.device, dtype=options.dtype)
+    only = None if options.with_performance else "correctness"
+    submissions = [
+        Submission(op=Operator.parse("relu"), source=source, suite=spec, only=only)
+        for source in kernels(options.kernels or (20 if alone else 200), options.device)
+    ]
+    try:
+        warm = submissions[0] if alone else None  # the first opens the suite and warms the spares
+        await common.stream(executor, [warm or submissions.pop()] * 2, in_flight=1)
+        with busy(options.device) as samples:
+            begun = time.monotonic()
+            found = await common.stream(executor, submissions, in_flight=1 if alone else options.in_flight)
+            wall_s = time.monotonic() - begun
+        results = summary([verdict for verdict, _ in found], [took_s for _, took_s in found], wall_s, samples)
+        await common.write(
+            executor, options.json, {"what": options.what, "options": vars(options), **results}
+        )
+        show(results)
+    finally:
+        await executor.aclose()
+
+
+def summary(
+    verdicts: list[Verdict], took_s: list[float], wall_s: float, samples: list[int]
+) -> dict[str, Any]:  # fmt: skip
+    stages = sorted({stage for verdict in verdicts for stage in verdict.stages_s})
+    return {
+        "kernels": len(verdicts),
+        "ok": sum(verdict.status is Status.OK for verdict in verdicts),
+        "a_second": len(verdicts) / wall_s,
+        "median_s": statistics.median(took_s),
+        "p90_s": common.percentile(took_s, 0.9),
+        "stages_median_s": {
+            stage: statistics.median(verdict.stages_s.get(stage, 0.0) for verdict in verdicts) for stage in stages
+        },
+        "gpu_busy": [statistics.fmean(samples) / 100, len(samples)] if samples else None,
+    }  # fmt: skip
+
+
+def show(results: dict[str, Any]) -> None:
+    print(f"{results['ok']} of {results['kernels']} ok; {results['a_second']:.2f} a second; from submission to "
+          f"verdict {results['median_s']:.2f} s at the median, {results['p90_s']:.2f} s for nine in ten")  # fmt: skip
+    for stage, seconds in sorted(results["stages_median_s"].items(), key=lambda item: -item[1]):
+        print(f"  {stage:<12}{seconds:8.3f} s")
+    if results["gpu_busy"]:
+        print(f"  the GPU was busy {results['gpu_busy'][0]:.0%} of the time")
+
+
+@contextlib.contextmanager
+def busy(device: str) -> Iterator[list[int]]:
+    """Utilisation of the GPU in percent, as its driver reports it five times a second."""
+    samples: list[int] = []
+    if device == "cpu":
+        yield samples
+        return
+    watch = subprocess.Popen(
+        ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield samples
+    finally:
+        watch.terminate()
+        samples += [int(line) for line in (watch.communicate()[0] or "").split() if line.isdigit()]
+
+
+if __name__ == "__main__":
+    main()
