@@ -32,7 +32,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import commit
+import common
 
 from backend_bench import runtime
 from backend_bench.executors import services
@@ -386,7 +386,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "schema": 1,
         "what": "soak",
-        "commit": commit(),
+        "commit": common.commit(),
         "machine": machine,
         "options": {name: value for name, value in vars(options).items() if name != "json"},
         "submissions": record.asked,
