@@ -16,6 +16,7 @@ import asyncio
 import collections
 import gc
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -96,7 +97,8 @@ HONEST = {
 WRONG_SHARE = 0.3
 """Of the generated kernels."""
 FIRST_PART = 0.1
-"""After this share of the submissions, at most `FIRST_MOST`, what is held is measured for comparison."""
+"""After this share of the submissions, at most `FIRST_MOST` and at least two for each place in flight, what is held is
+measured for comparison: connections and threads are there by then."""
 FIRST_MOST = 300
 GROWTH_BYTES = 48 << 20
 """Allocators keep some of what they had; a leak of 10 kB a submission is as much after 5,000."""
@@ -359,7 +361,7 @@ def grown(first: Held, last: Held) -> list[str]:
 async def run(options: argparse.Namespace) -> dict[str, Any]:
     rng = random.Random(options.seed)
     some = kernels(options.submissions, options.hostile, options.device, rng)
-    first_count = min(int(options.submissions * FIRST_PART), FIRST_MOST)
+    first_count = max(min(int(options.submissions * FIRST_PART), FIRST_MOST), 2 * options.in_flight)
     record, executor, began = Record(), LocalExecutor(), time.monotonic()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, setattr, record, "enough", True)
     try:
@@ -405,8 +407,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _some(kernels: Iterator[Kernel], count: int) -> Iterator[Kernel]:
-    for _ in range(count):
-        yield next(kernels)
+    yield from itertools.islice(kernels, count)
 
 
 def quantiles(seconds: list[float]) -> dict[str, float]:
