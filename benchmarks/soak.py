@@ -1,6 +1,6 @@
 """Many submissions at once, some of them hostile: each is answered once and rightly, and nothing stays behind.
 
-python benchmarks/soak.py --submissions 5000 --in-flight 64 --hostile 0.1 --device cpu --out FILE
+python benchmarks/soak.py --submissions 5000 --in-flight 64 --hostile 0.1 --device cpu --json FILE
 
 Kernels are those of `tests/corpus` whose verdict does not hang on times, and generated ones, right and wrong; each has a line of
 its own, so that its verdict can be told by the hash of its source. Only correctness is judged. The service has a
@@ -16,6 +16,7 @@ import asyncio
 import collections
 import gc
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -31,6 +32,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import common
 
 from backend_bench import runtime
 from backend_bench.executors import services
@@ -94,7 +97,8 @@ HONEST = {
 WRONG_SHARE = 0.3
 """Of the generated kernels."""
 FIRST_PART = 0.1
-"""After this share of the submissions, at most `FIRST_MOST`, what is held is measured for comparison."""
+"""After this share of the submissions, at most `FIRST_MOST` and at least two for each place in flight, what is held is
+measured for comparison: connections and threads are there by then."""
 FIRST_MOST = 300
 GROWTH_BYTES = 48 << 20
 """Allocators keep some of what they had; a leak of 10 kB a submission is as much after 5,000."""
@@ -146,17 +150,17 @@ class Kernel:
 class Held:
     """What a service and its children hold when nothing runs."""
 
-    service_bytes: int
-    """Private and shared pages."""
+    judges_bytes: int
+    """Private and shared pages of the service and its judges."""
     zygotes_bytes: int
     descriptors: int
-    """Of the service and its zygotes."""
+    """Of all these."""
     threads: int
-    """Of the service."""
+    """Of the service and its judges."""
     processes: int
-    """All that descend from it."""
+    """All that descend from the service."""
     memory_files: int
-    """That the service has open."""
+    """That the service and its judges have open."""
     shared_memory_files: int
     """In /dev/shm."""
     folders: int
@@ -278,15 +282,18 @@ async def held_when_quiet(executor: LocalExecutor) -> Held:
 
 
 def held(service: int) -> Held:
-    zygotes = [pid for pid in children(service) if b"worker.zygote" in _read_proc(pid, "cmdline")]
-    links = [link for pid in (service, *zygotes) for link in _links(pid)]
+    below = list(family(service))
+    judges = [service, *(pid for pid in below if b"backend_bench.judge" in _read_proc(pid, "cmdline"))]
+    zygotes = [
+        pid for judge in judges for pid in children(judge) if b"worker.zygote" in _read_proc(pid, "cmdline")
+    ]
     return Held(
-        service_bytes=_pages(service),
+        judges_bytes=sum(map(_pages, judges)),
         zygotes_bytes=sum(map(_pages, zygotes)),
-        descriptors=len(links),
-        threads=len(os.listdir(f"/proc/{service}/task")),
-        processes=len(list(family(service))),
-        memory_files=sum(link.startswith("/memfd:") for link in _links(service)),
+        descriptors=sum(len(_links(pid)) for pid in (*judges, *zygotes)),
+        threads=sum(len(os.listdir(f"/proc/{pid}/task")) for pid in judges),
+        processes=len(below),
+        memory_files=sum(link.startswith("/memfd:") for pid in judges for link in _links(pid)),
         shared_memory_files=len(os.listdir("/dev/shm")),
         folders=len(list(Path(tempfile.gettempdir()).glob("backend-bench-*"))),
         gpu_bytes=_gpu_bytes(),
@@ -354,7 +361,7 @@ def grown(first: Held, last: Held) -> list[str]:
 async def run(options: argparse.Namespace) -> dict[str, Any]:
     rng = random.Random(options.seed)
     some = kernels(options.submissions, options.hostile, options.device, rng)
-    first_count = min(int(options.submissions * FIRST_PART), FIRST_MOST)
+    first_count = max(min(int(options.submissions * FIRST_PART), FIRST_MOST), 2 * options.in_flight)
     record, executor, began = Record(), LocalExecutor(), time.monotonic()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, setattr, record, "enough", True)
     try:
@@ -381,9 +388,9 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "schema": 1,
         "what": "soak",
-        "commit": commit(),
+        "commit": common.commit(),
         "machine": machine,
-        "options": {name: value for name, value in vars(options).items() if name != "out"},
+        "options": {name: value for name, value in vars(options).items() if name != "json"},
         "submissions": record.asked,
         "faults": faults,
         "took_s": round(took_s, 1),
@@ -400,8 +407,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _some(kernels: Iterator[Kernel], count: int) -> Iterator[Kernel]:
-    for _ in range(count):
-        yield next(kernels)
+    yield from itertools.islice(kernels, count)
 
 
 def quantiles(seconds: list[float]) -> dict[str, float]:
@@ -414,14 +420,6 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
     }
 
 
-def commit() -> str:
-    asked = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.check_output(asked, text=True).strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -431,7 +429,7 @@ def main() -> int:
     parser.add_argument("--hostile", type=float, default=0.1, help="share of hostile kernels")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="file for the JSON")
+    parser.add_argument("--json", type=Path, help="file for what came of it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bb-", dir="/tmp") as folder:  # a socket's path must be short
         os.environ[runtime.FOLDER] = folder
@@ -443,9 +441,9 @@ def main() -> int:
                 services.end(seen)
     text = json.dumps(found, indent=1)
     print(text)
-    if options.out is not None:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(text + "\n")
     return 1 if found["faults"] else 0
 
 

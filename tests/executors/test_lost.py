@@ -52,7 +52,7 @@ import sys
 from backend_bench.executors.local import read_index
 from backend_bench.submission import SuiteSpec
 
-read_index(SuiteSpec(name="smoke", device="cpu", dtype="float32"))
+read_index("cpu", SuiteSpec(name="smoke", device="cpu", dtype="float32"))
 """
 
 
@@ -106,7 +106,7 @@ def test_an_index_maker_that_is_killed_is_our_fault(monkeypatch: pytest.MonkeyPa
     kill = threading.Thread(target=_kill_the_maker_of, args=(os.getpid(),))
     kill.start()
     with pytest.raises(ServiceError, match="its maker was killed by signal 9"):
-        local.read_index(SMOKE)
+        local.read_index("cpu", SMOKE)
     kill.join()
     assert list(tmp_path.rglob("*.json")) == []
 
@@ -138,9 +138,9 @@ def _maker_of(pid: int) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("who", ["service", "everybody"])
+@pytest.mark.parametrize("who", ["judges", "everybody"])
 def test_a_host_that_sleeps_in_mid_call_costs_nobody_anything(fresh: Path, who: str) -> None:
-    """The service alone stands still, or all of it does, for longer than the kernel's limit; then it goes on."""
+    """The service and its judges stand still, or the workers too, for longer than the kernel's limit; then it goes on."""
 
     async def story(executor: LocalExecutor) -> None:
         service = (await executor.service())["pid"]
@@ -151,7 +151,8 @@ def test_a_host_that_sleeps_in_mid_call_costs_nobody_anything(fresh: Path, who: 
             )
         )
         await asyncio.to_thread(_wait_for_the_call, service, asked)
-        sleepers = [service, *(processes.family(service) if who == "everybody" else ())]
+        below = processes.family(service) if who == "everybody" else processes.children(service)
+        sleepers = [service, *below]
         for pid in sleepers:
             os.kill(pid, signal.SIGSTOP)
         threading.Event().wait(STOPPED_S)  # this is the fault, and not a wait for something
@@ -241,5 +242,5 @@ def test_a_folder_that_cannot_be_written_is_named(fresh: Path) -> None:
 
 def test_a_full_cache_costs_speed_only(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKEND_BENCH_CACHE", str(full))
-    assert local.read_index(SuiteSpec(name="smoke", device="cpu", dtype="float32")).entries
+    assert local.read_index("cpu", SuiteSpec(name="smoke", device="cpu", dtype="float32")).entries
     assert list(full.rglob("*.json")) == []
