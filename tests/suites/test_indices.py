@@ -62,7 +62,10 @@ def indices(op: Operator, given: dict[str, Any]) -> Iterator[tuple[Tensor, int]]
     base = op.base.removesuffix("_")
     if base in _CLASSES:
         target = given["target"]
-        yield target[target != given["ignore_index"]], given["self"].shape[1 if given["self"].dim() > 1 else 0]
+        yield (
+            target[target != given["ignore_index"]],
+            given["self"].shape[1 if given["self"].dim() > 1 else 0],
+        )
     elif base == "embedding":
         yield given["indices"], given["weight"].shape[0]
     elif base == "embedding_dense_backward":
