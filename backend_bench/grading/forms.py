@@ -26,7 +26,7 @@ from backend_bench.grading.inputs import (
 )
 from backend_bench.grading.running import result_elements
 from backend_bench.grading.sameness import is_floating
-from backend_bench.grading.traits import Op, base_name, is_pointwise, names
+from backend_bench.grading.traits import ADDS_TO_PRODUCT, Op, base_name, is_pointwise, names
 
 MANY = 1024
 """Elements beyond which one block of a kernel is not enough."""
@@ -278,8 +278,7 @@ def _indexed_sizes(target: Tensor, given: dict[str, Any]) -> dict[int, int]:
 
 
 _SETTINGS: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("beta",), (0, 2, -3)),
-    **dict.fromkeys(("alpha",), (2, -3)),
+    **dict.fromkeys(("alpha", "beta"), (2, -3)),
     **dict.fromkeys(("min",), (4, -2)),  # above the largest value that a case allows, too
     **dict.fromkeys(("min_val",), (-2,)),
     **dict.fromkeys(("max", "max_val"), (2,)),
@@ -318,13 +317,15 @@ def settings(op: Op) -> list[str]:
 def reset(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) -> Call | None:
     """The call with one setting changed, which a suite's cases may all leave alone; each turn to another value."""
     given = arguments(op, call)
-    able = [value for value in _SETTINGS[name] if _is_another(given[name], value, name)]
+    leaves_out = name == "beta" and base_name(op) in ADDS_TO_PRODUCT
+    values = (0, *_SETTINGS[name]) if leaves_out else _SETTINGS[name]
+    able = [value for value in values if _is_another(given[name], value, name)]
     if not able:
         return None
     value = able[turn % len(able)]
     varied = clone_call(call_of(op, given | {name: value}))
-    if name == "beta" and value == 0:
-        # then what is added is not looked at, be it NaN
+    if leaves_out and value == 0:
+        # what is added is not looked at then, be it NaN
         added = arguments(op, varied)["self"]
         if isinstance(added, Tensor) and added.is_floating_point() and not overlaps_itself(added):
             added.fill_(torch.nan)
@@ -387,11 +388,15 @@ def without(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | Non
     return call_of(op, arguments(op, clone_call(call)) | {left_out: None})
 
 
+_DILATES = names("convolution im2col")
+"""Operators of windows; a pool's may come to lie wholly in the padding, where ATen itself is at a loss."""
+
+
 def dilated(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """The call of a window with twice the dilation."""
-    given = arguments(op, call)
-    if not isinstance(given.get("dilation"), (list, tuple)) or "backward" in base_name(op):
+    if base_name(op) not in _DILATES:
         return None
+    given = arguments(op, call)
     return call_of(
         op, arguments(op, clone_call(call)) | {"dilation": [2 * step for step in given["dilation"]]}
     )
