@@ -117,21 +117,21 @@ def asked(op: str, *cases: str) -> list[dict[str, str]]:
         ("relu.default", ("((T([5], f32),), {})", "((T([17, 33], f32),), {})")),
         (
             "add_.Tensor",
-            ("((T([5], f32), T([5], f32)), {})", "((T([17, 33], f32), T([33], f32)), {'alpha': 2})"),
+            ("((T([5], f32), T([5], f32)), {})", "((T([17, 33], f32), T([17, 33], f32)), {'alpha': 2})"),
         ),
     ],
 )
 def test_what_inductor_writes_is_right_where_it_was_asked(
     op: str, cases: tuple[str, ...], judge: Judge
 ) -> None:
-    """The other cases of the suite have forms that it was not shown, and fail with that message."""
+    """The other cases of the suite, and some draws, have forms that it was not shown, and fail with that message alone."""
     code = read_reply(Inductor().reply(asked(op, *cases)), Operator.parse(op).function).code
     assert code is not None
     spec = SuiteSpec(name="smoke", device="cpu", dtype="float32")
-    verdict = judge(Submission(op=Operator.parse(op), source=code, language="triton", suite=spec))
+    verdict = judge(Submission(op=Operator.parse(op), source=code, language="triton", suite=spec, seed=1))
     assert verdict.status is Status.WRONG, verdict
     shown = [case for case in verdict.cases if "no arguments of this form" not in case.message]
-    assert len(shown) >= len(cases)
+    assert shown, verdict
     assert all(case.passed for case in shown), shown
 
 
