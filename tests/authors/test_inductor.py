@@ -105,6 +105,11 @@ def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         named("builtin/inductor")
 
 
+def test_arguments_are_read_with_and_without_a_remark() -> None:
+    text = "x\n((T([4, 1], f32), 1e-06), {})  # 548 calls\n((T([5], f32),), {'dim': 1})\n`((no, {})`\n"
+    assert inductor._CASE.findall(text) == ["((T([4, 1], f32), 1e-06), {})", "((T([5], f32),), {'dim': 1})"]
+
+
 def asked(op: str, *cases: str) -> list[dict[str, str]]:
     brief = Brief(entry=Entry(op=op, correctness=cases), language="triton", device="cpu")
     return [{"role": "user", "content": prompt(brief)}]
