@@ -8,7 +8,8 @@ mkdir -p "$OUT"
 if ls .wheels/*.whl >/dev/null 2>&1; then
     site=/tmp/bb-wheels/site-packages  # the sandbox shows folders of this name to workers
     python3 -m pip install -q --no-index --no-deps --no-compile --upgrade --target $site .wheels/*.whl
-    export PYTHONPATH=$site:$site/nvidia_cutlass_dsl/dsl_packages  # a .pth file names the latter, and counts only in a real one
+    # A .pth file names these, and counts only in a folder that the interpreter knows by itself; the second is of 4.3.
+    export PYTHONPATH=$site:$site/nvidia_cutlass_dsl/dsl_packages:$site/nvidia_cutlass_dsl/python_packages
 fi
 export PYTHONPATH=$PWD:${PYTHONPATH:-} PYTHONUNBUFFERED=1
 BB="python3 -m backend_bench.cli"

@@ -19,7 +19,8 @@ from backend_bench.errors import MissingExtra, UsageError
 
 LIMIT_S = 300.0
 """For one operator; 24 forms at some seconds each, on a busy machine."""
-_CASE = re.compile(r"^\W*(\(\(.*\), \{.*\}\))\s*$", re.MULTILINE)
+_CASE = re.compile(r"^[ \t]*(\(\(.*\), \{.*\}\))[ \t]*(?:#.*)?$", re.MULTILINE)
+"""Arguments as the prompt shows them, a remark behind them left out."""
 _ONE_AT_A_TIME = threading.Lock()
 """A process with Inductor in it takes a gigabyte and a core."""
 

@@ -91,6 +91,8 @@ def example(language: Language, op: Operator) -> str | None:
 
 def examples(language: Language) -> list[Operator]:
     """The operators for which the language has an example."""
+    if not (_kernels() / language).is_dir():
+        return []
     return sorted(
         Operator.from_folder(file.name.removesuffix(".py"))
         for file in (_kernels() / language).iterdir()

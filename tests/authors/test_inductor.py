@@ -105,6 +105,11 @@ def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         named("builtin/inductor")
 
 
+def test_arguments_are_read_with_and_without_a_remark() -> None:
+    text = "x\n((T([4, 1], f32), 1e-06), {})  # 548 calls\n((T([5], f32),), {'dim': 1})\n`((no, {})`\n"
+    assert inductor._CASE.findall(text) == ["((T([4, 1], f32), 1e-06), {})", "((T([5], f32),), {'dim': 1})"]
+
+
 def asked(op: str, *cases: str) -> list[dict[str, str]]:
     brief = Brief(entry=Entry(op=op, correctness=cases), language="triton", device="cpu")
     return [{"role": "user", "content": prompt(brief)}]
@@ -117,21 +122,21 @@ def asked(op: str, *cases: str) -> list[dict[str, str]]:
         ("relu.default", ("((T([5], f32),), {})", "((T([17, 33], f32),), {})")),
         (
             "add_.Tensor",
-            ("((T([5], f32), T([5], f32)), {})", "((T([17, 33], f32), T([33], f32)), {'alpha': 2})"),
+            ("((T([5], f32), T([5], f32)), {})", "((T([17, 33], f32), T([17, 33], f32)), {'alpha': 2})"),
         ),
     ],
 )
 def test_what_inductor_writes_is_right_where_it_was_asked(
     op: str, cases: tuple[str, ...], judge: Judge
 ) -> None:
-    """The other cases of the suite have forms that it was not shown, and fail with that message."""
+    """The other cases of the suite, and some draws, have forms that it was not shown, and fail with that message alone."""
     code = read_reply(Inductor().reply(asked(op, *cases)), Operator.parse(op).function).code
     assert code is not None
     spec = SuiteSpec(name="smoke", device="cpu", dtype="float32")
-    verdict = judge(Submission(op=Operator.parse(op), source=code, language="triton", suite=spec))
+    verdict = judge(Submission(op=Operator.parse(op), source=code, language="triton", suite=spec, seed=1))
     assert verdict.status is Status.WRONG, verdict
     shown = [case for case in verdict.cases if "no arguments of this form" not in case.message]
-    assert len(shown) >= len(cases)
+    assert shown, verdict
     assert all(case.passed for case in shown), shown
 
 
