@@ -161,8 +161,8 @@ class Trial:
         if self.dtype not in TOLERANCE:
             raise UsageError(f"{model.source} has parameters of {self.dtype}; use {', '.join(TOLERANCE)}")
 
-    def run(self) -> Results:
-        """Outputs and gradients of one forward and backward pass."""
+    def step(self) -> Any:
+        """One forward and backward pass; gives back the model's outputs, and leaves the gradients with its parameters."""
         self.module.zero_grad(set_to_none=True)
         outputs = self.module(*self._call.args, **self._call.kwargs)
         starts = steps.ends(outputs, self._target)
@@ -171,6 +171,11 @@ class Trial:
         torch.autograd.backward(starts, [self._gradient(start) for start in starts])
         if self._device == "cuda":
             torch.cuda.synchronize()
+        return outputs
+
+    def run(self) -> Results:
+        """Copies of the outputs and gradients of one step."""
+        outputs = self.step()
         found: dict[tuple[Literal["output", "gradient"], str], Tensor] = {}
         for name, tensor in _named(outputs):
             found["output", name] = tensor.detach().clone()
@@ -184,7 +189,7 @@ class Trial:
         spent = []
         for _ in range(repeat):
             start = time.perf_counter()
-            self.run()
+            self.step()
             spent.append(1e3 * (time.perf_counter() - start))
         return tuple(spent)
 
@@ -279,7 +284,7 @@ def _called(trial: Trial, installed: backend.Installed) -> tuple[Called, ...]:
     """Every operator of one run, those that kernels served first."""
     installed.calls.clear()
     with _Heard() as heard:
-        trial.run()
+        trial.step()
     ops = {*heard.calls, *installed.calls}
     rows = [Called(op, heard.calls[op], installed.calls[op], installed.files.get(op)) for op in ops]
     return tuple(sorted(rows, key=lambda row: (row.kernel is None, -row.calls, row.op)))
