@@ -129,7 +129,7 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         slopes = _sensitivity(call, exact, run)
         return tuple(slope * _input_step(dtype) for slope, dtype in zip(slopes, dtypes, strict=True))
     if name in SUMS or name in SCATTERED_SUMS:
-        terms = run(_absolute(call))
+        terms = run(_absolute(call, whole=name in SUMS))
         scattered = name in SCATTERED_SUMS
         apart = _addends(op, call, run) if name in ADDS_TO_PRODUCT else none
         return tuple(
@@ -194,13 +194,16 @@ def _input_step(dtype: torch.dtype) -> float:
     return own / 2 if own > torch.finfo(torch.float32).eps else 2 * own
 
 
-def _absolute(call: Call) -> Call:
-    """The call with floating tensors and plain float or complex arguments made positive."""
+def _absolute(call: Call, *, whole: bool = False) -> Call:
+    """The call with floating tensors and plain float or complex arguments made positive; with `whole` integer tensors too,
+    which are then what is added up and no indices."""
 
     def positive(value: object) -> object:
         return abs(value) if type(value) is float else value
 
-    bare = map_tensors(call, lambda t: t.abs().to(t.dtype) if _real_valued(t) else t)
+    bare = map_tensors(
+        call, lambda t: t.abs().to(t.dtype) if _real_valued(t) or (whole and t.dtype.is_signed) else t
+    )
     kwargs = {name: positive(value) for name, value in bare.kwargs.items()}
     return Call(tuple(positive(value) for value in bare.args), kwargs)
 

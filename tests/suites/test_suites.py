@@ -80,7 +80,7 @@ def test_smoke_is_exactly_ten_operators(smoke: Suite):
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_smoke_has_cases_of_both_kinds(device):
     for entry in open_suite(SuiteSpec(name="smoke", device=device)).index().entries.values():
-        assert 8 <= len(entry.correctness) <= 16
+        assert 8 <= len(entry.correctness) <= 20
         assert 2 <= len(entry.performance) <= 4
         assert "T([" in entry.correctness[0]
         assert entry.schema.startswith(f"{entry.op}(")
