@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
-from pathlib import Path
 from typing import Any
 
 import common
 
-import backend_bench
+from backend_bench.authors.scripted import Scripted
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.operator import Operator
 from backend_bench.submission import Submission, SuiteSpec
@@ -37,14 +36,16 @@ def main() -> None:
 def submissions(device: str, dtype: str, count: int) -> list[Submission]:
     """Every first and second version in turn, until there are enough."""
     language = "triton" if device == "cuda" else "pytorch"
-    folder = Path(backend_bench.__file__).parent / "authors" / "kernels" / language
-    files = sorted(folder.glob("*/*.py"))
+    author = Scripted(language)
+    kernels = [
+        (folder, author.kernel(folder, turn) or "")
+        for folder in author.folders()
+        for turn in ("first", "second")
+    ]
     spec = SuiteSpec(name="smoke", device=device, dtype=dtype)
     return [
-        Submission(
-            op=Operator.from_folder(file.parent.name), source=file.read_text(), suite=spec, language=language
-        )
-        for file in (files * (count // len(files) + 1))[:count]
+        Submission(op=Operator.from_folder(folder), source=source, suite=spec, language=language)
+        for folder, source in (kernels * (count // len(kernels) + 1))[:count]
     ]
 
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import backend_bench
+from backend_bench.authors.scripted import Scripted
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
 
-AUTHORS = Path(backend_bench.__file__).parent / "authors" / "kernels" / "pytorch"
 CORPUS = Path(__file__).parent / "corpus"
 SMOKE = SuiteSpec(name="smoke", device="cpu", dtype="float32")
 LIMITS = Limits(load_s=10, call_s=10, first_call_s=10, total_s=120, memory_bytes=512 << 20)
@@ -46,13 +45,14 @@ class Case:
 
 def _authors() -> list[Case]:
     """What the built-in author answers first, which is wrong on purpose, and then."""
+    author = Scripted("pytorch")
     return [
         Case(
-            f"{folder.name}:{turn}",
-            _submission(str(Operator.from_folder(folder.name)), (folder / f"{turn}.py").read_text()),
+            f"{folder}:{turn}",
+            _submission(str(Operator.from_folder(folder)), author.kernel(folder, turn) or ""),
             status,
         )
-        for folder in sorted(path for path in AUTHORS.iterdir() if path.is_dir())
+        for folder in author.folders()
         for turn, status in (("first", Status.WRONG), ("second", Status.OK))
     ]
 

@@ -15,6 +15,7 @@ import torch
 from typer.testing import CliRunner
 
 from backend_bench import cli, model_check
+from backend_bench.authors.scripted import Scripted
 from backend_bench.errors import UsageError
 from backend_bench.model_check import _error
 from backend_bench.recording import libraries, manifest
@@ -180,10 +181,9 @@ def test_every_operator_of_smoke_serves_a_model(
     """The network in benchmarks/ calls all ten, and the built-in author has right kernels of them."""
     root = Path(__file__).parents[1]
     monkeypatch.syspath_prepend(str(root / "benchmarks"))
-    authored = root / "backend_bench" / "authors" / "kernels" / language
-    for folder in authored.iterdir():
-        if folder.is_dir():
-            put(tmp_path, **{folder.name: (folder / "second.py").read_text()})
+    author = Scripted(language)
+    for folder in author.folders():
+        put(tmp_path, **{folder: author.kernel(folder, "second") or ""})
     step = manifest.step({"mode": "training"})
     model = manifest.model(name="", source="ten_operators:build", steps=[step])
     found = model_check.check(model, step, tmp_path / "kernels", device=device, repeat=1)
