@@ -44,7 +44,7 @@ _SETTINGS = frozenset(
     """
     alpha beta min min_val max max_val value fill_value threshold other start negative_slope scale input_scale lambd weight
     keepdim count_include_pad ceil_mode align_corners descending largest invert right upper unitriangular correction
-    include_self scale_grad_by_freq is_result self_is_result reduction interpolation_mode padding_mode diagonal exponent ord
+    include_self scale_grad_by_freq is_result self_is_result accumulate reduction interpolation_mode padding_mode diagonal exponent ord
     eps momentum divisor_override dtype approximate reduce rounding_mode
     """.split()  # noqa: SIM905  # a list of words
 )

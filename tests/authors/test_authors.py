@@ -90,8 +90,10 @@ def test_an_unknown_name_is_told() -> None:
 def test_a_kernel_file_comes_with_the_package(language: Any) -> None:
     """Second ones that are the language's worked example lie there."""
     root = Path(authors.__file__).parent / "kernels" / language
-    shared = [op.folder for op in examples(language) if not (root / op.folder / "second.py").exists()]
-    assert len(list(root.rglob("*.py"))) + len(shared) == 2 * len(SMOKE)
+    examples_of_others = {op.folder for op in examples(language)}
+    for folder in (Operator.parse(name).folder for name in SMOKE):
+        assert (root / folder / "first.py").is_file()
+        assert (root / folder / "second.py").is_file() != (folder in examples_of_others)
 
 
 def test_plain_streamed_and_refused() -> None:

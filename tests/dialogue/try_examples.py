@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 
-import backend_bench.dialogue
-from backend_bench.judge.audit import own_work
+import backend_bench.languages
+from backend_bench.judge.audit import Operators, own_work
 from backend_bench.operator import Operator
 from backend_bench.worker.recorder import Recorder
 
-KERNELS = Path(backend_bench.dialogue.__file__).parent / "templates" / "kernels"
+KERNELS = Path(backend_bench.languages.__file__).parent / "kernels"
 LIMITS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
 
 
@@ -40,6 +40,11 @@ def calls(op: str, dtype: torch.dtype) -> Iterator[tuple[tuple[Any, ...], dict[s
         if op == "lerp.Scalar":
             yield (x, of(*x.shape), 0.3), {}
             yield (x, of(*x.shape[-1:]), 1.75), {}
+        elif op == "relu.default":
+            yield (x,), {}
+        elif op == "_softmax.default":
+            yield (x, -1, False), {}
+            yield (x, 0, False), {}
         else:
             yield (x, None), {}
             yield (x, [-1]), {}
@@ -61,7 +66,7 @@ def faults(language: str, file: Path) -> list[str]:
             recorder = Recorder([value for value in args if isinstance(value, torch.Tensor)])
             with recorder:
                 got = getattr(module, op.function)(*args, **kwargs)
-            found += [sign.detail for sign in own_work(str(op), language, [recorder.calls(got)])]  # type: ignore[arg-type]
+            found += [sign.detail for sign in own_work(str(op), language, [Operators(recorder.calls(got))])]
             try:
                 want = overload(*args, **kwargs)
                 torch.testing.assert_close(got, want, rtol=limit, atol=limit, equal_nan=True)

@@ -65,6 +65,13 @@ class _Tampered(wire.Channel):
         self._loads = 0
         self._sent: list[bytes] = []
 
+    def receive_with_fds(self, kind: Any, **limits: Any) -> Any:
+        """Without the watch over own work: this thread shares its operators with the judge."""
+        frame, fds = super().receive_with_fds(kind, **limits)
+        if isinstance(frame, wire.Load):
+            frame = msgspec.structs.replace(frame, own_work=False)
+        return frame, fds
+
     def send(self, frame: msgspec.Struct, fds: Any = (), *, limit_s: float = 30.0) -> None:
         body = msgspec.json.encode(frame)
         self._loads += isinstance(frame, wire.Loaded)

@@ -212,7 +212,7 @@ def outcome(trick: Trick, at: int, lease: Lease, calls: int = 2) -> str:
 def one_call(bench: Bench) -> str:
     keeper = bench.candidate()
     sample = bench.call(keeper, 0, Call((X,), {}), output_metas(EXPECTED), record=True)
-    for evidence in audit.own_work("relu.default", "triton", [sample.claims.operators]):
+    for evidence in audit.own_work("relu.default", "triton", [audit.Operators(sample.claims.operators)]):
         assert len(evidence.detail) < 10_000
         assert all(c.isprintable() for c in evidence.detail)
     if sample.claims.error:
