@@ -231,10 +231,10 @@ _NOT_A_VALUE_RANGE = (
 )
 """Pointwise operators that are given NaN but no infinity."""
 _PASSES_NAN = names(
-    "argmax argmin cummax cummin max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d"
-    " adaptive_max_pool3d"
+    "argmax argmin max min amax amin cummax cummin max_pool2d_with_indices max_pool3d_with_indices"
+    " adaptive_max_pool2d adaptive_max_pool3d"
 )
-"""Selections in which NaN is larger and smaller than anything; those of whole lines are in `_TAKES_NAN`."""
+"""Selections in which NaN is larger and smaller than anything."""
 _BENT = names(
     "hardtanh hardtanh_backward hardsigmoid hardsigmoid_backward hardswish hardswish_backward threshold"
     " threshold_backward hardshrink hardshrink_backward softshrink softshrink_backward clamp clamp_min clamp_max"
@@ -339,7 +339,7 @@ def specials(op: Op, tensor: Tensor, rng: random.Random, *, first: bool = True) 
             return _pointwise_specials(name, tensor)
         if name in _PROBABILITIES:
             return [0.0, 1.0]
-        if name in _PASSES_NAN and rng.random() < 0.4:
+        if name in _PASSES_NAN and rng.random() < 0.6:
             return [math.nan]
         if name in _MOVES:
             return [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0]

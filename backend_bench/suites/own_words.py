@@ -199,6 +199,8 @@ OPERATORS = {
     "upsample_nearest3d": "Nearest-neighbour resize of the last three dimensions, taking input floor(i*in/out) in"
     " each.",
     "upsample_trilinear3d": "Trilinear resize of the last three dimensions to output_size.",
+    "unsafe_split": "Splits self along dim into pieces of split_size, the last one smaller where it does not divide; the pieces"
+    " count as tensors of their own, in new memory or not.",
 }
 """By the operator's base name."""
 
