@@ -32,7 +32,7 @@ def main() -> None:
         parser.add_argument(f"--{option}", default=default)
     asked = parser.parse_args()
     author = authors.named(asked.name)
-    index = read_index(SuiteSpec(name=asked.suite, device=asked.device, dtype=asked.dtype))
+    index = read_index("local", SuiteSpec(name=asked.suite, device=asked.device, dtype=asked.dtype))
     wanted = {str(Operator.parse(op)) for op in asked.ops.split(",") if op} or set(index.entries)
     for entry in index.entries.values():
         if entry.op not in wanted or not (entry.correctness or entry.performance):

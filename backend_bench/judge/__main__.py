@@ -7,7 +7,9 @@ started first, and this process imports beside it. Questions that come meanwhile
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import logging
+import signal
 import socket
 import sys
 import threading
@@ -22,6 +24,7 @@ from backend_bench.judge.zygotes import Zygotes
 def main() -> None:
     """Serve until the queue hangs up."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    faulthandler.register(signal.SIGUSR1)  # where its threads are, into the service's log
     fd, share = sys.argv[1:]
     zygotes = Zygotes()
     threading.Thread(target=_warm, args=(zygotes,), daemon=True).start()

@@ -11,9 +11,12 @@ pause: what was computed ahead is wrong then.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import secrets
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +25,7 @@ import torch
 
 from backend_bench import wire
 from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
 from backend_bench.gate import Gate, Word
 from backend_bench.grading.inputs import storage_of, tensors_of
 from backend_bench.judge.stage import (
@@ -36,6 +40,10 @@ from backend_bench.judge.stage import (
 
 FLUSH_BYTES = 128 << 20
 """Written after the inputs: more than twice the L2 cache of any GPU so far (50 MB on an H100)."""
+
+STALLED_S = 0.1
+"""To queue the judge's side of a block takes a millisecond."""
+QUEUE_TRIES = 50
 
 Move = tuple[torch.Tensor, torch.Tensor]
 """Where bytes go, and the bytes."""
@@ -116,8 +124,19 @@ class Course:
     def queue(self, block: Block, *, rewrite: bool) -> Copies:
         """Queue the judge's side of a block, all of it before the worker hears of it, so that nothing of the host's is
         between the stamps; the copies are there when `wall_us` has returned."""
-        turn, gate = block.frame.turn, self._gate
         self._stream.wait_stream(torch.cuda.current_stream())
+        for _ in range(QUEUE_TRIES):
+            with _stalls().watched(self._gate, block.frame.turn) as stalled:
+                copies = self._queued(block, rewrite)
+            if not stalled:
+                return copies
+            self._stream.synchronize()
+            for word in Word:
+                self._gate.say(word, block.frame.turn - 1)
+        raise JudgeError(f"a timed block could not be queued in {QUEUE_TRIES} tries: the driver stalls each")
+
+    def _queued(self, block: Block, rewrite: bool) -> Copies:
+        turn, gate = block.frame.turn, self._gate
         with torch.cuda.stream(self._stream):
             room = Room.of(self._stage, block)
             self._poison(block)
@@ -160,7 +179,67 @@ class Course:
 @functools.cache
 def flush_of(device: torch.device) -> torch.Tensor:
     """What is written to empty the cache of a device; one for all workers."""
-    return torch.empty(FLUSH_BYTES // 4, dtype=torch.int32, device=device)
+    flush = torch.empty(FLUSH_BYTES // 4, dtype=torch.int32, device=device)
+    # What blocks are made of is loaded now: the driver may load code only when the device stands still.
+    flush.zero_().view(torch.int64).fill_(1)
+    flush[:64].view(torch.uint8).copy_(flush[64:128].view(torch.uint8))
+    torch.cuda.synchronize(device)
+    return flush
+
+
+class _Stalls:
+    """Lets blocks go that cannot be queued to their end.
+
+    A stream that waits for a word waits for this process: the worker hears of a block when it is queued. Another thread may
+    want from the driver what it does only when the device stands still (code to be loaded, memory to be freed) and keep the
+    driver's lock meanwhile; then neither comes to an end. So a thread that needs no driver looks after them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watched: dict[int, tuple[Gate, int, float]] = {}
+        self._let_go: set[int] = set()
+        self._numbers = 0
+        threading.Thread(target=self._look, name="stalls", daemon=True).start()
+
+    @contextlib.contextmanager
+    def watched(self, gate: Gate, turn: int) -> Iterator[list[str]]:
+        """Whoever queues a block; the list has an entry afterwards if the block was let go and is void."""
+        found: list[str] = []
+        with self._lock:
+            self._numbers += 1
+            number = self._numbers
+            self._watched[number] = gate, turn, time.monotonic()
+        try:
+            yield found
+        finally:
+            with self._lock:
+                del self._watched[number]
+                if number in self._let_go:
+                    self._let_go.remove(number)
+                    found.append(f"not queued in {STALLED_S:g} s")
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(STALLED_S / 4)
+            with self._lock:
+                for number, (gate, turn, since) in self._watched.items():
+                    if time.monotonic() - since > STALLED_S:
+                        gate.say(Word.ENQUEUED, turn)
+                        gate.say(Word.PASSED, turn + 1)
+                        self._let_go.add(number)
+
+
+@functools.cache
+def _stalls() -> _Stalls:
+    """The one of this process."""
+    return _Stalls()
+
+
+@functools.cache
+def one_at_a_time(device: torch.device) -> contextlib.AbstractContextManager[bool]:
+    """For a block and all that belongs to it: the judge's stream is one, also where the device is shared."""
+    return threading.Lock()
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import SandboxUnavailable, WorkerLost
 from backend_bench.judge import awake
-from backend_bench.judge.blocks import Copies, Course
+from backend_bench.judge.blocks import Copies, Course, one_at_a_time
 from backend_bench.judge.memory import Watch
 from backend_bench.judge.stage import Meta, Stage, Staged
 from backend_bench.judge.zygotes import Life
@@ -163,14 +163,15 @@ class Keeper:
         """Time calls on a GPU. Raises `Ended` when the worker does not survive it."""
         course = self._course = self._course or Course(self.stage)
         block = course.plan(calls, metas, pause)
-        copies = course.queue(block, rewrite=rewrite)
-        try:
-            self._send(block.frame, block.fds)
-            if not self._life.channel.answers(QUEUE_LIMIT_S) and not course.begun():
-                course.begin(block)
-            claims = self._receive(wire.Timed, limit_s, "in a timed call")
-        finally:
-            wall_us = course.wall_us(block)
+        with one_at_a_time(self.stage.device):
+            copies = course.queue(block, rewrite=rewrite)
+            try:
+                self._send(block.frame, block.fds)
+                if not self._life.channel.answers(QUEUE_LIMIT_S) and not course.begun():
+                    course.begin(block)
+                claims = self._receive(wire.Timed, limit_s, "in a timed call")
+            finally:
+                wall_us = course.wall_us(block)
         self._must_match(claims.number, block.frame.number)
         return BlockAnswer(claims, copies, wall_us)
 
