@@ -102,8 +102,13 @@ def run_reference(op: Op, call: Call) -> Run:
     return run
 
 
+MOST_RESULTS = 64
+"""Of a call that the judge thinks up: a worker hands over no more than a few hundred."""
+
+
 def result_elements(op: Op, call: Call) -> int | None:
-    """Elements of the largest result, worked out from shapes alone; None where that cannot be, or is refused."""
+    """Elements of the largest result, worked out from shapes alone; None where that cannot be, is refused, or where the
+    results are more than `MOST_RESULTS`."""
     bare = map_tensors(call, lambda tensor: torch.empty_like(tensor, device="meta"))
     moved = {
         name: torch.device("meta") if isinstance(value, torch.device) else value
@@ -114,6 +119,8 @@ def result_elements(op: Op, call: Call) -> int | None:
     except REFUSALS:
         return None
     sizes = [value.numel() for value in flatten(result) if isinstance(value, Tensor)]
+    if len(sizes) > MOST_RESULTS:
+        return None
     return max([*sizes, *(tensor.numel() for tensor in tensors_of(bare) if op._schema.is_mutable)], default=0)
 
 

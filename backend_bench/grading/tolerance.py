@@ -132,8 +132,9 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         terms = run(_absolute(call, whole=name in SUMS))
         scattered = name in SCATTERED_SUMS
         apart = _addends(op, call, run) if name in ADDS_TO_PRODUCT else none
+        drifts = all(_is_whole(tensor) for tensor in tensors_of(call)[:1])
         return tuple(
-            _sum_error(_finite_abs(term), size, _length(op, call, size), _step(dtype, scattered))
+            _sum_error(_finite_abs(term), size, _length(op, call, size), _step(dtype, scattered), drifts)
             + addend * _short_step(dtype)
             for term, size, addend, dtype in zip(terms, sizes, apart, dtypes, strict=True)
         )
@@ -150,6 +151,11 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
     return none
 
 
+def _is_whole(tensor: Tensor) -> bool:
+    """Nothing but whole numbers, whatever the dtype."""
+    return not tensor.is_complex() and bool((tensor == tensor.to(torch.float64).round()).all())
+
+
 def _accumulation_error(op: Op, call: Call, size: Tensor, dtype: torch.dtype) -> Tensor:
     step = _step(dtype, False) * math.sqrt(_length(op, call, size))
     if base_name(op) in CHAINS:
@@ -157,13 +163,15 @@ def _accumulation_error(op: Op, call: Call, size: Tensor, dtype: torch.dtype) ->
     return (size + typical_size(size, pointwise=False)) * step
 
 
-def _sum_error(terms: Tensor, size: Tensor, length: int, step: float) -> Tensor:
+def _sum_error(terms: Tensor, size: Tensor, length: int, step: float, drifts: bool) -> Tensor:
     """Signed terms: rounding grows with their sum of sizes; equal signs add the root of the length.
 
     Partial sums of random signs stay near the root of the length, so `terms` alone bounds them; of
-    one sign they climb to the result itself.
+    one sign they climb to the result itself. Whole numbers come in few values, small beside the large:
+    what is lost of them is lost each time in the same direction.
     """
-    return (4 * terms + math.sqrt(length) * size) * step
+    steps = max(math.sqrt(length), length / 4 if drifts else 0.0)
+    return (4 * terms + steps * size) * step
 
 
 def _step(dtype: torch.dtype, scattered: bool) -> float:
@@ -305,7 +313,8 @@ _ALONG_DIM = names("_softmax _log_softmax softmax log_softmax _safe_softmax cums
 def _length(op: Op, call: Call, size: Tensor) -> int:
     """About how many terms meet in one element of a result with as many elements as `size`."""
     name = base_name(op)
-    floating = [tensor for tensor in tensors_of(call) if _real_valued(tensor)]
+    given = tensors_of(call)
+    floating = [tensor for tensor in given if _real_valued(tensor)] or given  # whole numbers may be added up as fractions
     if not floating:
         return 1
     if name in _INNER and floating[min(_INNER[name], len(floating) - 1)].dim():

@@ -15,11 +15,12 @@ Not covered: neighbours outside this service; what is computed ahead inside one 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -55,9 +56,9 @@ class Pace:
     most: int
     """Pairs after which the band is what it is."""
     chunk: int
-    """Pairs for which the device is taken at once; between, others have their turn."""
+    """Pairs of a case in a round; between rounds, others have their turn with the device."""
     budget_s: float
-    """Time with the device to oneself for the pairs of a case, likewise."""
+    """Time with the device to oneself for the pairs of a case, after which its band is what it is."""
     trust: float
     """A claim is believed down to the judge's figure divided by this, and its own margin."""
     block_us: float
@@ -75,7 +76,7 @@ PACES = {
         baseline=4,
         least=8,
         most=32,
-        chunk=4,
+        chunk=12,
         budget_s=0.04,
         trust=1.03,
         block_us=400,
@@ -106,6 +107,8 @@ REWRITTEN = 0.25
 LEASE_LIMIT_S = 5.0
 """A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
 FEW_PAIRS = 3
+ROUND_S = 0.25
+"""After so long with the device no further case of a round begins."""
 
 
 @dataclass(slots=True)
@@ -172,7 +175,9 @@ class _Plan:
     calls: int
     """In a block."""
     pairs: int
-    """For which the device is taken at once."""
+    """In a round."""
+    held_bytes: int
+    """What they leave to be checked."""
     floor_us: float
     """No call on this device takes less."""
 
@@ -186,6 +191,26 @@ class _Pair:
     rewritten: bool
     ours: Timed
     theirs: Timed
+
+
+@dataclass(slots=True)
+class _State:
+    """How far the timing of one case is."""
+
+    case: int
+    reference: _Times
+    measured: _Times
+    waiting: int
+    """Pairs of the warm-up that are still to come."""
+    worker: Keeper | None = None
+    """Which has had its first call of this case."""
+    blocks: list[tuple[Call, ...]] = field(default_factory=list)
+    """Drawn, and not run yet."""
+    pairs: list[_Pair] = field(default_factory=list)
+    """Run, and not checked yet."""
+    spent_s: float = 0.0
+    errors: _Errors = field(default_factory=lambda: _Errors())
+    result: CaseResult | None = None
 
 
 class _Wrong(Exception):
@@ -216,107 +241,164 @@ class Timing:
 
     def before(self) -> None:
         """Time the reference where the candidate will run, while there is no candidate."""
+        clean, twin = self._bench.clean(), self._bench.twin()
         for case in range(len(self._texts)):
-            clean, twin = self._bench.clean(), self._bench.twin()
-            plan = self._plans[case] = self._planned(case, clean, twin)
-            sides = _Before(_Times(plan.calls), _Times(plan.calls))
+            self._plans[case] = self._planned(case, clean, twin)
+            self._before[case] = _Before(_Times(self._plans[case].calls), _Times(self._plans[case].calls))
+        for batch in self._batches(range(len(self._texts))):
             with self._bench.sharing():
-                blocks = [self._drawn(case) for _ in range(1 + self._pace.baseline)]
+                blocks = {case: [self._drawn(case) for _ in range(1 + self._pace.baseline)] for case in batch}
             with self._bench.alone():
-                for number, calls in enumerate(blocks):
-                    for keeper, times in self._either((clean, sides.clean), (twin, sides.twin)):
-                        timed = self._reference(keeper, case, calls)
-                        if number:
-                            times.add(timed)
-            self._before[case] = sides
+                for case in batch:
+                    sides = self._before[case]
+                    for number, calls in enumerate(blocks[case]):
+                        for keeper, times in self._either((clean, sides.clean), (twin, sides.twin)):
+                            timed = self._reference(keeper, case, calls)
+                            if number:
+                                times.add(timed)
 
     def run(self) -> Phase:
-        """Time every case against the twin."""
-        for case, text in enumerate(self._texts):
+        """Time every case against the twin, some pairs of each in turn."""
+        states = [
+            _State(case, _Times(self._plans[case].calls), _Times(self._plans[case].calls), self._pace.warm_up)
+            for case in range(len(self._texts))
+        ]
+        while waiting := [state.case for state in states if state.result is None]:
+            batch = [states[case] for case in next(self._batches(waiting))]
             if self.phase.ended is not None and self._bench.give_up(self.phase.ended):
-                self._note(case, CaseStatus.NOT_RUN, "not run: the worker was gone")
+                for state in batch:
+                    self._note(state, CaseStatus.NOT_RUN, "not run: the worker was gone")
                 continue
-            try:
-                self.phase.results.append(self._time(case, text))
-            except _Wrong as error:
-                self._note(case, error.status, str(error))
-            except CompileFailed as error:
-                self._note(case, CaseStatus.RAISED, str(error))
-            except Ended as error:
-                self.phase.ended = error
-                if isinstance(error, Forged):
-                    self.phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
-                self._note(case, correctness.status_of(error), str(error))
+            self._round(batch)
+        self.phase.results = [state.result for state in states if state.result is not None]
         return self.phase
 
-    def _note(self, case: int, status: CaseStatus, message: str) -> None:
-        self.phase.results.append(
-            CaseResult(args=self._texts[case], kind=CaseKind.PERFORMANCE, status=status, message=message)
+    def _note(self, state: _State, status: CaseStatus, message: str) -> None:
+        state.result = CaseResult(
+            args=self._texts[state.case], kind=CaseKind.PERFORMANCE, status=status, message=message
         )
+
+    @contextlib.contextmanager
+    def _noting(self, state: _State) -> Iterator[None]:
+        """How the case ends if what is done here ends it."""
+        try:
+            yield
+        except _Wrong as error:
+            self._note(state, error.status, str(error))
+        except CompileFailed as error:
+            self._note(state, CaseStatus.RAISED, str(error))
+        except Ended as error:
+            self.phase.ended = error
+            if isinstance(error, Forged):
+                self.phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
+            self._note(state, correctness.status_of(error), str(error))
 
     # ---- sampling ------------------------------------------------------------------------------
 
-    def _time(self, case: int, text: str) -> CaseResult:
-        candidate = self._bench.candidate()
-        errors = _Errors()
-        self._first_call(candidate, case, errors)
-        plan = self._plans[case]
-        reference, measured = _Times(plan.calls), _Times(plan.calls)
-        waiting, spent_s = self._pace.warm_up, 0.0
-        while not self._enough(reference, measured, spent_s):
-            with self._bench.sharing():
-                blocks = [self._drawn(case) for _ in range(plan.pairs + waiting)]
-            with self._bench.alone():
-                begun = time.monotonic()
-                pairs = self._pairs(case, candidate, blocks)
-                spent_s += time.monotonic() - begun
-            for pair in pairs[waiting:]:
-                if not pair.rewritten:
-                    reference.add(pair.ours)
-                    measured.add(pair.theirs)
-            waiting = max(waiting - len(pairs), 0)
-            with self._bench.sharing():
-                for pair in pairs:
-                    self.phase.operators.setdefault(case, []).append(audit.Operators(pair.theirs.operators))
-                    self._check_pair(case, pair, errors)
-        return self._result(case, text, reference, measured, errors)
+    def _batches(self, cases: Iterable[int]) -> Iterator[list[int]]:
+        """Cases whose pairs of a round fit into memory together."""
+        batch: list[int] = []
+        held_bytes = 0
+        for case in cases:
+            more = self._plans[case].held_bytes
+            if batch and held_bytes + more > HELD_BYTES:
+                yield batch
+                batch, held_bytes = [], 0
+            batch.append(case)
+            held_bytes += more
+        yield batch
 
-    def _first_call(self, candidate: Keeper, case: int, errors: _Errors) -> None:
+    def _round(self, batch: list[_State]) -> None:
+        """Draw for all, time all, check all: the device is asked for once."""
+        for state in batch:
+            with self._noting(state):
+                self._prepare(state)
+        running = [state for state in batch if state.result is None]
+        if not running:
+            return
+        twin = self._bench.twin()
+        with self._bench.alone():
+            begun = time.monotonic()
+            for number, state in enumerate(running):
+                if not self._is_ready(state) or (number and time.monotonic() - begun > ROUND_S):
+                    break
+                with self._noting(state):
+                    self._pairs(state, twin)
+        for state in running:
+            if state.result is None and state.pairs:
+                with self._noting(state):
+                    self._settle(state)
+
+    def _is_ready(self, state: _State) -> bool:
+        return state.worker is not None and state.worker.alive
+
+    def _prepare(self, state: _State) -> None:
+        """Have a worker that knows the case, and fresh values."""
+        candidate = self._bench.candidate()
+        if state.worker is not candidate:
+            self._first_call(candidate, state)
+            state.worker = candidate
+        missing = self._plans[state.case].pairs + state.waiting - len(state.blocks)
+        with self._bench.sharing():
+            state.blocks += [self._drawn(state.case) for _ in range(missing)]
+
+    def _settle(self, state: _State) -> None:
+        """Check what was run, and see whether it is enough."""
+        pairs, state.pairs = state.pairs, []
+        for pair in pairs[state.waiting :]:
+            if not pair.rewritten:
+                state.reference.add(pair.ours)
+                state.measured.add(pair.theirs)
+        state.waiting = max(state.waiting - len(pairs), 0)
+        with self._bench.sharing():
+            for pair in pairs:
+                operators = audit.Operators(pair.theirs.operators)
+                self.phase.operators.setdefault(state.case, []).append(operators)
+                self._check_pair(state.case, pair, state.errors)
+        if self._enough(state):
+            state.result = self._result(state)
+
+    def _first_call(self, candidate: Keeper, state: _State) -> None:
         """The first call may compile for a minute; nobody should wait for that alone."""
+        case = state.case
         with self._bench.sharing():
             call = self._draw(case)
             sample = self._bench.call(candidate, ("timed", case), call, self._plans[case].metas)
             if sample.claims.error:
                 raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
-            self._check(case, call, sample.observed, errors)
+            self._check(case, call, sample.observed, state.errors)
 
-    def _pairs(self, case: int, candidate: Keeper, blocks: Sequence[tuple[Call, ...]]) -> list[_Pair]:
+    def _pairs(self, state: _State, twin: Keeper) -> None:
         """Both sides of each block in turn; fewer where the kernel is slow."""
-        twin, found, begun = self._bench.twin(), [], time.monotonic()
-        for calls in blocks:
-            pause = self._rng.randrange(1, len(calls)) if len(calls) > 1 else 1
-            rewritten = len(calls) > 1 and self._rng.random() < REWRITTEN
-            took: dict[bool, Timed] = {}
-            for is_ours in self._either(True, False):
-                took[is_ours] = (
-                    self._reference(twin, case, calls, pause)
-                    if is_ours
-                    else self._candidate(candidate, case, calls, pause, rewritten)
-                )
-            found.append(_Pair(calls, pause, rewritten, took[True], took[False]))
-            if len(found) >= FEW_PAIRS and time.monotonic() - begun > LEASE_LIMIT_S:
-                break
-        return found
+        assert state.worker is not None
+        begun = time.monotonic()
+        try:
+            while state.blocks:
+                calls = state.blocks.pop()
+                pause = self._rng.randrange(1, len(calls)) if len(calls) > 1 else 1
+                rewritten = len(calls) > 1 and self._rng.random() < REWRITTEN
+                took: dict[bool, Timed] = {}
+                for is_ours in self._either(True, False):
+                    took[is_ours] = (
+                        self._reference(twin, state.case, calls, pause)
+                        if is_ours
+                        else self._candidate(state.worker, state.case, calls, pause, rewritten)
+                    )
+                state.pairs.append(_Pair(calls, pause, rewritten, took[True], took[False]))
+                if len(state.pairs) >= FEW_PAIRS and time.monotonic() - begun > LEASE_LIMIT_S:
+                    break
+        finally:
+            state.spent_s += time.monotonic() - begun
 
-    def _enough(self, reference: _Times, measured: _Times, spent_s: float) -> bool:
-        pairs, pace = len(measured.claimed_us), self._pace
-        if pairs >= FEW_PAIRS and spent_s > LEASE_LIMIT_S:
+    def _enough(self, state: _State) -> bool:
+        pairs, pace = len(state.measured.claimed_us), self._pace
+        if pairs >= FEW_PAIRS and state.spent_s > LEASE_LIMIT_S:
             return True
         if pairs < pace.least:
             return False
-        if pairs >= pace.most or spent_s > pace.budget_s:
+        if pairs >= pace.most or state.spent_s > pace.budget_s:
             return True
-        return compare(reference.claimed_us, measured.claimed_us).noise <= NOISE_GOAL
+        return compare(state.reference.claimed_us, state.measured.claimed_us).noise <= NOISE_GOAL
 
     def _either(self, one: T, other: T) -> Iterator[T]:
         """Both, in an order that nobody knows beforehand."""
@@ -324,9 +406,8 @@ class Timing:
 
     # ---- what the samples say --------------------------------------------------------------------
 
-    def _result(
-        self, case: int, text: str, reference: _Times, measured: _Times, errors: _Errors
-    ) -> CaseResult:
+    def _result(self, state: _State) -> CaseResult:
+        case, reference, measured = state.case, state.reference, state.measured
         before = self._before[case]
         on_gpu = self._bench.device.type == "cuda"  # on a CPU the bias is lost in the noise
         claimed_us = [before.unbiased(us) for us in measured.claimed_us] if on_gpu else measured.claimed_us
@@ -335,11 +416,11 @@ class Timing:
         reference_us = self._unslowed(case, ratio, reference)
         as_sampled = (reference_us, candidate_us) == (ratio.reference_us, ratio.candidate_us)
         return CaseResult(
-            args=text,
+            args=self._texts[case],
             kind=CaseKind.PERFORMANCE,
             status=CaseStatus.PASSED,
-            max_abs_error=errors.max_abs_error,
-            max_rel_error=errors.max_rel_error,
+            max_abs_error=state.errors.max_abs_error,
+            max_rel_error=state.errors.max_rel_error,
             reference_us=reference_us,
             candidate_us=candidate_us,
             speedup=ratio.speedup if as_sampled else reference_us / candidate_us,
@@ -406,7 +487,7 @@ class Timing:
             expectation = correctness.expectation_of(self._overload, attempt, self._profile)
             assert expectation is not None
             floor_us = self._peaks.floor_us(self._overload, call)
-            plan = _Plan(correctness.output_metas(expectation), 1, 1, floor_us)
+            plan = _Plan(correctness.output_metas(expectation), 1, 1, 0, floor_us)
             self._plans[case] = plan
             for keeper in (clean, twin):
                 self._bench.call(keeper, ("timed", case), call, plan.metas)  # loads what it needs
@@ -415,8 +496,9 @@ class Timing:
         held += sum(meta.nbytes for meta in plan.metas if meta is not None)
         count = min(self._pace.block_us / claimed_us, BLOCK_BYTES / max(held, 1), self._pace.block_calls)
         calls = max(math.floor(count), 1)
-        pairs = min(HELD_BYTES // max(3 * calls * held, 1), self._pace.chunk)
-        return _Plan(plan.metas, calls, max(pairs, 1), floor_us)
+        a_pair = 3 * calls * held
+        pairs = max(min(HELD_BYTES // max(a_pair, 1), self._pace.chunk), 1)
+        return _Plan(plan.metas, calls, pairs, pairs * a_pair, floor_us)
 
     def _drawn(self, case: int) -> tuple[Call, ...]:
         """Fresh values for a block."""

@@ -29,7 +29,7 @@ from backend_bench.verdict import Verdict
 
 T = TypeVar("T")
 
-AT_ONCE = 2
+AT_ONCE = 3
 """Submissions in hand at once in one process: while one compiles or waits for the device, the other is prepared."""
 LOSSES = 1
 """Processes that one submission may see die; one that ends the second, too, is told so."""

@@ -73,6 +73,10 @@ def _warm_up(mode: str) -> None:
     else:
         _import_if_there("triton")
         _import_if_there("triton.language")
+        if (
+            "triton" in sys.modules and torch.cuda.is_available()
+        ):  # told by the driver's management library, without a context
+            _warm_triton()
     with recorder.Recorder([]) as recording:
         # A first dispatch mode imports for most of a second: better here than in every child.
         recording.calls(torch.zeros(1) + 1)
@@ -84,6 +88,15 @@ def _warm_up(mode: str) -> None:
         raise RuntimeError(f"the zygote has {threads} threads after its imports; a fork needs 1")
     if torch.cuda.is_initialized():
         raise RuntimeError("an import initialised CUDA in the zygote; a fork cannot use it then")
+
+
+def _warm_triton() -> None:
+    try:
+        from backend_bench.worker import warm_triton
+
+        warm_triton.prepare()
+    except Exception as error:  # noqa: BLE001  (another Triton's insides; every worker does it by itself then, and takes longer)
+        _say(f"Triton is not warmed up: {error!r}")
 
 
 def _import_if_there(name: str) -> None:
@@ -184,6 +197,8 @@ def _furnish(scratch: Path) -> Path:
     ):
         (scratch / name).mkdir(parents=True, exist_ok=True)
         os.environ[variable] = str(scratch / name)
+    if built := sys.modules.get("backend_bench.worker.warm_triton"):
+        built.furnish(scratch / "triton")
     tempfile.tempdir = None  # it remembers the host's
     folder = scratch / "kernel"
     folder.mkdir(exist_ok=True)

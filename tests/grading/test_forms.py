@@ -131,6 +131,11 @@ def test_what_is_accumulated_meets_in_some_places() -> None:
     assert len(varied.args[1][0].unique()) < 20
 
 
+def test_no_form_has_more_results_than_a_worker_hands_over() -> None:
+    assert deeper(aten.unbind_copy.int, Call((torch.randn(5, 5), -1)), rng()) is None
+    assert deeper(aten.split.Tensor, Call((torch.randn(5, 5), 1, 1)), rng()) is None
+
+
 def test_a_deeper_call_is_longer_where_the_operator_works_along() -> None:
     varied = deeper(aten.cumsum.default, Call((torch.randn(3, 4, 5), 1)), rng())
     assert varied is not None

@@ -103,6 +103,20 @@ def test_integers_into_fractions_are_judged_as_fractions() -> None:
     assert not judge(aten.div.Tensor, Call((a, b)), lambda a, b: (a.half() / b.half()).float()).passed
 
 
+def test_a_sum_of_whole_numbers_may_lose_the_small_beside_the_large() -> None:
+    column = torch.tensor([2**24 + 1, 100, 87, 3, 120, 55]).repeat(192)
+    call = Call((column[:, None].expand(-1, 3).contiguous(), [0]), {"dtype": torch.float32})
+
+    def in_order(rows: Tensor, dims: Any, dtype: torch.dtype, *, every: int = 1) -> Tensor:
+        total = torch.zeros(3)
+        for row in rows[::every]:
+            total = total + row
+        return total
+
+    assert judge(aten.sum.dim_IntList, call, in_order).passed
+    assert not judge(aten.sum.dim_IntList, call, lambda *a, **k: in_order(*a, **k) - 2**20).passed
+
+
 def test_attention_may_round_its_weights_to_the_short_dtype() -> None:
     torch.manual_seed(0)
     q, k, v = (torch.randn(1, 2, 64, 32).bfloat16() for _ in range(3))
