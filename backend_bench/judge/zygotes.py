@@ -39,6 +39,10 @@ _INHERITED = (
     "CUDA_PATH",
     "CUDA_DEVICE_ORDER",
     "TZ",
+    # What the owner of a host with several GPUs has turned off stays off.
+    "NCCL_NVLS_ENABLE",
+    "NVSHMEM_DISABLE_NVLS",
+    "TORCH_SYMM_MEM_DISABLE_MULTICAST",
 )
 """The environment of a worker is an allow-list: what is not here is not there."""
 

@@ -8,10 +8,11 @@ its copies, and nobody else's. What is missing or fits no longer, the worker bui
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -42,8 +43,9 @@ def prepare() -> None:
         os.environ["TRITON_CACHE_DIR"] = folder
         try:
             # In processes of their own: what is built is also loaded, and links the driver.
-            builders = [_forked(part) for part in range(_BUILDERS)]
-            _compile()
+            builders = [_forked(functools.partial(_build, part)) for part in range(_BUILDERS)]
+            if _is_harmless(_compile):
+                _compile()
             for builder in builders:
                 os.waitpid(builder, 0)
             for path in Path(folder).rglob("*.so"):
@@ -70,13 +72,27 @@ def _compile() -> None:
     driver.library_dirs()  # asks the linker where the driver is, and remembers
 
 
-def _forked(part: int) -> int:
+def _is_harmless(work: Callable[[], None]) -> bool:
+    """Whether it leaves no thread behind, without which no fork is sound; tried in another process."""
+    status = os.waitpid(_forked(lambda: _must_be_alone_after(work)), 0)[1]
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+def _must_be_alone_after(work: Callable[[], None]) -> None:
+    work()
+    threads = len(os.listdir("/proc/self/task"))
+    if threads != 1:
+        raise RuntimeError(f"a compile leaves {threads - 1} threads behind: every worker warms up by itself")
+
+
+def _forked(work: Callable[[], None]) -> int:
     pid = os.fork()
     if pid == 0:
         try:
-            _build(part)
+            work()
         except Exception as error:  # noqa: BLE001  (a fork must never return)
             print(f"backend-bench zygote: Triton's helpers: {error!r}", file=sys.stderr, flush=True)
+            os._exit(1)
         os._exit(0)
     return pid
 

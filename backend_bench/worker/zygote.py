@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,11 @@ import torch
 from backend_bench import wire
 from backend_bench.errors import SandboxUnavailable
 from backend_bench.worker import inside, recorder, sandbox, withheld
+
+WIND_DOWN_S = 3.0
+"""For threads of imports that end by themselves."""
+NVIDIA = "/dev/nvidiactl"
+"""There where a GPU of this maker is."""
 
 
 def main(control_fd: int, mode: str) -> None:
@@ -83,11 +89,27 @@ def _warm_up(mode: str) -> None:
     withheld.prepare()
     gc.collect()
     gc.freeze()
-    threads = len(os.listdir("/proc/self/task"))
-    if threads != 1:
-        raise RuntimeError(f"the zygote has {threads} threads after its imports; a fork needs 1")
+    if others := _other_threads(WIND_DOWN_S):
+        raise RuntimeError(f"an import has left threads in the zygote, with which no fork is sound: {others}")
     if torch.cuda.is_initialized():
         raise RuntimeError("an import initialised CUDA in the zygote; a fork cannot use it then")
+
+
+def _other_threads(patience_s: float) -> list[str]:
+    """Names of this process's other threads, once those that come to an end by themselves have had the time."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        tasks = [path for path in Path("/proc/self/task").iterdir() if path.name != str(os.getpid())]
+        if not tasks or time.monotonic() > deadline:
+            return [_text_of(path / "comm") for path in tasks]
+        time.sleep(0.01)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return "one that has just ended"
 
 
 def _warm_triton() -> None:
