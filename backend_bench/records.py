@@ -34,6 +34,7 @@ import msgspec
 
 from backend_bench import __version__
 from backend_bench.errors import UsageError
+from backend_bench.files import write_whole
 from backend_bench.operator import Operator
 from backend_bench.verdict import Status, Verdict
 
@@ -287,14 +288,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace a file in one step: a reader sees the old text or the new one, never a part."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        unfinished.write_bytes(text.encode("utf-8", errors="replace"))
-        os.replace(unfinished, path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode("utf-8", errors="replace"))
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -1,22 +1,28 @@
 """What a device can do at most: no honest call is faster than its memory traffic and its arithmetic allow.
 
-Bandwidth and matrix rate are measured once, on the device itself, and a floor takes a tenth off. Counted is only what
+Bandwidth and matrix rate are measured on the device itself by each judge, the best that was ever seen on this host counts
+(a busy or warm device may fall short of it), and a floor takes a tenth off. Counted is only what
 every implementation must do: read the floating inputs of a pointwise operator, whose values nobody knows, and multiply the
 matrices of a product. Anything else has no floor here: convolutions have short cuts, masks spare work.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import msgspec
 import torch
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from backend_bench.cases import Call
+from backend_bench.files import write_whole
 from backend_bench.grading.inputs import storage_of, tensors_of
+from backend_bench.suites import index_cache
 
 MARGIN = 1.1
 """A floor is so much below what was measured."""
@@ -37,6 +43,10 @@ class Peaks:
     """Read and written together."""
     flops_per_us: float = math.inf
     """Of bfloat16 matrices, the quickest there are: wider ones can be put together from them."""
+
+    def with_better(self, other: Peaks) -> Peaks:
+        """The higher of both, one by one."""
+        return Peaks(max(self.bytes_per_us, other.bytes_per_us), max(self.flops_per_us, other.flops_per_us))
 
     def floor_us(self, overload: torch._ops.OpOverload, call: Call) -> float:
         """Time in microseconds that no implementation of this call stays below; 0 where nothing is known."""
@@ -69,10 +79,34 @@ def _must_be_read(tensor: torch.Tensor) -> bool:
     return matters and tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
 
 
-def measured(device: torch.device) -> Peaks:
-    """The device's peaks, measured now; have it to yourself. None are known of a CPU."""
+def best(device: torch.device) -> Peaks:
+    """The device's peaks, measured now and held against those of before; have it to yourself. None are known of a CPU."""
     if device.type != "cuda":
         return Peaks()
+    now, path = _measured(device), _place(device)
+    seen = _read(path)
+    found = seen.with_better(now) if seen else now
+    if found != seen:
+        # A disk that is full or read-only costs the memory, not the floor.
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, msgspec.json.encode(found))
+    return found
+
+
+def _place(device: torch.device) -> Path:
+    uuid = torch.cuda.get_device_properties(device).uuid
+    return index_cache.folder() / "peaks" / f"{uuid}.json"
+
+
+def _read(path: Path) -> Peaks | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Peaks)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _measured(device: torch.device) -> Peaks:
     one = torch.empty(_COPY_BYTES, dtype=torch.uint8, device=device)
     other = torch.empty_like(one)
     bandwidth = 2 * _COPY_BYTES / _quickest_us(lambda: other.copy_(one))

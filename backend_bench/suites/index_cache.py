@@ -11,7 +11,6 @@ import functools
 import hashlib
 import importlib.metadata
 import os
-import tempfile
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ import msgspec
 
 import backend_bench
 from backend_bench.cases import SuiteIndex
+from backend_bench.files import write_whole
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites.defaults import filled
 from backend_bench.suites.sources import BUNDLED, content_hash, described, pinned
@@ -74,10 +74,7 @@ def write(spec: SuiteSpec, part: str, value: object) -> None:
     data = msgspec.json.encode(value)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as private:
-            whole = Path(private) / path.name
-            whole.write_bytes(data)
-            os.replace(whole, path)
+        write_whole(path, data)
 
 
 def folder() -> Path:

@@ -13,8 +13,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +26,7 @@ from backend_bench.errors import BackendBenchError, ServiceError, UsageError
 from backend_bench.executors.modal import app_name, asked_as, failures, letters, retries
 from backend_bench.executors.modal.failures import Lost
 from backend_bench.executors.modal.letters import Answer, Parts, Request
+from backend_bench.files import write_whole
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.suites import index_cache
 from backend_bench.suites.defaults import filled
@@ -202,10 +201,7 @@ def _keep(gpu: str, index: SuiteIndex, beside: Parts) -> None:
     path = _place(gpu, index.spec)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as private:
-            whole = Path(private) / path.name
-            whole.write_bytes(msgspec.json.encode({"index": index, **beside}))
-            os.replace(whole, path)
+        write_whole(path, msgspec.json.encode({"index": index, **beside}))
 
 
 def _place(gpu: str, spec: SuiteSpec) -> Path:
