@@ -79,9 +79,8 @@ def _warm_up(mode: str) -> None:
     else:
         _import_if_there("triton")
         _import_if_there("triton.language")
-        if (
-            "triton" in sys.modules and torch.cuda.is_available()
-        ):  # told by the driver's management library, without a context
+        # The device node tells without a call of the driver, which starts a thread.
+        if "triton" in sys.modules and os.path.exists(NVIDIA):
             _warm_triton()
     with recorder.Recorder([]) as recording:
         # A first dispatch mode imports for most of a second: better here than in every child.
