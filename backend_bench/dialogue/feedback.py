@@ -39,6 +39,14 @@ _HEADLINE = {
     Status.NO_CASES: "There are no tests for this operator.",
     Status.ERROR: "The judge failed; this is not your kernel's fault.",
 }
+_ASKED = {
+    "foreign_operator": "compute the result inside your own kernels; of PyTorch only allocation, views, copies and casts may be used",
+    "no_launch": "launch a kernel of this file in every call, which reads the inputs and writes the outputs",
+    "passthrough": "compute the result from other operators; the operator itself must not be called on the inputs",
+    "precomputed": "compute in each call, from the arguments of that call",
+    "forged_frame": "leave the process's files, descriptors and standard streams alone; only compute and return",
+}
+"""What a kernel that broke a rule has to do instead."""
 _FOR_PEOPLE = "unstable times"
 """Beginning of a note that asks for a quieter machine, which is not the model's to give."""
 _SEED = re.compile(r"\bseed\b\W{0,3}\d+", re.I)
@@ -171,6 +179,9 @@ def _evidence(verdict: Verdict) -> Iterator[str]:
     if verdict.evidence and verdict.status is Status.CHEATED:
         lines = dict.fromkeys(f"- {sign.rule}: {_shorten(sign.detail, 400)}" for sign in verdict.evidence)
         yield "Evidence:\n" + "\n".join(lines)
+        asked = dict.fromkeys(_ASKED[sign.rule] for sign in verdict.evidence if sign.rule in _ASKED)
+        if asked:
+            yield "Instead: " + "; ".join(asked) + "."
 
 
 def _request(verdict: Verdict, shell: bool) -> str:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from backend_bench.dialogue import feedback as module
 from backend_bench.dialogue.feedback import BUDGET, Best, fit, no_code
 from backend_bench.dialogue.feedback_info import FeedbackInfo
+from backend_bench.judge.audit import FATAL
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Example, Status, Tally, Verdict
 
 
@@ -97,6 +98,13 @@ def test_a_worse_turn_is_told_of_the_best() -> None:
     assert "worse" not in feedback(verdict(case(), reward=0.74), best=best)  # right, and no slower than noise
     assert "worse" in feedback(verdict(case(), reward=0.7), best=best)
     assert "worse" in feedback(verdict(case(message="wrong"), reward=0.74), best=best)
+
+
+@pytest.mark.parametrize("rule", sorted(FATAL | {"precomputed"}))
+def test_a_broken_rule_says_what_to_do_instead(rule: str) -> None:
+    signs = (Evidence(rule=rule, detail="it did"), Evidence(rule=rule, detail="it did again"))
+    told = feedback(verdict(status=Status.CHEATED, evidence=signs, message="it did"))
+    assert told.count("Instead: ") == 1
 
 
 def test_evidence_is_told_where_it_decides() -> None:
