@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 
 from backend_bench import cli, runtime
 from backend_bench.errors import MissingExtra, ServiceError, UsageError
-from backend_bench.executors import choose, local, services
+from backend_bench.executors import choose, diagnosis, local, services
 from backend_bench.executors import modal as rented
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.judge.zygotes import worker_environment
@@ -500,6 +500,18 @@ def test_nothing_deployed(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv(rented.APP, "elsewhere")
     with pytest.raises(UsageError, match=r"under the name 'elsewhere': `backend-bench deploy modal`"):
         judged(RIGHT)
+
+
+def test_doctor_looks_at_the_account_and_at_the_app_before_it_rents(
+    deployed: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = {name: look() for name, look in rented.steps("H100")}
+    assert f"modal {modal.__version__}" in looked["account"]
+    assert "is deployed; a container with H100! starts now" in looked["app"]
+    monkeypatch.setenv(rented.APP, "elsewhere")
+    findings = list(diagnosis.diagnose("H100"))
+    assert [(one.step, one.holds) for one in findings] == [("name", True), ("account", True), ("app", False)]
+    assert "`backend-bench deploy modal`" in findings[-1].text
 
 
 def test_a_gpu_that_is_not_rented_out(deployed: ControlPlane) -> None:

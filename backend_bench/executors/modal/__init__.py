@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Callable
 
 from backend_bench.cases import SuiteIndex
 from backend_bench.errors import MissingExtra, UsageError
@@ -54,6 +55,13 @@ def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
 def device(gpu: str) -> Device:
     """On the rented GPU."""
     return "cuda"
+
+
+def steps(gpu: str) -> list[tuple[str, Callable[[], str]]]:
+    """What `doctor` looks at."""
+    from backend_bench.executors.modal.calls import deployed, logged_in
+
+    return [("account", logged_in), ("app", lambda: deployed(gpu))]
 
 
 def require() -> None:

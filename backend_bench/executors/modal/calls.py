@@ -20,6 +20,7 @@ from typing import Any
 
 import modal
 import msgspec
+from modal.config import config
 
 from backend_bench.cases import SuiteIndex
 from backend_bench.errors import BackendBenchError, ServiceError, UsageError
@@ -168,6 +169,21 @@ def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
     # A caller may have an event loop in this thread already.
     with concurrent.futures.ThreadPoolExecutor(1) as aside:
         return aside.submit(lambda: asyncio.run(ModalExecutor(gpu).index(spec))).result()
+
+
+def logged_in() -> str:
+    """Which client asks for which account; only Modal can say whether it lets it in."""
+    return f"modal {modal.__version__}, token {config.get('token_id') or 'of a browser login'}"
+
+
+def deployed(gpu: str) -> str:
+    """What stands ready. Raises `UsageError`, and `ServiceError` where Modal does not answer."""
+    try:
+        modal.Cls.from_name(app_name(), "Judge").hydrate()
+    except Exception as error:
+        known = failures.told(error, gpu)
+        raise (ServiceError(str(known)) if isinstance(known, Lost) else known) from error
+    return f"{app_name()!r} is deployed; a container with {asked_as(gpu)} starts now, which may take a minute"
 
 
 def _require_source(spec: SuiteSpec) -> None:
