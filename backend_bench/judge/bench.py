@@ -27,6 +27,10 @@ from backend_bench.submission import Language, Limits, Submission
 
 RELAUNCHES = 2
 """A crash costs its own case and not the others; a kernel that crashes everywhere is stopped."""
+ALONE_S, ALONE_CALLS = 60.0, 6
+"""Nobody needs a device to himself for longer than this and so many calls at their limit (`performance.FEW_PAIRS`, both sides)."""
+SHARED_S = 900.0
+"""Nor beside others for longer than this and the longest that a kernel may take: the oracle may be slow."""
 
 
 class CompileFailed(Exception):
@@ -103,7 +107,7 @@ class Bench:
     def sharing(self) -> Iterator[None]:
         """Use the device beside others; the wait for it is not the submission's own time."""
         asked = awake.now()
-        with self._stay.shared():
+        with self._stay.shared(limit_s=SHARED_S + max(self.limits.load_s, self.limits.first_call_s)):
             self._deadline += awake.now() - asked
             yield
 
@@ -111,7 +115,7 @@ class Bench:
     def alone(self) -> Iterator[None]:
         """Have the device to oneself, for timing; the wait does not count either."""
         asked = awake.now()
-        with self._stay.alone():
+        with self._stay.alone(limit_s=ALONE_S + ALONE_CALLS * self.limits.call_s):
             self._deadline += awake.now() - asked
             yield
 

@@ -16,7 +16,6 @@ import dataclasses
 import functools
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +27,7 @@ from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
 from backend_bench.gate import Gate, Word
 from backend_bench.grading.inputs import storage_of, tensors_of
+from backend_bench.judge.overdue import overdue
 from backend_bench.judge.stage import (
     Meta,
     Place,
@@ -126,14 +126,22 @@ class Course:
         between the stamps; the copies are there when `wall_us` has returned."""
         self._stream.wait_stream(torch.cuda.current_stream())
         for _ in range(QUEUE_TRIES):
-            with _stalls().watched(self._gate, block.frame.turn) as stalled:
+            # A stream that waits for a word waits for this process: the worker hears of a block when it is queued. Another thread
+            # may want from the driver what it does only when the device stands still (code to be loaded, memory to be freed) and
+            # keep the driver's lock meanwhile; then neither comes to an end.
+            with overdue().after(STALLED_S, functools.partial(self._let_go, block)) as queueing:
                 copies = self._queued(block, rewrite)
-            if not stalled:
+            if not queueing.acted:
                 return copies
             self._stream.synchronize()
             for word in Word:
                 self._gate.say(word, block.frame.turn - 1)
         raise JudgeError(f"a timed block could not be queued in {QUEUE_TRIES} tries: the driver stalls each")
+
+    def _let_go(self, block: Block) -> None:
+        """Void it: whatever is queued runs through, and so does what waits for that."""
+        self._gate.say(Word.ENQUEUED, block.frame.turn)
+        self._gate.say(Word.PASSED, block.frame.turn + 1)
 
     def _queued(self, block: Block, rewrite: bool) -> Copies:
         turn, gate = block.frame.turn, self._gate
@@ -185,55 +193,6 @@ def flush_of(device: torch.device) -> torch.Tensor:
     flush[:64].view(torch.uint8).copy_(flush[64:128].view(torch.uint8))
     torch.cuda.synchronize(device)
     return flush
-
-
-class _Stalls:
-    """Lets blocks go that cannot be queued to their end.
-
-    A stream that waits for a word waits for this process: the worker hears of a block when it is queued. Another thread may
-    want from the driver what it does only when the device stands still (code to be loaded, memory to be freed) and keep the
-    driver's lock meanwhile; then neither comes to an end. So a thread that needs no driver looks after them.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._watched: dict[int, tuple[Gate, int, float]] = {}
-        self._let_go: set[int] = set()
-        self._numbers = 0
-        threading.Thread(target=self._look, name="stalls", daemon=True).start()
-
-    @contextlib.contextmanager
-    def watched(self, gate: Gate, turn: int) -> Iterator[list[str]]:
-        """Whoever queues a block; the list has an entry afterwards if the block was let go and is void."""
-        found: list[str] = []
-        with self._lock:
-            self._numbers += 1
-            number = self._numbers
-            self._watched[number] = gate, turn, time.monotonic()
-        try:
-            yield found
-        finally:
-            with self._lock:
-                del self._watched[number]
-                if number in self._let_go:
-                    self._let_go.remove(number)
-                    found.append(f"not queued in {STALLED_S:g} s")
-
-    def _look(self) -> None:
-        while True:
-            time.sleep(STALLED_S / 4)
-            with self._lock:
-                for number, (gate, turn, since) in self._watched.items():
-                    if time.monotonic() - since > STALLED_S:
-                        gate.say(Word.ENQUEUED, turn)
-                        gate.say(Word.PASSED, turn + 1)
-                        self._let_go.add(number)
-
-
-@functools.cache
-def _stalls() -> _Stalls:
-    """The one of this process."""
-    return _Stalls()
 
 
 @functools.cache

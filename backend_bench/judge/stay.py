@@ -2,13 +2,20 @@
 
 Whoever wants the verdict may go away at any time. Then the stay is abandoned: its workers are killed,
 it gets no others, and the thread that judges comes to its end at the next step.
+
+A thread that has the device and stands still (a driver that never returns has been seen) would keep every other judge of this
+host waiting. Nothing in this process can wake it, so the process ends: the lease is free then, and the queue has what
+was in hand judged elsewhere.
 """
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import logging
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -17,14 +24,29 @@ from backend_bench.judge import cores
 from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
+from backend_bench.judge.overdue import overdue
 from backend_bench.judge.stages import Stages
+
+log = logging.getLogger(__name__)
+
+STUCK = 70
+"""Exit status of a process in which a thread stood still that had a device."""
+
+
+def end_process() -> None:
+    """Leave, and say where every thread was."""
+    faulthandler.dump_traceback()
+    os._exit(STUCK)
 
 
 class Stay:
     """Workers and the device, for one submission. `abandon` may come from any thread."""
 
-    def __init__(self, nursery: Nursery, lease: Lease, share: cores.Share) -> None:
+    def __init__(
+        self, nursery: Nursery, lease: Lease, share: cores.Share, *, when_stuck: Callable[[], None] = end_process
+    ) -> None:  # fmt: skip
         self._nursery, self._lease, self._share = nursery, lease, share
+        self._when_stuck = when_stuck
         self.stages = Stages()
         self._keepers: list[Keeper] = []
         self._lock = threading.Lock()
@@ -49,19 +71,30 @@ class Stay:
         return keeper
 
     @contextlib.contextmanager
-    def shared(self) -> Iterator[None]:
-        """Use the device beside others, for work that is not timed."""
+    def shared(self, *, limit_s: float) -> Iterator[None]:
+        """Use the device beside others, for work that is not timed; who has it for longer stands still."""
         self._check()
-        with self._waited_for(self._lease.shared()):
+        with self._waited_for(self._lease.shared()), self._in_time(limit_s):
             yield
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Have the device, and the cores that are kept for it, for timing."""
+    def alone(self, *, limit_s: float) -> Iterator[None]:
+        """Have the device, and the cores that are kept for it, for timing; who has it for longer stands still."""
         self._check()
-        with self._waited_for(self._lease.alone()), cores.moved(self._share, self._family()):
+        with (
+            self._waited_for(self._lease.alone()),
+            self._in_time(limit_s),
+            cores.moved(self._share, self._family()),
+        ):
             self._check()
             yield
+
+    def _in_time(self, limit_s: float) -> contextlib.AbstractContextManager[object]:
+        def stuck() -> None:
+            log.critical("a device was held for more than %g s: this process ends", limit_s)
+            self._when_stuck()
+
+        return overdue().after(limit_s, stuck)
 
     @contextlib.contextmanager
     def _waited_for(self, lease: contextlib.AbstractContextManager[None]) -> Iterator[None]:

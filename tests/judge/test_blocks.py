@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from backend_bench import wire
 from backend_bench.cases import Call
+from backend_bench.gate import Word
+from backend_bench.judge import blocks
 from backend_bench.judge.blocks import Block, Room, decoy_of, laid_in, plan, taken
 from backend_bench.judge.stage import Meta, Place, Stage, rebuild
 
@@ -88,3 +93,38 @@ def test_a_stage_keeps_one_buffer_for_all_blocks(stage: Stage) -> None:
     assert not again.frame.buffers
     assert large.frame.dropped == (small.outputs.buffer,)
     assert [new.number for new in large.frame.buffers] == [large.outputs.buffer]
+
+
+class Words:
+    """A gate without a device: what was said, and whether somebody let the block go."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Word, int]] = []
+        self.let_go = threading.Event()
+
+    def say(self, word: Word, number: int) -> None:
+        self.said.append((word, number))
+        if word is Word.PASSED:
+            self.let_go.set()
+
+
+def test_a_block_that_the_driver_keeps_from_being_queued_is_let_go_and_queued_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its stream waits for the worker, the worker for the judge, and the judge for a driver that waits for the stream."""
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    gate, tries, done = Words(), [], object()
+
+    def queued(block: Any, rewrite: bool) -> Any:
+        tries.append(rewrite)
+        if len(tries) == 1:
+            assert gate.let_go.wait(60)
+        return done
+
+    course = blocks.Course.__new__(blocks.Course)
+    course._gate, course._stream = gate, SimpleNamespace(wait_stream=lambda _: None, synchronize=lambda: None)  # type: ignore[assignment]
+    course._queued = queued  # type: ignore[method-assign]
+    block = SimpleNamespace(frame=SimpleNamespace(turn=7))
+    assert course.queue(block, rewrite=True) is done  # type: ignore[arg-type]
+    assert tries == [True, True]
+    assert gate.said == [(Word.ENQUEUED, 7), (Word.PASSED, 8), *((word, 6) for word in Word)]
