@@ -15,7 +15,7 @@ import backend_bench
 PACKAGE = Path(backend_bench.__file__).parent
 
 FLOORS = {
-    "cli": 5, "cli_check": 5, "cli_deploy": 5, "cli_runs": 5, "cli_service": 5, "cli_trace": 5, "environment": 5,
+    "cli": 5, "environment": 5,
     "executors": 4, "service": 4, "grade": 4, "mutants": 4, "model_check": 4,
     "judge": 3, "worker": 3, "report": 3, "backend": 3, "authors": 3, "recording": 3, "writers": 3,
     "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "gate": 2, "kernels": 2, "languages": 2,
@@ -26,9 +26,7 @@ FLOORS = {
 """Floor of each room; a room may import rooms below it, and of its own floor only what `BESIDE` names."""
 
 BESIDE = {
-    ("grade", "executors"), ("service", "executors"), ("cli", "environment"), ("cli", "cli_runs"), ("cli", "cli_service"),
-    ("cli", "cli_trace"), ("cli", "cli_check"), ("cli", "cli_deploy"), ("cli_check", "cli_runs"), ("cli_deploy", "cli_runs"),
-    ("cli_service", "cli_runs"), ("cli_trace", "cli_runs"),
+    ("grade", "executors"), ("service", "executors"), ("cli", "environment"),
     ("operator", "errors"), ("submission", "operator"), ("submission", "errors"), ("verdict", "operator"), ("verdict", "submission"),
     ("cases", "submission"), ("gate", "buffers"),
 }  # fmt: skip
@@ -43,7 +41,7 @@ NEVER = [
 ONLY_IN = {"verifiers": "environment", "modal": "executors/modal/", "ray": "executors/ray.py",
            **dict.fromkeys(("transformers", "timm", "diffusers"), "recording/libraries")}  # fmt: skip
 NO_TORCH = ("operator", "submission", "own_work", "verdict", "errors", "cases", "wire", "dialogue", "environment", "records",
-            "executors", "cli", "cli_deploy", "cli_runs", "cli_service", "cli_trace", "grade", "runtime", "kernels", "languages", "report",
+            "executors", "cli", "grade", "runtime", "kernels", "languages", "report",
             "authors")  # fmt: skip
 NO_CLOCKS = ("subprocess", "multiprocessing", "time", "socket", "signal", "tempfile")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from backend_bench import cli_runs
+from backend_bench.cli import runs
 from backend_bench.report.backendbench import COLUMNS, write
 from backend_bench.report.runs import read
 
@@ -74,7 +74,7 @@ def test_the_summary_has_its_table_and_fastest_first(files: Path) -> None:
 def test_the_command_takes_one_run(tmp_path: Path) -> None:
     run = folder(tmp_path / "run")
     rollout(run, "a", 1.0)
-    cli_runs.report([run.path], backendbench=tmp_path / "bb")
+    runs.report([run.path], backendbench=tmp_path / "bb")
     assert (tmp_path / "bb" / "full_results.json").exists()
     with pytest.raises(typer.Exit):
-        cli_runs.report([run.path, run.path], backendbench=tmp_path / "bb")
+        runs.report([run.path, run.path], backendbench=tmp_path / "bb")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backend_bench import cli_runs, kernels
+from backend_bench import kernels
+from backend_bench.cli import runs
 from backend_bench.errors import UsageError
 from backend_bench.report.export import export
 from backend_bench.report.runs import read
@@ -18,7 +19,7 @@ def test_the_best_right_kernels_are_copied(tmp_path: Path, capsys: pytest.Captur
     run = folder(tmp_path / "run")
     rollout(run, "a", None, 1.0, 2.0)
     rollout(run, "b", None, op="add.Tensor")
-    cli_runs.export(run.path, tmp_path / "out")
+    runs.export(run.path, tmp_path / "out")
     assert "1 kernels" in capsys.readouterr().out
     (kernel,) = kernels.find(tmp_path / "out")
     assert str(kernel.op) == "relu.default"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from backend_bench import cli_runs
+from backend_bench.cli import runs
 from backend_bench.errors import UsageError
 from backend_bench.report.kernel import choose
 from backend_bench.report.runs import Recorded, read
@@ -47,7 +47,7 @@ def test_what_is_not_there_is_said(run: Recorded, op: str, given: dict[str, obje
 def test_kernel_verdict_cases_and_feedback_are_printed(
     run: Recorded, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli_runs.show(run.path, "relu")
+    runs.show(run.path, "relu")
     out = capsys.readouterr().out
     for part in (
         "turn 2 of 2",
@@ -62,7 +62,7 @@ def test_kernel_verdict_cases_and_feedback_are_printed(
 def test_a_hostile_kernel_cannot_steer_the_terminal(
     run: Recorded, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli_runs.show(run.path, "relu", rollout="abb")
+    runs.show(run.path, "relu", rollout="abb")
     out = capsys.readouterr().out
     assert not set(out) & {"\x1b", "\x00", "\u202e"}
     assert "␛[31m␀⟨U+202E⟩" in out.replace("\n", "")
@@ -70,5 +70,5 @@ def test_a_hostile_kernel_cannot_steer_the_terminal(
 
 def test_a_run_that_is_none_ends_with_2(tmp_path: Path) -> None:
     with pytest.raises(typer.Exit) as end:
-        cli_runs.show(tmp_path, "relu")
+        runs.show(tmp_path, "relu")
     assert end.value.exit_code == 2

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from backend_bench import cli_runs
+from backend_bench.cli import runs
 from backend_bench.errors import UsageError
 from backend_bench.records import verdict_json
 from backend_bench.report import page
@@ -205,9 +205,9 @@ def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.Ca
 def test_the_command_writes_or_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = folder(tmp_path / "run")
     rollout(run, "a", 1.25)
-    cli_runs.report([run.path], out=tmp_path / "r.html")
+    runs.report([run.path], out=tmp_path / "r.html")
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
-    cli_runs.report([run.path], text=True)
+    runs.report([run.path], text=True)
     assert "1.250" in capsys.readouterr().out
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from backend_bench import cli_runs
+from backend_bench.cli import runs
 from backend_bench.grading.rewards import RULES, Reward
 from backend_bench.report.rescore import document, rescored
 from backend_bench.report.runs import read
@@ -84,7 +84,7 @@ def test_product_is_what_was_recorded(tmp_path: Path) -> None:
 def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = folder(tmp_path / "run")
     rollout(run, "a", 1.5)
-    cli_runs.rescore(run.path, reward="capped", cap=1.25, json_file=tmp_path / "out.json")
+    runs.rescore(run.path, reward="capped", cap=1.25, json_file=tmp_path / "out.json")
     out = capsys.readouterr().out
     assert "1.250" in out
     assert "capped (at most 1.25)" in out
@@ -93,12 +93,12 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
         "p": 1.0,
         "cap": 1.25,
     }
-    cli_runs.rescore(run.path, json_file=Path("-"))
+    runs.rescore(run.path, json_file=Path("-"))
     assert json.loads(capsys.readouterr().out)["mean"]["value"] == 1.5
 
 
 @pytest.mark.parametrize("bad", [{"reward": "fastest"}, {"p": -1.0}, {"cap": 0.0}, {"p": float("nan")}])
 def test_a_rule_that_is_none_is_refused(tmp_path: Path, bad: dict[str, Any]) -> None:
     with pytest.raises(typer.Exit) as end:
-        cli_runs.rescore(tmp_path, **bad)
+        runs.rescore(tmp_path, **bad)
     assert end.value.exit_code == 2

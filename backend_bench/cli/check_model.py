@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import json
 import math
 import statistics
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backend_bench.cli_runs import usage, write_json
-from backend_bench.errors import MissingExtra, UsageError
+from backend_bench.cli.ending import need_torch, usage, write_json
+from backend_bench.cli.options import DeviceOption, device_at, read_config
+from backend_bench.errors import UsageError
+from backend_bench.submission import Device
 
 if TYPE_CHECKING:
     from backend_bench.model_check import Check
@@ -39,9 +38,7 @@ def check_model(
             "--config", help="values of its configuration, a JSON object; sizes left unsaid are small"
         ),
     ] = "",
-    device: Annotated[
-        str, typer.Option("--device", help="auto (a GPU if there is one), cpu or cuda")
-    ] = "auto",
+    device: DeviceOption = "auto",
     dtype: Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16")] = "float32",
     batch: Annotated[int, typer.Option("--batch", help="how many inputs at once")] = 2,
     length: Annotated[int, typer.Option("--length", help="tokens of a sequence")] = 32,
@@ -62,8 +59,7 @@ def check_model(
 ) -> None:
     """Run a model with random weights on the kernels of a folder and on ATen, forward and backward, and compare."""
     with usage():
-        if importlib.util.find_spec("torch") is None:
-            raise MissingExtra("trace", "running a model needs torch")
+        need_torch("trace", "running a model needs torch")
         if tolerance is not None and not 0 <= tolerance < math.inf:
             raise UsageError("--tolerance must be a number from 0")
         if repeat < 1:
@@ -81,14 +77,14 @@ def check_model(
                 "labels": labels,
             }
         )
-        named = manifest.model(name="", source=model, config=_settings(config), steps=[step])
+        named = manifest.model(name="", source=model, config=read_config(config), steps=[step])
         if named.library in manifest.LIBRARIES:
             named = libraries.small(named)
         found = model_check.check(
             named,
             step,
             kernels_dir,
-            device=_place(device),  # type: ignore[arg-type]  # checked there
+            device=_device(device),
             tolerance=tolerance,
             repeat=repeat,
             seed=seed,
@@ -165,22 +161,8 @@ def _summary(found: Check) -> list[str]:
     return lines
 
 
-def _settings(config: str) -> Any:
-    try:
-        return json.loads(config) if config else {}
-    except json.JSONDecodeError as problem:
-        raise UsageError(f"--config is no JSON object: {problem}") from None
-
-
-def _place(device: str) -> str:
-    from backend_bench.executors import choose
-
+def _device(device: str) -> Device:
+    """`cpu` or `cuda`, whichever is meant and here. Raises `UsageError`."""
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"unknown device {device!r}; choose auto, cpu or cuda")
-    here = choose.device("local")
-    if device == "auto":
-        print(f"device: {here}", file=sys.stderr)
-        return here
-    if device == "cuda" and here != "cuda":
-        raise UsageError("no CUDA device on this host; use --device cpu, or a host with a GPU")
-    return device
+    return device_at("local", device)

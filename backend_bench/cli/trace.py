@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from backend_bench.cli_runs import usage
-from backend_bench.errors import MissingExtra, UsageError
+from backend_bench.cli.ending import check_writable, need_torch, usage
+from backend_bench.cli.options import read_config
+from backend_bench.errors import UsageError
 
 _UNSAID = {"autocast": False, "device": "cuda", "attention": "flash"}
 """What a step's options are where none is given."""
@@ -50,10 +49,8 @@ def trace(
         given = {"dtype": dtype, "batch": batch, "length": length, "inputs": inputs, "labels": labels}
         given |= {"autocast": autocast, "device": device, "attention": attention}
         models = _models(model, name, config, mode or [], given)
-        if out.is_dir() or not out.parent.is_dir():
-            raise UsageError(f"cannot write {out}: {out.parent} is no folder, or {out} is one")
-        if importlib.util.find_spec("torch") is None:
-            raise MissingExtra("trace", "recording a model needs torch")
+        check_writable(out)
+        need_torch("trace", "recording a model needs torch")
         from backend_bench.recording import trace as recording
 
         data = recording.trace(models, lambda line: print(line, file=sys.stderr))
@@ -73,9 +70,6 @@ def _models(source: str, name: str, config: str, modes: list[str], given: dict[s
         if name or config or modes or values != _UNSAID:
             raise UsageError(f"{source} says itself how its models are run; only --out goes with a manifest")
         return manifest.read(source)
-    try:
-        settings = json.loads(config) if config else {}
-    except json.JSONDecodeError as problem:
-        raise UsageError(f"--config is no JSON object: {problem}") from None
+    settings = read_config(config)
     steps = [manifest.step({**values, "mode": mode}) for mode in modes or ["inference"]]
     return [manifest.model(name=name, source=source, config=settings, steps=steps)]

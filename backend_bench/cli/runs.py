@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from backend_bench.errors import BackendBenchError, UsageError
+from backend_bench.cli.ending import usage, write_json
+from backend_bench.errors import UsageError
 
 _RUN = "a run's folder below runs/kernels, or a JSON file of grade or selfcheck"
 
@@ -113,33 +110,3 @@ def export(
     with usage():
         exported = exporting.export(read(run), target, wrong_too=wrong_too)
     print(f"{len(exported)} kernels in {target}")
-
-
-def write_json(target: str, document: Any) -> None:
-    """Write a document, `-` being standard output. Raises `UsageError` where it cannot be written."""
-    from backend_bench.records import plain
-
-    text = json.dumps(plain(document), allow_nan=False, indent=1)
-    if target == "-":
-        print(text)
-        return
-    try:
-        Path(target).write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {target}: {error}") from error
-
-
-def add_to(app: typer.Typer) -> None:
-    """Put these commands beside the others."""
-    for command in (report, show, rescore, export):
-        app.command()(command)
-
-
-@contextlib.contextmanager
-def usage() -> Iterator[None]:
-    """A request that makes no sense ends with one sentence and exit code 2."""
-    try:
-        yield
-    except BackendBenchError as error:
-        print(f"backend-bench: {error}", file=sys.stderr)
-        raise typer.Exit(2) from error

@@ -1,0 +1,59 @@
+"""How a command ends: JSON where it was asked for; one sentence and exit code 2 where the request makes no sense."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+
+from backend_bench.errors import BackendBenchError, MissingExtra, UsageError
+
+
+@contextlib.contextmanager
+def usage() -> Iterator[None]:
+    """A request that makes no sense ends with one sentence and exit code 2."""
+    try:
+        yield
+    except BackendBenchError as error:
+        fail(str(error))
+
+
+def fail(why: str) -> NoReturn:
+    """Say why on standard error, and end with exit code 2."""
+    print(f"backend-bench: {why}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def need_torch(extra: str, because: str) -> None:
+    """Raise `MissingExtra` where torch is not installed; told without importing it."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra(extra, because)
+
+
+def check_writable(file: str | Path | None) -> None:
+    """Raise `UsageError` before an hour of work and not after it."""
+    if file is None or str(file) == "-":
+        return
+    folder = Path(file).parent
+    if not folder.is_dir() or Path(file).is_dir():
+        raise UsageError(f"cannot write {file}: {folder} is no folder, or {file} is one")
+
+
+def write_json(target: str, document: Any) -> None:
+    """Write a document, `-` being standard output. Raises `UsageError` where it cannot be written."""
+    from backend_bench.records import plain
+
+    text = json.dumps(plain(document), allow_nan=False, indent=1)
+    if target == "-":
+        print(text)
+        return
+    try:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error}") from error
