@@ -376,7 +376,7 @@ def show(results: dict[str, Any]) -> None:
     for name, way in results["ways"].items():
         last = way["runs"][-1]
         tests = f"{last.get('tests', 0)} tests, {last.get('performance_tests', 0)} timed"
-        print(f"  {name:<6}{way['median_s']:8.2f} s at the median ({way['least_s']:.2f} to {way['most_s']:.2f}), {tests}; "
+        print(f"  {name:<6}{way['median_s']:9.3f} s at the median ({way['least_s']:.3f} to {way['most_s']:.3f}), {tests}; "
               f"{way['right']} of {way['kernels']} called right")  # fmt: skip
         stages = sorted(way["stages_median_s"].items(), key=lambda item: -item[1])
         if stages:
