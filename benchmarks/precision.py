@@ -19,7 +19,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ async def measure(options: argparse.Namespace) -> None:
         with loaded(options, facts["timing_cores"]) if options.load else contextlib.nullcontext():
             in_flight = LOADED_IN_FLIGHT // 2 if options.load else options.in_flight
             found = await common.stream(executor, submissions, in_flight=in_flight)
-        verdicts = [{"op": verdict.op, "status": verdict.status, "stages_s": verdict.stages_s,
+        verdicts: list[dict[str, Any]] = [{"op": verdict.op, "status": verdict.status, "stages_s": verdict.stages_s,
                      "cases": [_case(case) for case in verdict.cases]} for verdict, _ in found]  # fmt: skip
         await common.write(executor, options.json, {
             "what": "ATen against itself", "dtype": options.dtype, "load": options.load,
@@ -136,13 +136,27 @@ def table(cases: list[dict[str, Any]]) -> None:
 
 
 def row(title: str, cases: list[dict[str, Any]]) -> str:
-    ratios = [case["speedup"] for case in cases]
-    within = [sum(abs(ratio - 1) <= bound for ratio in ratios) / len(ratios) for bound in (0.01, 0.03)]
+    found = spread([case["speedup"] for case in cases])
     noise = statistics.median(case["noise"] or 0 for case in cases)
     return (
-        f"{title:>24}{len(ratios):>8}{within[0]:>9.1%}{within[1]:>9.1%}{statistics.fmean(ratios):>9.4f}"
-        f"{min(ratios):>8.3f}{max(ratios):>8.3f}{noise:>8.2%}"
+        f"{title:>24}{found['ratios']:>8}{found['within_1_percent']:>9.1%}{found['within_3_percent']:>9.1%}"
+        f"{found['mean']:>9.4f}{found['least']:>8.3f}{found['most']:>8.3f}{noise:>8.2%}"
     )
+
+
+def spread(ratios: Sequence[float]) -> dict[str, float]:
+    """How ratios lie around 1."""
+    return {
+        "ratios": len(ratios),
+        **{
+            f"within_{percent}_percent": sum(abs(ratio - 1) <= percent / 100 for ratio in ratios)
+            / len(ratios)
+            for percent in (1, 3)
+        },
+        "mean": statistics.fmean(ratios),
+        "least": min(ratios),
+        "most": max(ratios),
+    }
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ import verifiers.v1 as vf
 from verifiers.v1.serve import EnvClient, env_config_data, serve_env
 from verifiers.v1.utils.logging import setup_logging
 
-from backend_bench.authors import Author
+from backend_bench import authors
 from backend_bench.authors.server import Speaker, serving
 from backend_bench.records import Run
 
@@ -97,9 +97,10 @@ async def play(client: EnvClient, model_url: str, tasks: list[Any], rollouts: in
 def speaker(right_every: int) -> Speaker:
     """The built-in model; but only every so many replies are its own."""
     numbers = itertools.count(1)
+    author = authors.named(MODEL)
 
     def speak(messages: Sequence[Mapping[str, Any]]) -> str:
-        return Author.named(MODEL).reply(messages) if next(numbers) % right_every == 0 else REFUSED
+        return author.reply(messages) if next(numbers) % right_every == 0 else REFUSED
 
     return speak
 

@@ -18,7 +18,7 @@ import common
 from backend_bench.authors.scripted import Scripted
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.operator import Operator
-from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.submission import Device, Language, Submission, SuiteSpec
 from backend_bench.verdict import Verdict
 
 
@@ -33,9 +33,9 @@ def main() -> None:
     asyncio.run(measure(parser.parse_args()))
 
 
-def submissions(device: str, dtype: str, count: int) -> list[Submission]:
+def submissions(device: Device, dtype: str, count: int) -> list[Submission]:
     """Every first and second version in turn, until there are enough."""
-    language = "triton" if device == "cuda" else "pytorch"
+    language: Language = "triton" if device == "cuda" else "pytorch"
     author = Scripted(language)
     kernels = [
         (folder, author.kernel(folder, turn) or "")

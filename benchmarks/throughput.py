@@ -24,7 +24,7 @@ import common
 
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.operator import Operator
-from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.submission import Only, Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
 
 TRITON = """import torch
@@ -89,7 +89,7 @@ async def measure(options: argparse.Namespace) -> None:
     executor = LocalExecutor()
     alone = options.what == "latency"
     spec = SuiteSpec(name=options.suite, device=options.device, dtype=options.dtype)
-    only = None if options.with_performance else "correctness"
+    only: Only | None = None if options.with_performance else "correctness"
     submissions = [
         Submission(op=Operator.parse("relu"), source=source, suite=spec, only=only)
         for source in kernels(options.kernels or (20 if alone else 200), options.device)

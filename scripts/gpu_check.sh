@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything that must have run on a GPU, in one call: bash scripts/gpu_check.sh [STEP…]
 # JSON goes to $OUT (./gpu_out by default). LIMIT: seconds a step; DTYPES; REPETITIONS; COMMIT where there is no repository.
-# Wheels that the host lacks may lie in .wheels/.
+# Wheels that the host lacks may lie in .wheels/. Step beside: BACKENDBENCH, a checkout of
+# BackendBench; BACKENDBENCH_COMMIT, where that is no repository; KERNELS.
 set -u
 OUT=${OUT:-gpu_out}
 mkdir -p "$OUT"
@@ -14,7 +15,7 @@ fi
 export PYTHONPATH=$PWD:${PYTHONPATH:-} PYTHONUNBUFFERED=1
 BB="python3 -m backend_bench.cli"
 PY="python3 benchmarks"
-steps=${*:-doctor tests author model smoke opinfo torchbench precision load latency stream same soak}
+steps=${*:-doctor tests author model smoke opinfo torchbench precision load latency stream same soak beside}
 failed=""
 step() {
     local name=$1 begun=$SECONDS
@@ -71,6 +72,14 @@ for name in $steps; do
             step "stream with times" $PY/throughput.py stream --with-performance --suite smoke --json "$OUT/stream-times.json" ;;
         same) step "same under load" $PY/same_under_load.py --json "$OUT/same.json" ;;
         soak) step soak $PY/soak.py --device cuda --submissions "${SUBMISSIONS:-1000}" --in-flight 64 --out "$OUT/soak.json" ;;
+        beside)
+            if [ -z "${BACKENDBENCH:-}" ]; then
+                echo "== beside"
+                echo "-- skipped: BACKENDBENCH names no checkout of BackendBench"
+            else
+                LIMIT=${LIMIT:-580} step beside $PY/beside_backendbench.py --checkout "$BACKENDBENCH" \
+                    ${BACKENDBENCH_COMMIT:+--checkout-commit "$BACKENDBENCH_COMMIT"} --kernels "${KERNELS:-5}" --json "$OUT/beside.json"
+            fi ;;
         *) echo "no such step: $name"; failed="$failed, $name" ;;
     esac
 done
