@@ -59,6 +59,8 @@ LOOK_EVERY_S = 2.0
 """A cluster tells nobody of a new node; it is looked at while there is work."""
 AGAIN_S = 10.0
 """Before a judge that did not begin is asked for again: Ray takes so long to notice that a node is dead."""
+CONNECT_TRIES = 3
+"""Ray's server for clients forks for each; now and then that child hangs, and the server gives up after half a minute."""
 BEGIN_LIMIT_S = 600.0
 """While no judge at all has begun, because every GPU is taken or a node is still coming, this long is waited."""
 
@@ -450,7 +452,13 @@ def _connect(cluster: Cluster) -> None:
             logging_level=logging.ERROR,
         )
         with ThreadPoolExecutor(1) as thread:  # in the main one Ray would take SIGTERM for itself
-            thread.submit(connect).result()
+            for left in reversed(range(CONNECT_TRIES)):
+                try:
+                    thread.submit(connect).result()
+                    break
+                except ConnectionAbortedError:
+                    if not left:
+                        raise
         _connected[:] = [cluster.address]
 
 

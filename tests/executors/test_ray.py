@@ -271,6 +271,24 @@ def test_a_host_outside_the_cluster_gets_a_real_verdict(nodes: Nodes, client_por
     assert done.stdout.split() == ["cpu", "wrong"], done.stderr
 
 
+def test_a_server_of_rays_whose_child_hangs_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Exception | None] = [ConnectionAbortedError("Initialization failure from server"), None]
+
+    def init(*_: Any, **__: Any) -> None:
+        if answer := answers.pop(0):
+            raise answer
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(place, "_connected", [])
+    place._connect(place.Cluster("ray://head:10001"))
+    assert place._connected == ["ray://head:10001"]
+    answers += [ConnectionAbortedError("again")] * place.CONNECT_TRIES
+    with pytest.raises(ConnectionAbortedError):
+        place._connect(place.Cluster("ray://head:10001"))
+    assert not answers
+
+
 @pytest.mark.slow
 def test_a_suite_is_listed_there_also_inside_a_loop(nodes: Nodes) -> None:
     async def inside() -> None:
