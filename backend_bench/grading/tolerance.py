@@ -314,9 +314,8 @@ def _length(op: Op, call: Call, size: Tensor) -> int:
     """About how many terms meet in one element of a result with as many elements as `size`."""
     name = base_name(op)
     given = tensors_of(call)
-    floating = [
-        tensor for tensor in given if _real_valued(tensor)
-    ] or given  # whole numbers may be added up as fractions
+    # Where there are no others, whole numbers are added up as fractions.
+    floating = [tensor for tensor in given if _real_valued(tensor)] or given
     if not floating:
         return 1
     if name in _INNER and floating[min(_INNER[name], len(floating) - 1)].dim():

@@ -11,7 +11,6 @@ pause: what was computed ahead is wrong then.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import secrets
@@ -44,6 +43,8 @@ FLUSH_BYTES = 128 << 20
 STALLED_S = 0.1
 """To queue the judge's side of a block takes a millisecond."""
 QUEUE_TRIES = 50
+ONE_AT_A_TIME = threading.Lock()
+"""For a block and all that belongs to it: the judge's stream is one, also where the device is shared."""
 
 Move = tuple[torch.Tensor, torch.Tensor]
 """Where bytes go, and the bytes."""
@@ -193,12 +194,6 @@ def flush_of(device: torch.device) -> torch.Tensor:
     flush[:64].view(torch.uint8).copy_(flush[64:128].view(torch.uint8))
     torch.cuda.synchronize(device)
     return flush
-
-
-@functools.cache
-def one_at_a_time(device: torch.device) -> contextlib.AbstractContextManager[bool]:
-    """For a block and all that belongs to it: the judge's stream is one, also where the device is shared."""
-    return threading.Lock()
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import SandboxUnavailable, WorkerLost
 from backend_bench.judge import awake
-from backend_bench.judge.blocks import Copies, Course, one_at_a_time
+from backend_bench.judge.blocks import ONE_AT_A_TIME, Copies, Course
 from backend_bench.judge.memory import Watch
 from backend_bench.judge.stage import Meta, Stage, Staged
 from backend_bench.judge.zygotes import Life
@@ -163,7 +163,7 @@ class Keeper:
         """Time calls on a GPU. Raises `Ended` when the worker does not survive it."""
         course = self._course = self._course or Course(self.stage)
         block = course.plan(calls, metas, pause)
-        with one_at_a_time(self.stage.device):
+        with ONE_AT_A_TIME:
             copies = course.queue(block, rewrite=rewrite)
             try:
                 self._send(block.frame, block.fds)

@@ -194,6 +194,18 @@ class _Pair:
 
 
 @dataclass(slots=True)
+class _Errors:
+    """Largest errors over the timed calls of a case."""
+
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+
+    def note(self, finding: checker.Finding) -> None:
+        self.max_abs_error = correctness.larger(self.max_abs_error, finding.max_abs_error)
+        self.max_rel_error = correctness.larger(self.max_rel_error, finding.max_rel_error)
+
+
+@dataclass(slots=True)
 class _State:
     """How far the timing of one case is."""
 
@@ -209,7 +221,7 @@ class _State:
     pairs: list[_Pair] = field(default_factory=list)
     """Run, and not checked yet."""
     spent_s: float = 0.0
-    errors: _Errors = field(default_factory=lambda: _Errors())
+    errors: _Errors = field(default_factory=_Errors)
     result: CaseResult | None = None
 
 
@@ -245,17 +257,24 @@ class Timing:
         for case in range(len(self._texts)):
             self._plans[case] = self._planned(case, clean, twin)
             self._before[case] = _Before(_Times(self._plans[case].calls), _Times(self._plans[case].calls))
-        for batch in self._batches(range(len(self._texts))):
+        waiting = list(self._before)
+        while waiting:
+            batch = next(self._batches(waiting))
             with self._bench.sharing():
                 blocks = {case: [self._drawn(case) for _ in range(1 + self._pace.baseline)] for case in batch}
             with self._bench.alone():
-                for case in batch:
-                    sides = self._before[case]
-                    for number, calls in enumerate(blocks[case]):
-                        for keeper, times in self._either((clean, sides.clean), (twin, sides.twin)):
-                            timed = self._reference(keeper, case, calls)
-                            if number:
-                                times.add(timed)
+                for case in _for_a_round(batch):
+                    self._baseline(case, blocks[case], clean, twin)
+                    waiting.remove(case)
+
+    def _baseline(self, case: int, blocks: Sequence[tuple[Call, ...]], clean: Keeper, twin: Keeper) -> None:
+        """The reference in both workers, in turn; the first block does not count."""
+        sides = self._before[case]
+        for number, calls in enumerate(blocks):
+            for keeper, times in self._either((clean, sides.clean), (twin, sides.twin)):
+                timed = self._reference(keeper, case, calls)
+                if number:
+                    times.add(timed)
 
     def run(self) -> Phase:
         """Time every case against the twin, some pairs of each in turn."""
@@ -318,9 +337,8 @@ class Timing:
             return
         twin = self._bench.twin()
         with self._bench.alone():
-            begun = time.monotonic()
-            for number, state in enumerate(running):
-                if not self._is_ready(state) or (number and time.monotonic() - begun > ROUND_S):
+            for state in _for_a_round(running):
+                if not self._is_ready(state):
                     break
                 with self._noting(state):
                     self._pairs(state, twin)
@@ -567,16 +585,13 @@ class Timing:
             raise _Wrong(CaseStatus.WRONG, f"in a timed call: {finding.message}")
 
 
-@dataclass(slots=True)
-class _Errors:
-    """Largest errors over the timed calls of a case."""
-
-    max_abs_error: float | None = None
-    max_rel_error: float | None = None
-
-    def note(self, finding: checker.Finding) -> None:
-        self.max_abs_error = correctness.larger(self.max_abs_error, finding.max_abs_error)
-        self.max_rel_error = correctness.larger(self.max_rel_error, finding.max_rel_error)
+def _for_a_round(items: Sequence[T]) -> Iterator[T]:
+    """One after the other, the first in any case, until the device has been held for `ROUND_S`."""
+    begun = time.monotonic()
+    for number, item in enumerate(items):
+        if number and time.monotonic() - begun > ROUND_S:
+            return
+        yield item
 
 
 def _standard_error(values: Sequence[float]) -> float:

@@ -23,6 +23,8 @@ from triton.backends.nvidia import driver
 
 _TARGET: Final = GPUTarget("cuda", 80, 32)
 """Any that every ptxas knows: what it compiles is thrown away."""
+_MAKES_LAUNCHERS: Final = hasattr(driver, "make_launcher")
+"""Since 3.7 one launcher serves all."""
 _BUILDERS: Final = 8
 """Processes that build launchers, each a compiler at a time."""
 
@@ -38,12 +40,14 @@ def _copy(x_ptr, y_ptr, n, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
 
 def prepare() -> None:
     """Warm this process up, which must have one thread; it has one afterwards, and no CUDA context."""
-    cached = os.environ.get("TRITON_CACHE_DIR")
     with tempfile.TemporaryDirectory(prefix="backend-bench-triton-") as folder:
         os.environ["TRITON_CACHE_DIR"] = folder
         try:
             # In processes of their own: what is built is also loaded, and links the driver.
-            builders = [_forked(functools.partial(_build, part)) for part in range(_BUILDERS)]
+            builders = [
+                _forked(functools.partial(_build, part))
+                for part in range(_BUILDERS if _MAKES_LAUNCHERS else 1)
+            ]
             if _is_harmless(_compile):
                 _compile()
             for builder in builders:
@@ -51,10 +55,7 @@ def prepare() -> None:
             for path in Path(folder).rglob("*.so"):
                 _built[str(path.relative_to(folder))] = path.read_bytes()
         finally:
-            if cached is None:
-                del os.environ["TRITON_CACHE_DIR"]
-            else:
-                os.environ["TRITON_CACHE_DIR"] = cached
+            del os.environ["TRITON_CACHE_DIR"]  # each worker has its own
 
 
 def furnish(cache: Path) -> None:
@@ -101,8 +102,8 @@ def _build(part: int) -> None:
     """A share of all there is to build."""
     if part == 0:
         driver.CudaUtils()
-    if not hasattr(driver, "make_launcher"):
-        return  # since 3.7 one launcher serves all
+    if not _MAKES_LAUNCHERS:
+        return
     for number, signature in enumerate(_signatures()):
         if number % _BUILDERS == part:
             source = driver.make_launcher({}, dict(enumerate(signature)), None)
