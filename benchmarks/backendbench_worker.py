@@ -33,6 +33,7 @@ NEEDS = (
 """What importing its suites and backends takes, packages of packages included that hosts were seen to lack."""
 COMMAND_NEEDS = ("click", "anthropic", "tenacity")
 """What its command line takes besides."""
+NOTHING = "nothing was judged: its suite has no such operator here, or the kernel did not load"
 
 
 class Kernel(TypedDict):
@@ -176,7 +177,7 @@ def verdict(correctness: list[Any], timed: list[dict[str, Any]], scores: list[fl
     faults = [result.error_msg.strip()[-500:] for result in correctness if not result.is_correct]
     faults += [one["message"] for one in timed if one["speedup"] is None]
     if not correctness:
-        faults.append("nothing was judged: its suite has no such operator here, or the kernel did not load")
+        faults.append(NOTHING)
     return {
         "passed": sum(result.is_correct for result in correctness),
         "tests": len(correctness),

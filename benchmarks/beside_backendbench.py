@@ -36,6 +36,7 @@ from typing import Any
 import common
 import precision
 import throughput
+from backendbench_worker import NOTHING
 
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.operator import Operator
@@ -46,7 +47,6 @@ WORKER = str(Path(__file__).with_name("backendbench_worker.py"))
 RELU = Operator.parse("relu")
 ANSWER_S = 300.0
 """BackendBench has no time limit of its own; its suite takes half a minute to build on a busy host."""
-NOTHING = "nothing was judged: its suite has no such operator here, or the kernel did not load"
 REST_S = 1.0
 """Between turns: what one leaves behind, such as spare workers that start, is no burden of the next."""
 LINE_BYTES = 1 << 26
@@ -57,17 +57,12 @@ Judge = Callable[[str], Awaitable[dict[str, Any]]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--checkout", type=Path, required=True, help="folder that holds BackendBench/")
     parser.add_argument("--checkout-commit", help="where the checkout is no repository")
     parser.add_argument("--kernels", type=int, default=5)
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--ops", default="relu,add.Tensor,_softmax,mm,sum.dim_IntList", help="for precision")
-    parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
-    parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--json")
     asyncio.run(measure(parser.parse_args()))
 
 
@@ -351,16 +346,13 @@ def in_its_words(verdict: Verdict) -> dict[str, Any]:
 def summary(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One way of judging, over all kernels; `right` counts the verdicts that say so of kernels that are."""
     seconds = [run["seconds"] for run in runs]
-    stages = sorted({stage for run in runs for stage in run.get("stages_s", {})})
     return {
         "median_s": statistics.median(seconds),
         "least_s": min(seconds),
         "most_s": max(seconds),
         "kernels": len(runs),
         "right": sum(right(run) for run in runs),
-        "stages_median_s": {
-            stage: statistics.median(run.get("stages_s", {}).get(stage, 0.0) for run in runs) for stage in stages
-        },
+        "stages_median_s": common.stages_median_s([run.get("stages_s", {}) for run in runs]),
         "runs": list(runs),
     }  # fmt: skip
 
@@ -448,11 +440,10 @@ def bands(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def show_precision(results: dict[str, Any]) -> None:
     print(f"ATen against itself, {results['repetitions']} repetitions:")
-    print(f"  {'':>34}{'ratios':>8}{'in 1 %':>9}{'in 3 %':>9}{'mean':>9}{'least':>8}{'most':>8}")
+    print(f"  {'':>34}{precision.HEADINGS}")
     for name in ("backendbench", "ours"):
         for title, spread in results[name]["spread"].items():
-            print(f"  {name:>14}{title:>20}{spread['ratios']:>8}{spread['within_1_percent']:>9.1%}"
-                  f"{spread['within_3_percent']:>9.1%}{spread['mean']:>9.4f}{spread['least']:>8.3f}{spread['most']:>8.3f}")  # fmt: skip
+            print(f"  {name:>14}{title:>20}{precision.columns(spread)}")
         if results[name]["untimed"]:
             print(f"  {name:>14}: {results[name]['untimed']} cases gave no time")
         for fault in results[name].get("faults", [])[:1]:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import datetime
 import json
 import os
+import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.submission import Submission
 from backend_bench.verdict import Verdict
+
+
+def parser(doc: str | None, *, dtype: str = "bfloat16") -> argparse.ArgumentParser:
+    """With a program's docstring as its help, and the options that these programs have in common."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
+    made.add_argument("--dtype", default=dtype)
+    made.add_argument("--json")
+    return made
 
 
 async def stream(
@@ -52,6 +63,12 @@ async def write(executor: LocalExecutor, path: str | None, results: dict[str, An
     }
     if path:
         Path(path).write_text(json.dumps(document, indent=1) + "\n")
+
+
+def stages_median_s(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Seconds of each stage that any run has, the median of all of them."""
+    stages = sorted({stage for run in runs for stage in run})
+    return {stage: statistics.median(run.get(stage, 0.0) for run in runs) for stage in stages}
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -19,7 +19,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from backend_bench.operator import Operator
 from backend_bench.submission import Submission, SuiteSpec
 
 SHORT_US = 10.0
+HEADINGS = f"{'ratios':>8}{'in 1 %':>9}{'in 3 %':>9}{'mean':>9}{'least':>8}{'most':>8}"
 LOADED_IN_FLIGHT = 16
 COMPILE_FOREVER = """
 import ast
@@ -40,16 +41,11 @@ while True:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("--repetitions", type=int, default=20)
-    parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
-    parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--ops", default="", help="names with commas; all ten unless given")
     parser.add_argument("--in-flight", type=int, default=4)
     parser.add_argument("--load", action="store_true")
-    parser.add_argument("--json")
     parser.add_argument("--table", nargs="+", metavar="FILE")
     options = parser.parse_args()
     if options.table:
@@ -127,7 +123,7 @@ def timed(path: Path) -> list[dict[str, Any]]:
 def table(cases: list[dict[str, Any]]) -> None:
     if not cases:
         raise SystemExit("no timed case")
-    print(f"{'':>24}{'ratios':>8}{'in 1 %':>9}{'in 3 %':>9}{'mean':>9}{'least':>8}{'most':>8}{'noise':>8}")
+    print(f"{'':>24}{HEADINGS}{'noise':>8}")
     long = [case for case in cases if case["reference_us"] >= SHORT_US]
     short = [case for case in cases if case["reference_us"] < SHORT_US]
     for title, some in ((f"{SHORT_US:g} us and more", long), ("below", short)):
@@ -138,9 +134,14 @@ def table(cases: list[dict[str, Any]]) -> None:
 def row(title: str, cases: list[dict[str, Any]]) -> str:
     found = spread([case["speedup"] for case in cases])
     noise = statistics.median(case["noise"] or 0 for case in cases)
+    return f"{title:>24}{columns(found)}{noise:>8.2%}"
+
+
+def columns(found: Mapping[str, float]) -> str:
+    """A spread under `HEADINGS`."""
     return (
-        f"{title:>24}{found['ratios']:>8}{found['within_1_percent']:>9.1%}{found['within_3_percent']:>9.1%}"
-        f"{found['mean']:>9.4f}{found['least']:>8.3f}{found['most']:>8.3f}{noise:>8.2%}"
+        f"{found['ratios']:>8}{found['within_1_percent']:>9.1%}{found['within_3_percent']:>9.1%}"
+        f"{found['mean']:>9.4f}{found['least']:>8.3f}{found['most']:>8.3f}"
     )
 
 

@@ -23,13 +23,8 @@ from backend_bench.verdict import Verdict
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__, dtype="float32")
     parser.add_argument("--at-once", type=int, default=64)
-    parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--json")
     asyncio.run(measure(parser.parse_args()))
 
 

@@ -71,17 +71,12 @@ def kernels(count: int, device: str) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = common.parser(__doc__)
     parser.add_argument("what", choices=("latency", "stream"))
     parser.add_argument("--kernels", type=int)
     parser.add_argument("--in-flight", type=int, default=32)
     parser.add_argument("--with-performance", action="store_true")
     parser.add_argument("--suite", default="opinfo")
-    parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
-    parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--json")
     asyncio.run(measure(parser.parse_args()))
 
 
@@ -113,16 +108,13 @@ async def measure(options: argparse.Namespace) -> None:
 def summary(
     verdicts: list[Verdict], took_s: list[float], wall_s: float, samples: list[int]
 ) -> dict[str, Any]:  # fmt: skip
-    stages = sorted({stage for verdict in verdicts for stage in verdict.stages_s})
     return {
         "kernels": len(verdicts),
         "ok": sum(verdict.status is Status.OK for verdict in verdicts),
         "a_second": len(verdicts) / wall_s,
         "median_s": statistics.median(took_s),
         "p90_s": common.percentile(took_s, 0.9),
-        "stages_median_s": {
-            stage: statistics.median(verdict.stages_s.get(stage, 0.0) for verdict in verdicts) for stage in stages
-        },
+        "stages_median_s": common.stages_median_s([verdict.stages_s for verdict in verdicts]),
         "gpu_busy": [statistics.fmean(samples) / 100, len(samples)] if samples else None,
     }  # fmt: skip
 

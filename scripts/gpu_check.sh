@@ -71,7 +71,7 @@ for name in $steps; do
             step stream $PY/throughput.py stream --json "$OUT/stream.json"
             step "stream with times" $PY/throughput.py stream --with-performance --suite smoke --json "$OUT/stream-times.json" ;;
         same) step "same under load" $PY/same_under_load.py --json "$OUT/same.json" ;;
-        soak) step soak $PY/soak.py --device cuda --submissions "${SUBMISSIONS:-1000}" --in-flight 64 --out "$OUT/soak.json" ;;
+        soak) step soak $PY/soak.py --device cuda --submissions "${SUBMISSIONS:-1000}" --in-flight 64 --json "$OUT/soak.json" ;;
         beside)
             if [ -z "${BACKENDBENCH:-}" ]; then
                 echo "== beside"
