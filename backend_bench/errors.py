@@ -13,6 +13,8 @@ BackendBenchError
 
 from __future__ import annotations
 
+import importlib.util
+
 
 class BackendBenchError(Exception):
     """Root of the package's own errors; its text says what happened and what to do."""
@@ -28,6 +30,12 @@ class MissingExtra(UsageError):
     def __init__(self, extra: str, because: str) -> None:
         super().__init__(f'{because}: pip install "backend-bench[{extra}]"')
         self.extra = extra
+
+
+def need(module: str, extra: str, because: str) -> None:
+    """Raise `MissingExtra` where a module is not installed; told without importing it."""
+    if importlib.util.find_spec(module) is None:
+        raise MissingExtra(extra, because)
 
 
 class JudgeError(BackendBenchError):

@@ -6,7 +6,6 @@ It sees what a model sees: the arguments that the prompt shows. torch is asked i
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 import re
 import subprocess
@@ -15,7 +14,7 @@ import threading
 from dataclasses import dataclass
 
 from backend_bench.authors.author import Answer, Author, Request
-from backend_bench.errors import MissingExtra, UsageError
+from backend_bench.errors import UsageError, need
 
 LIMIT_S = 300.0
 """For one operator; 24 forms at some seconds each, on a busy machine."""
@@ -33,10 +32,7 @@ class Inductor(Author):
     def here(cls) -> Inductor:
         """Raises `MissingExtra` where this Python has no torch, or no Triton."""
         for module in ("torch", "triton"):
-            if importlib.util.find_spec(module) is None:
-                raise MissingExtra(
-                    "interpreter", f"builtin/inductor needs {module} in the Python that runs it"
-                )
+            need(module, "interpreter", f"builtin/inductor needs {module} in the Python that runs it")
         return cls()
 
     def answer(self, request: Request) -> Answer:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backend_bench.cli.ending import need_torch, usage, write_json
+from backend_bench.cli.ending import usage, write_json
 from backend_bench.cli.options import DeviceOption, device_at, read_config
-from backend_bench.errors import UsageError
+from backend_bench.errors import UsageError, need
 from backend_bench.submission import Device
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def check_model(
 ) -> None:
     """Run a model with random weights on the kernels of a folder and on ATen, forward and backward, and compare."""
     with usage():
-        need_torch("trace", "running a model needs torch")
+        need("torch", "trace", "running a model needs torch")
         if tolerance is not None and not 0 <= tolerance < math.inf:
             raise UsageError("--tolerance must be a number from 0")
         if repeat < 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from backend_bench.errors import BackendBenchError, MissingExtra, UsageError
+from backend_bench.errors import BackendBenchError, UsageError
 
 
 @contextlib.contextmanager
@@ -28,12 +27,6 @@ def fail(why: str) -> NoReturn:
     """Say why on standard error, and end with exit code 2."""
     print(f"backend-bench: {why}", file=sys.stderr)
     raise typer.Exit(2)
-
-
-def need_torch(extra: str, because: str) -> None:
-    """Raise `MissingExtra` where torch is not installed; told without importing it."""
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtra(extra, because)
 
 
 def check_writable(file: str | Path | None) -> None:

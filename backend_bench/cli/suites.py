@@ -11,7 +11,7 @@ import typer
 
 from backend_bench import languages
 from backend_bench.cases import Entry, SuiteIndex
-from backend_bench.cli.ending import check_writable, need_torch, usage, write_json
+from backend_bench.cli.ending import check_writable, usage, write_json
 from backend_bench.cli.options import (
     JsonOption,
     OpsOption,
@@ -23,6 +23,7 @@ from backend_bench.cli.options import (
     expanded,
     known_operator,
 )
+from backend_bench.errors import need
 from backend_bench.executors import choose
 from backend_bench.operator import Operator
 
@@ -44,7 +45,7 @@ def audit_suite(
     with usage():
         index = choose.read_index("local", options.spec())
         names = chosen_operators(ops, index)
-        need_torch("judge", "auditing a suite on this host needs torch")
+        need("torch", "judge", "auditing a suite on this host needs torch")
         check_writable(json_file)
         seed = secrets.randbits(32) if seed is None else seed
         audits, machine = _audits(index, names, seed)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from backend_bench.cli.ending import check_writable, need_torch, usage
+from backend_bench.cli.ending import check_writable, usage
 from backend_bench.cli.options import read_config
-from backend_bench.errors import UsageError
+from backend_bench.errors import UsageError, need
 
 _UNSAID = {"autocast": False, "device": "cuda", "attention": "flash"}
 """What a step's options are where none is given."""
@@ -50,7 +50,7 @@ def trace(
         given |= {"autocast": autocast, "device": device, "attention": attention}
         models = _models(model, name, config, mode or [], given)
         check_writable(out)
-        need_torch("trace", "recording a model needs torch")
+        need("torch", "trace", "recording a model needs torch")
         from backend_bench.recording import trace as recording
 
         data = recording.trace(models, lambda line: print(line, file=sys.stderr))

@@ -9,7 +9,6 @@ starter removes. Does not speak to services, and imports no torch.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import socket
 import subprocess
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from backend_bench import runtime
-from backend_bench.errors import MissingExtra, ServiceError, UsageError
+from backend_bench.errors import ServiceError, UsageError, need
 from backend_bench.judge.zygotes import STEADY_HEAP
 from backend_bench.runtime import Address
 from backend_bench.submission import Sandbox
@@ -87,8 +86,7 @@ def environment() -> dict[str, str]:
 def require_judge() -> None:
     """Raise `MissingExtra` where the judge's side is not installed."""
     for module in ("torch", "fastapi", "uvicorn", "expecttest", "numpy"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtra("judge", f"judging on this host needs {module}")
+        need(module, "judge", f"judging on this host needs {module}")
 
 
 def open_log(address: Address) -> IO[bytes]:

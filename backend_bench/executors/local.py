@@ -8,7 +8,6 @@ does, in its own process.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import httpx
 
 from backend_bench import runtime
 from backend_bench.cases import SuiteIndex
-from backend_bench.errors import MissingExtra, ServiceError, UsageError
+from backend_bench.errors import ServiceError, UsageError, need
 from backend_bench.executors import conversation, launch
 from backend_bench.submission import Device, Sandbox, Submission, SuiteSpec
 from backend_bench.suites import index_cache
@@ -152,8 +151,7 @@ def read_index(gpu: str, spec: SuiteSpec) -> SuiteIndex:
 
 
 def _make_index(spec: SuiteSpec) -> SuiteIndex:
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtra("judge", "listing a suite on this host needs torch")
+    need("torch", "judge", "listing a suite on this host needs torch")
     options: dict[str, Any] = {
         "--suite": spec.name,
         "--device": spec.device,

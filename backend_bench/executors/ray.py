@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import importlib.util
 import logging
 import os
 import threading
@@ -32,7 +31,7 @@ import msgspec
 
 from backend_bench import __version__, runtime
 from backend_bench.cases import SuiteIndex
-from backend_bench.errors import MissingExtra, ServiceError, UsageError
+from backend_bench.errors import MissingExtra, ServiceError, UsageError, need
 from backend_bench.executors import Executor, launch
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.executors.sharing import Places
@@ -320,8 +319,8 @@ class RayExecutor:
 def check(gpu: str) -> None:
     """Raise `UsageError` unless this is the address of a cluster; it is not asked whether it is there."""
     cluster = Cluster.parse(gpu)
-    if cluster.address != "auto" and importlib.util.find_spec("grpc") is None:
-        raise MissingExtra("ray", "a Ray cluster elsewhere is spoken to through grpcio")
+    if cluster.address != "auto":
+        need("grpc", "ray", "a Ray cluster elsewhere is spoken to through grpcio")
 
 
 def executor(gpu: str) -> RayExecutor:

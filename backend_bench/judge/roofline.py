@@ -8,7 +8,6 @@ matrices of a product. Anything else has no floor here: convolutions have short 
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from backend_bench.cases import Call
-from backend_bench.files import write_whole
+from backend_bench.files import keep
 from backend_bench.grading.inputs import storage_of, tensors_of
 from backend_bench.suites import index_cache
 
@@ -87,10 +86,7 @@ def best(device: torch.device) -> Peaks:
     seen = _read(path)
     found = seen.with_better(now) if seen else now
     if found != seen:
-        # A disk that is full or read-only costs the memory, not the floor.
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, msgspec.json.encode(found))
+        keep(path, msgspec.json.encode(found))
     return found
 
 

@@ -5,7 +5,6 @@ Imports no torch. A cache is only speed: a file that is missing, damaged or from
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -18,7 +17,7 @@ import msgspec
 
 import backend_bench
 from backend_bench.cases import SuiteIndex
-from backend_bench.files import write_whole
+from backend_bench.files import keep
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites.defaults import filled
 from backend_bench.suites.sources import BUNDLED, content_hash, described, pinned
@@ -71,10 +70,7 @@ def write(spec: SuiteSpec, part: str, value: object) -> None:
     path = _path(spec, part)
     if path is None:
         return
-    data = msgspec.json.encode(value)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, data)
+    keep(path, msgspec.json.encode(value))
 
 
 def folder() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from typing import Any
 
@@ -98,9 +99,7 @@ def test_what_cannot_be_a_kernel_is_told(old: str, new: str, why: str) -> None:
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        inductor.importlib.util, "find_spec", lambda name: None if name == "torch" else object()
-    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else object())
     with pytest.raises(MissingExtra, match=r'needs torch .*pip install "backend-bench\[interpreter\]"'):
         named("builtin/inductor")
 

@@ -13,12 +13,11 @@ any other    the same
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable
 
 from backend_bench.cases import SuiteIndex
-from backend_bench.errors import MissingExtra, UsageError
+from backend_bench.errors import UsageError, need
 from backend_bench.executors import Executor
 from backend_bench.submission import Device, SuiteSpec
 
@@ -66,8 +65,7 @@ def steps(gpu: str) -> list[tuple[str, Callable[[], str]]]:
 
 def require() -> None:
     """Raise `MissingExtra` where Modal's client is not installed."""
-    if importlib.util.find_spec("modal") is None:
-        raise MissingExtra("modal", "renting a GPU from Modal needs its client")
+    need("modal", "modal", "renting a GPU from Modal needs its client")
 
 
 def asked_as(gpu: str) -> str:

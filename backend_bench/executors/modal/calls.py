@@ -27,7 +27,7 @@ from backend_bench.errors import BackendBenchError, ServiceError, UsageError
 from backend_bench.executors.modal import app_name, asked_as, failures, letters, retries
 from backend_bench.executors.modal.failures import Lost
 from backend_bench.executors.modal.letters import Answer, Parts, Request
-from backend_bench.files import write_whole
+from backend_bench.files import keep
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.suites import index_cache
 from backend_bench.suites.defaults import filled
@@ -214,10 +214,7 @@ def _kept(gpu: str, spec: SuiteSpec) -> Parts:
 
 def _keep(gpu: str, index: SuiteIndex, beside: Parts) -> None:
     """Readers see the whole of it or nothing. A full or read-only disk is ignored."""
-    path = _place(gpu, index.spec)
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, msgspec.json.encode({"index": index, **beside}))
+    keep(_place(gpu, index.spec), msgspec.json.encode({"index": index, **beside}))
 
 
 def _place(gpu: str, spec: SuiteSpec) -> Path:
