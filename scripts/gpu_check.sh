@@ -31,7 +31,7 @@ for name in $steps; do
     case $name in
         doctor) step doctor $BB doctor --device cuda --json "$OUT/doctor.json" ;;
         # The other tests want packages of the client's side, which a GPU host need not have.
-        tests) step tests python3 -m pytest -m gpu -p no:cacheprovider tests/test_corpus.py ;;
+        tests) step tests python3 -m pytest -m gpu -p no:cacheprovider tests/test_corpus.py tests/judge ;;
         author)
             kept=$failed
             for turn in first second; do

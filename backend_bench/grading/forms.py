@@ -264,7 +264,7 @@ def wrapped(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | Non
         if id(index) not in sizes:
             return index
         half = torch.rand(index.shape, generator=generator).to(index.device) < 0.5
-        return torch.where(half, index - sizes[id(index)], index)
+        return torch.where(half & (index >= 0), index - sizes[id(index)], index)
 
     return map_tensors(call, change) if sizes else None
 

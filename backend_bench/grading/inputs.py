@@ -132,8 +132,9 @@ def _copied_storages(tensors: list[Tensor]) -> dict[int, tuple[int, torch.Untype
 
 # --------------------------------------------------------------------------------------- nudged
 
-_STRUCTURED = ("linalg_", "_linalg", "cholesky", "lu_", "triangular", "_cholesky", "logdet")
-"""Operators of matrices with structure, which a swap of two elements would break."""
+_STRUCTURED = ("linalg_", "_linalg", "cholesky", "lu_", "triangular", "_cholesky", "logdet", "max_unpool")
+"""Operators of matrices with structure, which a swap of two elements would break; and those that put one value in one place
+from several windows, where two values would race."""
 _SWAPS = 3  # pairs of elements; few enough to pass by a fingerprint of head, tail and sum
 
 

@@ -20,6 +20,10 @@ from backend_bench.grading.sameness import is_floating
 from backend_bench.grading.tolerance import Results
 from backend_bench.grading.traits import DTYPE_BOUND, Op, base_name, is_pointwise
 
+HOST_BYTES = 1 << 20
+"""Storages up to this size in all are compared on the CPU: on a GPU each of the hundred small
+operators of a comparison costs a launch and a wait, here a microsecond."""
+
 
 class Unjudgeable(JudgeError):
     """No valid judgement exists for this operator or these arguments; the text says why."""
@@ -90,7 +94,29 @@ def _own_fault(refusal: Exception) -> bool:
     return isinstance(refusal, torch.OutOfMemoryError) or "CUDA error" in str(refusal)
 
 
+def _require_within_bounds(op: Op, call: Call) -> None:
+    """Raise `Unjudgeable` for an index out of bounds: a CPU refuses it, a GPU ends the context of the whole process.
+
+    Large calls are left out: they are the suite's own, and not thought up by the judge.
+    """
+    tensors = tensors_of(call)
+    whole = any(not is_floating(tensor.dtype) and tensor.dtype is not torch.bool for tensor in tensors)
+    if not whole or all(tensor.device.type == "cpu" for tensor in tensors) or _bytes(tensors) > HOST_BYTES:
+        return
+    copy = map_tensors(call, lambda tensor: tensor.detach().cpu())
+    try:
+        run_once(op, copy)
+    except REFUSALS as refusal:
+        if isinstance(refusal, IndexError) or "out of" in str(refusal):
+            raise Unjudgeable(f"{op}: the reference refuses these arguments: {refusal}") from refusal
+
+
+def _bytes(tensors: list[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
 def run_reference(op: Op, call: Call) -> Run:
+    _require_within_bounds(op, call)
     try:
         run = run_once(op, call)
     except REFUSALS as refusal:
@@ -125,10 +151,6 @@ def result_elements(op: Op, call: Call) -> int | None:
 
 
 # ------------------------------------------------------------------------------- on the host
-
-HOST_BYTES = 1 << 20
-"""Storages up to this size in all are compared on the CPU: on a GPU each of the hundred small
-operators of a comparison costs a launch and a wait, here a microsecond."""
 
 
 def on_host(call: Call, run: Run) -> tuple[Call, Run] | None:

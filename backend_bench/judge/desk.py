@@ -19,9 +19,9 @@ import torch
 from backend_bench.errors import BackendBenchError, JudgeError
 from backend_bench.judge import requests
 from backend_bench.judge.cores import Share
-from backend_bench.judge.devices import devices_of, judges_of, machine_facts
+from backend_bench.judge.devices import devices_of, is_broken, judges_of, machine_facts
 from backend_bench.judge.judge import Judge
-from backend_bench.judge.stay import Stay
+from backend_bench.judge.stay import Stay, end_process
 from backend_bench.judge.zygotes import Zygotes
 from backend_bench.submission import Device
 from backend_bench.verdict import Verdict
@@ -86,9 +86,16 @@ class Desk:
         except Exception as error:
             log.exception("question %d failed", number)
             answer = requests.Refusal.of(number, JudgeError(f"{type(error).__name__}: {error}"))
+        self._require_devices()
         # A queue that has hung up wants no answer.
         with self._answering, contextlib.suppress(OSError):
             self._channel.sendall(requests.line_of(answer))
+
+    def _require_devices(self) -> None:
+        """End the process where a fault of ours broke a device's context: whatever it says from then on is about that."""
+        for name in list(self._judges):
+            if is_broken(torch.device(name)):
+                end_process(f"the context on {name} is broken")
 
     def _done(self, number: int, what: object) -> Any:
         match what:

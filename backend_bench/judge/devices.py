@@ -41,6 +41,20 @@ def judges_of(device: torch.device, devices: int, cores: int) -> int:
     return min(fit, MOST_JUDGES)
 
 
+def is_broken(device: torch.device) -> bool:
+    """Whether this process's context on it is gone for good, as after an index out of bounds: every call fails then.
+
+    Makes no context and waits for nothing.
+    """
+    if device.type == "cpu" or not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.current_stream(device).query()
+    except RuntimeError:
+        return True
+    return False
+
+
 def lease_name(device: torch.device) -> str:
     """What a device is called on this host, whichever of them this process may see; no context is made."""
     if device.type == "cpu":

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import logging
 import os
 import threading
@@ -29,21 +30,22 @@ from backend_bench.judge.stages import Stages
 
 log = logging.getLogger(__name__)
 
-STUCK = 70
-"""Exit status of a process in which a thread stood still that had a device."""
+UNFIT = 70
+"""Exit status of a process that can judge no more: a thread stands still that has a device, or the device's context is gone."""
 
 
-def end_process() -> None:
-    """Leave, and say where every thread was."""
+def end_process(why: str) -> None:
+    """Leave, and say why and where every thread was; the queue has what was in hand judged elsewhere."""
+    log.critical("%s: this process ends", why)
     faulthandler.dump_traceback()
-    os._exit(STUCK)
+    os._exit(UNFIT)
 
 
 class Stay:
     """Workers and the device, for one submission. `abandon` may come from any thread."""
 
     def __init__(
-        self, nursery: Nursery, lease: Lease, share: cores.Share, *, when_stuck: Callable[[], None] = end_process
+        self, nursery: Nursery, lease: Lease, share: cores.Share, *, when_stuck: Callable[[str], None] = end_process
     ) -> None:  # fmt: skip
         self._nursery, self._lease, self._share = nursery, lease, share
         self._when_stuck = when_stuck
@@ -90,11 +92,8 @@ class Stay:
             yield
 
     def _in_time(self, limit_s: float) -> contextlib.AbstractContextManager[object]:
-        def stuck() -> None:
-            log.critical("a device was held for more than %g s: this process ends", limit_s)
-            self._when_stuck()
-
-        return overdue().after(limit_s, stuck)
+        why = f"a device was held for more than {limit_s:g} s"
+        return overdue().after(limit_s, functools.partial(self._when_stuck, why))
 
     @contextlib.contextmanager
     def _waited_for(self, lease: contextlib.AbstractContextManager[None]) -> Iterator[None]:

@@ -64,13 +64,13 @@ def _reached(spec: SuiteSpec) -> dict[Operator, list[Found]]:
             for first, traced in traces(name, dtype, spec.device, _SEED):
                 for number, item in enumerate(traced):
                     site = Site(name, dtype, first.sample, first.form, number)
-                    found[item.op] += _case(item.op, site, item.call, harvested=len(traced) > 1)
+                    found[item.op] += _case(item.op, site, item.call, spec.device, harvested=len(traced) > 1)
     return {op: cases for op, cases in found.items() if str(op) in operator_names()}
 
 
-def _case(op: Operator, site: Site, call: Call | None, *, harvested: bool) -> Iterator[Found]:
+def _case(op: Operator, site: Site, call: Call | None, device: str, *, harvested: bool) -> Iterator[Found]:
     """The call as a case, if it can be one."""
-    if call is not None and bytes_of(call) <= MOST_BYTES and _keeps_schema(op, call):
+    if call is not None and bytes_of(call) <= MOST_BYTES and _keeps_schema(op, call) and _is_on(device, call):
         try:
             text = describe(call)
         except Unspeakable:
@@ -90,6 +90,12 @@ def _keeps_schema(op: Operator, call: Call) -> bool:
         for argument in schema
         if str(argument.type) in ("Tensor", "Optional[Tensor]")
     )
+
+
+def _is_on(device: str, call: Call) -> bool:
+    """Whether it has no tensor, or one there: some samples are made on the CPU whatever device is asked for."""
+    found = {tensor.device.type for tensor in tensors_of(call)}
+    return not found or device in found
 
 
 def _is_wild(call: Call) -> bool:

@@ -172,3 +172,10 @@ def test_indices_from_the_end_name_the_same_places() -> None:
     assert torch.equal(aten.index.Tensor(*varied.args), aten.index.Tensor(*call.args))
     masked = Call((x, [torch.rand(4) > 0.5]))
     assert wrapped(aten.index.Tensor, masked, rng()) is None
+
+
+def test_indices_that_count_from_the_end_already_stay() -> None:
+    call = Call((torch.randn(9), torch.tensor([-9, -1, 8, 0, -5, 3, 7])))
+    varied = wrapped(aten.take.default, call, rng())
+    assert varied is not None
+    assert torch.equal(aten.take.default(*varied.args), aten.take.default(*call.args))

@@ -10,7 +10,7 @@ from pathlib import Path
 from backend_bench.judge import cores
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.overdue import Overdue
-from backend_bench.judge.stay import STUCK, Stay
+from backend_bench.judge.stay import UNFIT, Stay
 
 STAND_STILL = """
 import sys, threading
@@ -51,7 +51,7 @@ def test_who_is_in_time_is_left_alone() -> None:
 
 def test_a_stay_tells_when_its_device_is_held_too_long(tmp_path: Path) -> None:
     stuck = threading.Event()
-    stay = Stay(None, Lease("cpu", tmp_path), cores.UNDIVIDED, when_stuck=stuck.set)  # type: ignore[arg-type]  # no worker is taken
+    stay = Stay(None, Lease("cpu", tmp_path), cores.UNDIVIDED, when_stuck=lambda why: stuck.set())  # type: ignore[arg-type]  # no worker is taken
     for hold in (stay.alone, stay.shared):
         stuck.clear()
         with hold(limit_s=0.01):
@@ -64,7 +64,7 @@ def test_a_judge_that_stands_still_ends_and_its_lease_is_free(tmp_path: Path) ->
         done = subprocess.run(
             [sys.executable, "-c", STAND_STILL, str(tmp_path), hold], capture_output=True, text=True
         )
-        assert done.returncode == STUCK
+        assert done.returncode == UNFIT
         assert "a_driver_that_never_returns" in done.stderr
         assert "was held for more than 0.01 s" in done.stderr
         with lease.alone():

@@ -6,7 +6,7 @@ import torch
 
 from backend_bench.cases import Call
 from backend_bench.operator import Operator
-from backend_bench.suites.survey import _keeps_schema
+from backend_bench.suites.survey import _is_on, _keeps_schema
 
 
 def test_a_number_where_the_schema_has_a_tensor_is_no_case() -> None:
@@ -16,3 +16,10 @@ def test_a_number_where_the_schema_has_a_tensor_is_no_case() -> None:
     assert _keeps_schema(Operator.parse("add.Tensor"), Call((x, x), {"alpha": 2}))
     assert _keeps_schema(Operator.parse("pow.Tensor_Scalar"), Call((x, 2)))
     assert _keeps_schema(Operator.parse("cat.default"), Call(([x, x], 0)))
+
+
+def test_a_sample_that_is_made_on_another_device_is_no_case() -> None:
+    here, bare = Call((torch.zeros(2),)), Call((2,))
+    assert _is_on("cpu", here)
+    assert not _is_on("cuda", here)
+    assert _is_on("cuda", bare)
