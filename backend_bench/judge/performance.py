@@ -260,7 +260,7 @@ class Timing:
         waiting = list(self._before)
         while waiting:
             batch = next(self._batches(waiting))
-            with self._bench.sharing():
+            with self._bench.sharing(), self._bench.stages("draw"):
                 blocks = {case: [self._drawn(case) for _ in range(1 + self._pace.baseline)] for case in batch}
             with self._bench.alone():
                 for case in _for_a_round(batch):
@@ -357,7 +357,7 @@ class Timing:
             self._first_call(candidate, state)
             state.worker = candidate
         missing = self._plans[state.case].pairs + state.waiting - len(state.blocks)
-        with self._bench.sharing():
+        with self._bench.sharing(), self._bench.stages("draw"):
             state.blocks += [self._drawn(state.case) for _ in range(missing)]
 
     def _settle(self, state: _State) -> None:
@@ -368,7 +368,7 @@ class Timing:
                 state.reference.add(pair.ours)
                 state.measured.add(pair.theirs)
         state.waiting = max(state.waiting - len(pairs), 0)
-        with self._bench.sharing():
+        with self._bench.sharing(), self._bench.stages("check"):
             for pair in pairs:
                 operators = audit.Operators(pair.theirs.operators)
                 self.phase.operators.setdefault(state.case, []).append(operators)
@@ -379,7 +379,7 @@ class Timing:
     def _first_call(self, candidate: Keeper, state: _State) -> None:
         """The first call may compile for a minute; nobody should wait for that alone."""
         case = state.case
-        with self._bench.sharing():
+        with self._bench.sharing(), self._bench.stages("first_calls"):
             call = self._draw(case)
             sample = self._bench.call(candidate, ("timed", case), call, self._plans[case].metas)
             if sample.claims.error:

@@ -10,7 +10,7 @@ oracle        the reference results are computed
 first_calls   the kernel's first call of each case: compilation, where there is one, and a run
 run           its other calls, copies of the outputs included
 check         outputs are compared
-timing        phase two, from the device's lease to the figures
+timing        calls are timed, and what a case takes is found out
 device        waiting for the device: somebody else has it for timing, or others share it still
 other         everything else: opening the suite, killing the workers
 """
