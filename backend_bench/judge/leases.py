@@ -2,8 +2,13 @@
 
 Two files a device, in a folder that every user of the host can lock files in. Locks are the kernel's
 (`flock`), so a lease dies with its holder, and services of other builds and users keep to it. The
-first file is a gate: whoever wants the device alone holds it while the sharers finish, so new
-sharers wait, and a stream of them starves nobody.
+first file is a door, through which sharers come in: whoever wants the device alone keeps it shut while those inside
+finish, so a stream of them starves nobody.
+
+Until the last sharer is out the device does little, and that is most of what a timing costs under load. So those who want it
+alone go together: while one has it others who want it come too, one after the other, before the door opens again; and the
+first of them waits a moment for others before he shuts it. Nobody has it alone twice in a row without sharing
+in between, so sharers get their turn.
 
 Hosts that are containers with a `/tmp` of their own do not see each other's leases.
 """
@@ -16,6 +21,7 @@ import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +29,9 @@ from backend_bench.errors import DeviceUnavailable
 
 FOLDER = Path("/tmp/backend-bench-leases")
 """The same for every user and build, whatever TMPDIR says."""
+GATHER_S = 0.3
+"""The first who wants a device alone lets others share it for so long, if they do."""
+_LOOK_S = 0.005
 
 
 class Lease:
@@ -30,10 +39,10 @@ class Lease:
 
     def __init__(self, device: str, folder: Path = FOLDER) -> None:
         name = re.sub(r"[^\w.-]", "_", device)
-        self._gate, self._device = folder / f"{name}.gate", folder / f"{name}.lease"
+        self._door, self._device = folder / f"{name}.door", folder / f"{name}.lease"
         self._mine = threading.local()
         _make(folder)
-        for path in (self._gate, self._device):
+        for path in (self._door, self._device):
             os.close(_open(path))
 
     @property
@@ -48,7 +57,7 @@ class Lease:
             yield
             return
         with contextlib.ExitStack() as held:
-            with _locked(self._gate, fcntl.LOCK_SH):
+            with _locked(self._door, fcntl.LOCK_EX):
                 held.enter_context(_locked(self._device, fcntl.LOCK_SH))
             with self._noted():
                 yield
@@ -58,8 +67,15 @@ class Lease:
         """Have the device to oneself, for timing."""
         if self.held:
             raise RuntimeError("a thread that shares a device cannot have it alone: it would wait for itself")
-        with _locked(self._gate, fcntl.LOCK_EX), _locked(self._device, fcntl.LOCK_EX), self._noted():
+        self._gather()
+        with _locked(self._door, fcntl.LOCK_SH), _locked(self._device, fcntl.LOCK_EX), self._noted():
             yield
+
+    def _gather(self) -> None:
+        """Wait for others who want it alone, while the door is open and somebody shares."""
+        until = time.monotonic() + GATHER_S
+        while _is_free(self._door) and not _is_free(self._device) and time.monotonic() < until:
+            time.sleep(_LOOK_S)
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
@@ -78,6 +94,18 @@ def _locked(path: Path, kind: int) -> Iterator[None]:
         yield
     finally:
         os.close(fd)  # releases
+
+
+def _is_free(path: Path) -> bool:
+    """Whether nobody has it locked, for the moment."""
+    fd = _open(path)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def _make(folder: Path) -> None:

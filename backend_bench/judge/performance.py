@@ -502,13 +502,15 @@ class Timing:
         with self._bench.sharing():
             call = self._draw(case)
             attempt = correctness.Attempt(case, call, "base")
-            expectation = correctness.expectation_of(self._overload, attempt, self._profile)
+            with self._bench.stages("oracle"):
+                expectation = correctness.expectation_of(self._overload, attempt, self._profile)
             assert expectation is not None
             floor_us = self._peaks.floor_us(self._overload, call)
             plan = _Plan(correctness.output_metas(expectation), 1, 1, 0, floor_us)
             self._plans[case] = plan
-            for keeper in (clean, twin):
-                self._bench.call(keeper, ("timed", case), call, plan.metas)  # loads what it needs
+            with self._bench.stages("first_calls"):
+                for keeper in (clean, twin):
+                    self._bench.call(keeper, ("timed", case), call, plan.metas)  # loads what it needs
             claimed_us = max(self._reference(clean, case, (call,)).claimed_us, SHORTEST_US)
         held = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
         held += sum(meta.nbytes for meta in plan.metas if meta is not None)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from backend_bench.errors import DeviceUnavailable
+from backend_bench.judge import leases
 from backend_bench.judge.leases import Lease
 
 HOLD = """
@@ -58,6 +62,39 @@ def test_alone_waits_for_sharers_and_new_sharers_wait_for_it(tmp_path: Path) -> 
         order.append("sharer")
     one.join()
     assert order == ["sharer", "alone"]
+
+
+def test_those_who_want_it_alone_go_before_a_sharer_who_came_earlier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, order = Lease("cpu", tmp_path), []
+    has_it, is_inside = threading.Event(), threading.Event()
+    locked = leases._locked
+
+    @contextlib.contextmanager
+    def seen(path: Path, kind: int) -> Iterator[None]:
+        with locked(path, kind):
+            if has_it.is_set() and kind == fcntl.LOCK_SH and path.suffix == ".door":
+                is_inside.set()
+            yield
+
+    monkeypatch.setattr(leases, "_locked", seen)
+
+    def share() -> None:
+        with lease.shared():
+            order.append("sharer")
+
+    def second() -> None:
+        with lease.alone():
+            order.append("alone")
+
+    with lease.alone():
+        has_it.set()
+        threads = [in_thread(share), in_thread(second)]
+        assert is_inside.wait(60)
+    for thread in threads:
+        thread.join()
+    assert order == ["alone", "sharer"]
 
 
 def test_a_lease_dies_with_its_holder(tmp_path: Path) -> None:
