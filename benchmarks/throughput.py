@@ -5,7 +5,7 @@
 
 Kernels are generated: right ones of relu in Triton (in PyTorch for `--device cpu`), each with other names, constants and block sizes, so
 that no cache of anybody knows them. `latency` submits them one after the other, `stream` many at once. Printed: kernels a second,
-median and 90th percentile from submission to verdict, the stages of a verdict, and for a GPU how busy it was.
+median and 90th percentile from submission to verdict, the stages of a verdict, who had the device, and for a GPU how busy it was.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ import contextlib
 import secrets
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import common
+import torch
 
 from backend_bench.executors.local import LocalExecutor
+from backend_bench.judge.devices import lease_name
+from backend_bench.judge.leases import Lease, State
 from backend_bench.operator import Operator
 from backend_bench.submission import Only, Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
@@ -92,11 +96,12 @@ async def measure(options: argparse.Namespace) -> None:
     try:
         warm = submissions[0] if alone else None  # the first opens the suite and warms the spares
         await common.stream(executor, [warm or submissions.pop()] * 2, in_flight=1)
-        with busy(options.device) as samples:
+        with busy(options.device) as samples, states(options.device) as seen:
             begun = time.monotonic()
             found = await common.stream(executor, submissions, in_flight=1 if alone else options.in_flight)
             wall_s = time.monotonic() - begun
         results = summary([verdict for verdict, _ in found], [took_s for _, took_s in found], wall_s, samples)
+        results["device_states"] = {state: seen.count(state) / len(seen) for state in sorted(set(seen))}
         await common.write(
             executor, options.json, {"what": options.what, "options": vars(options), **results}
         )
@@ -124,8 +129,29 @@ def show(results: dict[str, Any]) -> None:
           f"verdict {results['median_s']:.2f} s at the median, {results['p90_s']:.2f} s for nine in ten")  # fmt: skip
     for stage, seconds in sorted(results["stages_median_s"].items(), key=lambda item: -item[1]):
         print(f"  {stage:<12}{seconds:8.3f} s")
+    shares = ", ".join(f"{state} {share:.0%}" for state, share in results["device_states"].items())
+    print(f"  the device was {shares} of the time")
     if results["gpu_busy"]:
         print(f"  the GPU was busy {results['gpu_busy'][0]:.0%} of the time")
+
+
+@contextlib.contextmanager
+def states(device: str) -> Iterator[list[State]]:
+    """Who has the device, looked at a hundred times a second."""
+    lease, ended = Lease(lease_name(torch.device(device, 0))), threading.Event()
+    seen: list[State] = []
+
+    def look() -> None:
+        while not ended.wait(0.01):
+            seen.append(lease.state())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextlib.contextmanager

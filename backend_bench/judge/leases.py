@@ -1,14 +1,14 @@
 """Who may use a device when: shared by many, or held by one for timing, across all services of a host.
 
-Two files a device, in a folder that every user of the host can lock files in. Locks are the kernel's
-(`flock`), so a lease dies with its holder, and services of other builds and users keep to it. The
-first file is a door, through which sharers come in: whoever wants the device alone keeps it shut while those inside
-finish, so a stream of them starves nobody.
+Files of a device, in a folder that every user of the host can lock files in. Locks are the kernel's
+(`flock`), so a lease dies with its holder, and services of other builds and users keep to it. Beside the lease itself there
+is a gate: whoever wants the device alone holds it while the sharers finish, so new
+sharers wait, and a stream of them starves nobody.
 
-Until the last sharer is out the device does little, and that is most of what a timing costs under load. So those who want it
-alone go together: while one has it others who want it come too, one after the other, before the door opens again; and the
-first of them waits a moment for others before he shuts it. Nobody has it alone twice in a row without sharing
-in between, so sharers get their turn.
+Until the last sharer has finished the device does little, and under load that is most of what a timing costs. So those who
+want it alone go together. The first of them, who has the gate, leads: he waits a moment for others before he shuts it,
+and opens it when the last who joined him is done. Nobody has the device alone twice without sharing it in between, so
+sharers get their turn.
 
 Hosts that are containers with a `/tmp` of their own do not see each other's leases.
 """
@@ -24,11 +24,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from backend_bench.errors import DeviceUnavailable
 
 FOLDER = Path("/tmp/backend-bench-leases")
 """The same for every user and build, whatever TMPDIR says."""
+State = Literal["idle", "shared", "draining", "alone"]
+"""Draining: somebody wants the device alone, and waits for those who share it."""
 GATHER_S = 0.3
 """The first who wants a device alone lets others share it for so long, if they do."""
 _LOOK_S = 0.005
@@ -39,11 +42,21 @@ class Lease:
 
     def __init__(self, device: str, folder: Path = FOLDER) -> None:
         name = re.sub(r"[^\w.-]", "_", device)
-        self._door, self._device = folder / f"{name}.door", folder / f"{name}.lease"
+        self._gate, self._device, self._party = (
+            folder / f"{name}.{end}" for end in ("gate", "lease", "party")
+        )
         self._mine = threading.local()
         _make(folder)
-        for path in (self._door, self._device):
+        for path in (self._gate, self._device, self._party):
             os.close(_open(path))
+
+    def state(self) -> State:
+        """What the device is in, seen from outside, at this moment."""
+        if _is_free(self._device):
+            return "idle"
+        if not _is_free(self._device, fcntl.LOCK_SH):
+            return "alone"
+        return "draining" if self._is_shut() else "shared"
 
     @property
     def held(self) -> bool:
@@ -57,7 +70,7 @@ class Lease:
             yield
             return
         with contextlib.ExitStack() as held:
-            with _locked(self._door, fcntl.LOCK_EX):
+            with _locked(self._gate, fcntl.LOCK_SH):
                 held.enter_context(_locked(self._device, fcntl.LOCK_SH))
             with self._noted():
                 yield
@@ -67,15 +80,33 @@ class Lease:
         """Have the device to oneself, for timing."""
         if self.held:
             raise RuntimeError("a thread that shares a device cannot have it alone: it would wait for itself")
-        self._gather()
-        with _locked(self._door, fcntl.LOCK_SH), _locked(self._device, fcntl.LOCK_EX), self._noted():
+        with self._among_others(), _locked(self._device, fcntl.LOCK_EX), self._noted():
             yield
 
+    @contextlib.contextmanager
+    def _among_others(self) -> Iterator[None]:
+        """With the gate shut, by us or by who leads."""
+        self._gather()
+        while self._is_shut():
+            with _locked(self._party, fcntl.LOCK_SH):
+                if self._is_shut():  # still: who leads waits for us now
+                    yield
+                    return
+        with _locked(self._gate, fcntl.LOCK_EX):
+            try:
+                yield
+            finally:
+                with _locked(self._party, fcntl.LOCK_EX):
+                    pass  # the last who joined is done
+
     def _gather(self) -> None:
-        """Wait for others who want it alone, while the door is open and somebody shares."""
+        """Wait for others who want it alone, while nobody leads and somebody shares."""
         until = time.monotonic() + GATHER_S
-        while _is_free(self._door) and not _is_free(self._device) and time.monotonic() < until:
+        while not self._is_shut() and not _is_free(self._device) and time.monotonic() < until:
             time.sleep(_LOOK_S)
+
+    def _is_shut(self) -> bool:
+        return not _is_free(self._gate, fcntl.LOCK_SH)
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
@@ -96,11 +127,11 @@ def _locked(path: Path, kind: int) -> Iterator[None]:
         os.close(fd)  # releases
 
 
-def _is_free(path: Path) -> bool:
-    """Whether nobody has it locked, for the moment."""
+def _is_free(path: Path, kind: int = fcntl.LOCK_EX) -> bool:
+    """Whether it could be locked in this way, for the moment."""
     fd = _open(path)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     finally:

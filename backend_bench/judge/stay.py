@@ -100,7 +100,11 @@ class Stay:
         with contextlib.ExitStack() as held:
             with self.stages("device"):
                 held.enter_context(lease)
-            yield
+            try:
+                yield
+            finally:
+                with self.stages("device"):
+                    held.close()
 
     def abandon(self) -> None:
         """Nobody wants the verdict any more. Kills the workers and returns at once."""

@@ -74,7 +74,7 @@ def test_those_who_want_it_alone_go_before_a_sharer_who_came_earlier(
     @contextlib.contextmanager
     def seen(path: Path, kind: int) -> Iterator[None]:
         with locked(path, kind):
-            if has_it.is_set() and kind == fcntl.LOCK_SH and path.suffix == ".door":
+            if has_it.is_set() and kind == fcntl.LOCK_SH and path.suffix == ".party":
                 is_inside.set()
             yield
 
