@@ -101,7 +101,7 @@ class Nursery:
                 spares.append(self._makers.submit(self._make_between_leases, wish))
 
     def _make_between_leases(self, wish: Wish) -> Keeper:
-        with self._lease.shared():
+        with self._lease.shared() if self.device.type == "cpu" else self._lease.birth():
             return self._make(wish)
 
     def _make(self, wish: Wish) -> Keeper:
