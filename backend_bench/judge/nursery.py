@@ -17,7 +17,7 @@ from backend_bench.errors import WorkerLost
 from backend_bench.judge.devices import driver_name
 from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.leases import Lease
-from backend_bench.judge.zygotes import Mode, Zygotes
+from backend_bench.judge.zygotes import Mode, Zygote, Zygotes
 from backend_bench.submission import Sandbox
 
 SPARES = 2
@@ -101,11 +101,12 @@ class Nursery:
                 spares.append(self._makers.submit(self._make_between_leases, wish))
 
     def _make_between_leases(self, wish: Wish) -> Keeper:
+        zygote = self._zygotes.of(wish.mode)  # which may take seconds to start: nobody should wait for that
         with self._lease.shared() if self.device.type == "cpu" else self._lease.birth():
-            return self._make(wish)
+            return self._make(zygote, wish)
 
-    def _make(self, wish: Wish) -> Keeper:
-        life = self._zygotes.of(wish.mode).spawn(
+    def _make(self, zygote: Zygote, wish: Wish) -> Keeper:
+        life = zygote.spawn(
             level=wish.sandbox,
             memory_bytes=wish.memory_bytes,
             device="cpu" if self.device.type == "cpu" else f"cuda:{driver_name(self.device)}",
