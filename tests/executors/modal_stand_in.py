@@ -447,8 +447,9 @@ class Container:
             await asyncio.sleep(0.02)
         self.alive = False
         await asyncio.to_thread(self._sweep)
-        if self.holds is not None:
-            self.holds.finish(
+        held, self.holds = self.holds, None
+        if held is not None:
+            held.finish(
                 Result(
                     status=Result.GENERIC_STATUS_INTERNAL_FAILURE,
                     exception=f"container {self.id} exited with {self.process.returncode}",
