@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-import statistics
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -28,10 +27,11 @@ from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
 from backend_bench.grading import checker, inputs, oracle
 from backend_bench.grading.alike import alike, same_output
-from backend_bench.grading.speedup import Ratio, compare
+from backend_bench.grading.speedup import compare
 from backend_bench.judge import audit, correctness
 from backend_bench.judge.bench import Bench, CompileFailed, Timed
 from backend_bench.judge.blocks import decoy_of
+from backend_bench.judge.figures import LEAST_US, SHORTEST_US, Before, Reading, Times
 from backend_bench.judge.keeper import Ended, Forged, Keeper
 from backend_bench.judge.roofline import Peaks
 from backend_bench.judge.stage import Meta
@@ -91,17 +91,6 @@ HELD_BYTES = 2 << 30
 """Of a chunk: what was drawn, and what both sides left behind, until it is checked."""
 NOISE_GOAL = 0.005
 """Half-width of the ratio's band at which sampling stops."""
-SLOWED = 1.25
-"""An interleaved reference this much slower than the one before counts as slowed."""
-GROSS = 1.5
-"""A claim that is contradicted by more than this is worth a person's look."""
-SHORTEST_US = 1.5
-"""No GPU has launched and finished a kernel in less."""
-LEAST_US = 0.05
-"""A Python call that does nothing takes longer."""
-BIAS_US, BIAS = 0.2, 0.01
-"""Two processes differ by so much on the same call, in microseconds and as a share: what an event costs (0.06 to
-0.35 us seen), where memory lies (up to 3 % seen, of topk)."""
 REWRITTEN = 0.25
 """Share of blocks whose later inputs are rewritten; no time is taken from them."""
 LEASE_LIMIT_S = 5.0
@@ -120,51 +109,6 @@ class Phase:
     operators: dict[int, list[audit.Operators]] = field(default_factory=dict)
     """What the kernel called, of each timed call of each case; on a CPU."""
     ended: Ended | None = None
-
-
-@dataclass(slots=True)
-class _Times:
-    """Raw samples of one side of one case, in microseconds."""
-
-    calls: int
-    """In each block."""
-    claimed_us: list[float] = field(default_factory=list)
-    """Of a call, by the worker's clock."""
-    wall_us: list[float] = field(default_factory=list)
-    """Of a block, by the judge's."""
-
-    def add(self, timed: Timed) -> None:
-        self.claimed_us.append(timed.claimed_us / self.calls)
-        self.wall_us.append(timed.wall_us)
-
-    @property
-    def overheads_us(self) -> list[float]:
-        """What each block took around its kernels: hand-over, inputs in, outputs out."""
-        return [
-            wall - self.calls * claimed for wall, claimed in zip(self.wall_us, self.claimed_us, strict=True)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """The reference before the candidate came."""
-
-    clean: _Times
-    """In the worker that became the candidate's."""
-    twin: _Times
-
-    @property
-    def bias_us(self) -> float:
-        """How much longer the same call takes in the one than in the other, as far as these few samples can tell."""
-        clean_us, twin_us = (statistics.median(times.claimed_us) for times in (self.clean, self.twin))
-        usual_us = math.hypot(BIAS_US, BIAS * twin_us)
-        error_us = math.hypot(*(_standard_error(times.claimed_us) for times in (self.clean, self.twin)))
-        return (clean_us - twin_us) * usual_us**2 / (usual_us**2 + error_us**2)
-
-    def unbiased(self, claimed_us: float) -> float:
-        """A claim without the bias of its process; a shorter call has its share of it."""
-        share = min(1.0, claimed_us / statistics.median(self.clean.claimed_us))
-        return max(claimed_us - share * self.bias_us, LEAST_US)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +154,8 @@ class _State:
     """How far the timing of one case is."""
 
     case: int
-    reference: _Times
-    measured: _Times
+    reference: Times
+    measured: Times
     waiting: int
     """Pairs of the warm-up that are still to come."""
     worker: Keeper | None = None
@@ -248,7 +192,7 @@ class Timing:
         self._rng = random.Random(seed)
         self._overload = resolve(op)
         self._plans: dict[int, _Plan] = {}
-        self._before: dict[int, _Before] = {}
+        self._before: dict[int, Before] = {}
         self.phase = Phase()
 
     def before(self) -> None:
@@ -256,7 +200,7 @@ class Timing:
         clean, twin = self._bench.clean(), self._bench.twin()
         for case in range(len(self._texts)):
             self._plans[case] = self._planned(case, clean, twin)
-            self._before[case] = _Before(_Times(self._plans[case].calls), _Times(self._plans[case].calls))
+            self._before[case] = Before(Times(self._plans[case].calls), Times(self._plans[case].calls))
         waiting = list(self._before)
         while waiting:
             batch = next(self._batches(waiting))
@@ -279,7 +223,7 @@ class Timing:
     def run(self) -> Phase:
         """Time every case against the twin, some pairs of each in turn."""
         states = [
-            _State(case, _Times(self._plans[case].calls), _Times(self._plans[case].calls), self._pace.warm_up)
+            _State(case, Times(self._plans[case].calls), Times(self._plans[case].calls), self._pace.warm_up)
             for case in range(len(self._texts))
         ]
         while waiting := [state.case for state in states if state.result is None]:
@@ -422,78 +366,25 @@ class Timing:
         """Both, in an order that nobody knows beforehand."""
         yield from (one, other) if self._rng.random() < 0.5 else (other, one)
 
-    # ---- what the samples say --------------------------------------------------------------------
-
     def _result(self, state: _State) -> CaseResult:
-        case, reference, measured = state.case, state.reference, state.measured
-        before = self._before[case]
-        on_gpu = self._bench.device.type == "cuda"  # on a CPU the bias is lost in the noise
-        claimed_us = [before.unbiased(us) for us in measured.claimed_us] if on_gpu else measured.claimed_us
-        ratio = compare(reference.claimed_us, claimed_us)
-        candidate_us = self._believed(case, ratio, reference, measured)
-        reference_us = self._unslowed(case, ratio, reference)
-        as_sampled = (reference_us, candidate_us) == (ratio.reference_us, ratio.candidate_us)
+        plan = self._plans[state.case]
+        found = Reading(
+            self._texts[state.case], self._before[state.case], state.reference, state.measured,
+            on_cpu=self._bench.device.type == "cpu", trust=self._pace.trust, floor_us=plan.floor_us,
+        ).figures()  # fmt: skip
+        self.phase.evidence += found.evidence
         return CaseResult(
-            args=self._texts[case],
+            args=self._texts[state.case],
             kind=CaseKind.PERFORMANCE,
             status=CaseStatus.PASSED,
             max_abs_error=state.errors.max_abs_error,
             max_rel_error=state.errors.max_rel_error,
-            reference_us=reference_us,
-            candidate_us=candidate_us,
-            speedup=ratio.speedup if as_sampled else reference_us / candidate_us,
-            noise=ratio.noise if ratio.noise < float("inf") else None,
-            floor_us=self._plans[case].floor_us or None,
+            reference_us=found.reference_us,
+            candidate_us=found.candidate_us,
+            speedup=found.speedup,
+            noise=found.noise,
+            floor_us=plan.floor_us or None,
         )
-
-    def _believed(self, case: int, ratio: Ratio, reference: _Times, measured: _Times) -> float:
-        """The candidate's time: its claim, unless the judge's clock contradicts it or the device cannot do it.
-
-        On a CPU a claim is not believed either below what the clock can tell apart, unless the reference is as short.
-        """
-        before = self._before[case]
-        trusted = reference.overheads_us + before.clean.overheads_us + before.twin.overheads_us
-        overhead_us, spread_us = statistics.median(trusted), _spread(trusted)
-        ours_us = (statistics.median(measured.wall_us) - overhead_us) / measured.calls
-        claimed_us, slack_us = ratio.candidate_us, 2 * spread_us / measured.calls
-        if claimed_us * self._pace.trust + slack_us < ours_us:
-            return self._overruled(case, "clock_mismatch", claimed_us, ours_us, "the judge's clock")
-        on_cpu = self._bench.device.type == "cpu"
-        shortest_us = min(ratio.reference_us, spread_us) if on_cpu else SHORTEST_US
-        if claimed_us < shortest_us:
-            return self._overruled(case, "clock_mismatch", claimed_us, shortest_us, "the judge's clock")
-        floor_us = self._plans[case].floor_us
-        if claimed_us < floor_us:
-            return self._overruled(case, "beyond_the_device", claimed_us, floor_us, "what this device can do")
-        return claimed_us
-
-    def _overruled(self, case: int, rule: str, claimed_us: float, ours_us: float, who: str) -> float:
-        """Our figure; a gross contradiction is noted, a small one is what load does."""
-        if rule == "clock_mismatch" and ours_us < claimed_us * GROSS:
-            return ours_us
-        self.phase.evidence.append(
-            Evidence(
-                rule=rule,
-                detail=f"{self._texts[case]}: the worker claims {claimed_us:.3g} us a call, {who} "
-                f"allows no less than {ours_us:.3g} us; the latter counts",
-            )
-        )
-        return ours_us
-
-    def _unslowed(self, case: int, ratio: Ratio, reference: _Times) -> float:
-        """The reference's time: interleaved, unless it ran faster before the candidate came."""
-        before_us = statistics.median(self._before[case].twin.claimed_us)
-        # The quickest sample: passing load spares some, a candidate that works on slows them all.
-        if min(reference.claimed_us) <= before_us * SLOWED:
-            return ratio.reference_us
-        self.phase.evidence.append(
-            Evidence(
-                rule="slowed_reference",
-                detail=f"{self._texts[case]}: the reference took {before_us:.1f} us before the "
-                f"candidate was loaded and {ratio.reference_us:.1f} us beside it; the earlier counts",
-            )
-        )
-        return before_us
 
     # ---- calls -------------------------------------------------------------------------------------
 
@@ -594,14 +485,3 @@ def _for_a_round(items: Sequence[T]) -> Iterator[T]:
         if number and time.monotonic() - begun > ROUND_S:
             return
         yield item
-
-
-def _standard_error(values: Sequence[float]) -> float:
-    """Of the median of some values, about."""
-    return 1.25 * statistics.stdev(values) / math.sqrt(len(values))
-
-
-def _spread(values: Sequence[float]) -> float:
-    """How far above the median nine in ten of the values stay."""
-    ordered = sorted(values)
-    return ordered[int(0.9 * (len(ordered) - 1))] - statistics.median(ordered)

@@ -1,0 +1,167 @@
+"""What the samples of a timed case say: the figure of the candidate and that of the reference, and what contradicts a claim.
+
+The worker's times are claims; the judge's own clock around the block bounds them, and so does what the device can do. Takes
+no times itself.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from backend_bench.grading.speedup import Ratio, compare
+from backend_bench.judge.bench import Timed
+from backend_bench.verdict import Evidence
+
+SLOWED = 1.25
+"""An interleaved reference this much slower than the one before counts as slowed."""
+GROSS = 1.5
+"""A claim that is contradicted by more than this is worth a person's look."""
+SHORTEST_US = 1.5
+"""No GPU has launched and finished a kernel in less."""
+LEAST_US = 0.05
+"""A Python call that does nothing takes longer."""
+BIAS_US, BIAS = 0.2, 0.01
+"""Two processes differ by so much on the same call, in microseconds and as a share: what an event costs (0.06 to
+0.35 us seen), where memory lies (up to 3 % seen, of topk)."""
+
+
+@dataclass(slots=True)
+class Times:
+    """Raw samples of one side of one case, in microseconds."""
+
+    calls: int
+    """In each block."""
+    claimed_us: list[float] = field(default_factory=list)
+    """Of a call, by the worker's clock."""
+    wall_us: list[float] = field(default_factory=list)
+    """Of a block, by the judge's."""
+
+    def add(self, timed: Timed) -> None:
+        self.claimed_us.append(timed.claimed_us / self.calls)
+        self.wall_us.append(timed.wall_us)
+
+    @property
+    def overheads_us(self) -> list[float]:
+        """What each block took around its kernels: hand-over, inputs in, outputs out."""
+        return [
+            wall - self.calls * claimed for wall, claimed in zip(self.wall_us, self.claimed_us, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The reference before the candidate came."""
+
+    clean: Times
+    """In the worker that became the candidate's."""
+    twin: Times
+
+    @property
+    def bias_us(self) -> float:
+        """How much longer the same call takes in the one than in the other, as far as these few samples can tell."""
+        clean_us, twin_us = (statistics.median(times.claimed_us) for times in (self.clean, self.twin))
+        usual_us = math.hypot(BIAS_US, BIAS * twin_us)
+        error_us = math.hypot(*(_standard_error(times.claimed_us) for times in (self.clean, self.twin)))
+        return (clean_us - twin_us) * usual_us**2 / (usual_us**2 + error_us**2)
+
+    def unbiased(self, claimed_us: float) -> float:
+        """A claim without the bias of its process; a shorter call has its share of it."""
+        share = min(1.0, claimed_us / statistics.median(self.clean.claimed_us))
+        return max(claimed_us - share * self.bias_us, LEAST_US)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What counts of one case."""
+
+    reference_us: float
+    candidate_us: float
+    speedup: float
+    noise: float | None
+    """Half-width of the 95 % band of the ratio, relative; None where too few pairs tell."""
+    evidence: tuple[Evidence, ...]
+
+
+class Reading:
+    """The samples of one case, read once."""
+
+    def __init__(
+        self, args: str, before: Before, reference: Times, measured: Times, *, on_cpu: bool, trust: float, floor_us: float
+    ) -> None:  # fmt: skip
+        self._args, self._before, self._reference, self._measured = args, before, reference, measured
+        self._on_cpu, self._trust, self._floor_us = on_cpu, trust, floor_us
+        self._evidence: list[Evidence] = []
+
+    def figures(self) -> Figures:
+        """The believed times, and their ratio."""
+        claimed_us = self._measured.claimed_us
+        if not self._on_cpu:  # there the bias is lost in the noise
+            claimed_us = [self._before.unbiased(us) for us in claimed_us]
+        ratio = compare(self._reference.claimed_us, claimed_us)
+        candidate_us = self._believed(ratio)
+        reference_us = self._unslowed(ratio)
+        as_sampled = (reference_us, candidate_us) == (ratio.reference_us, ratio.candidate_us)
+        return Figures(
+            reference_us,
+            candidate_us,
+            ratio.speedup if as_sampled else reference_us / candidate_us,
+            ratio.noise if ratio.noise < math.inf else None,
+            tuple(self._evidence),
+        )
+
+    def _believed(self, ratio: Ratio) -> float:
+        """The candidate's time: its claim, unless the judge's clock contradicts it or the device cannot do it.
+
+        On a CPU a claim is not believed either below what the clock can tell apart, unless the reference is as short.
+        """
+        before, measured = self._before, self._measured
+        trusted = self._reference.overheads_us + before.clean.overheads_us + before.twin.overheads_us
+        overhead_us, spread_us = statistics.median(trusted), _spread(trusted)
+        ours_us = (statistics.median(measured.wall_us) - overhead_us) / measured.calls
+        claimed_us, slack_us = ratio.candidate_us, 2 * spread_us / measured.calls
+        if claimed_us * self._trust + slack_us < ours_us:
+            return self._overruled("clock_mismatch", claimed_us, ours_us, "the judge's clock")
+        shortest_us = min(ratio.reference_us, spread_us) if self._on_cpu else SHORTEST_US
+        if claimed_us < shortest_us:
+            return self._overruled("clock_mismatch", claimed_us, shortest_us, "the judge's clock")
+        if claimed_us < self._floor_us:
+            return self._overruled("beyond_the_device", claimed_us, self._floor_us, "what this device can do")
+        return claimed_us
+
+    def _overruled(self, rule: str, claimed_us: float, ours_us: float, who: str) -> float:
+        """Our figure; a gross contradiction is noted, a small one is what load does."""
+        if rule == "clock_mismatch" and ours_us < claimed_us * GROSS:
+            return ours_us
+        detail = (
+            f"{self._args}: the worker claims {claimed_us:.3g} us a call, {who} "
+            f"allows no less than {ours_us:.3g} us; the latter counts"
+        )
+        self._evidence.append(Evidence(rule=rule, detail=detail))
+        return ours_us
+
+    def _unslowed(self, ratio: Ratio) -> float:
+        """The reference's time: interleaved, unless it ran faster before the candidate came."""
+        before_us = statistics.median(self._before.twin.claimed_us)
+        # The quickest sample: passing load spares some, a candidate that works on slows them all.
+        if min(self._reference.claimed_us) <= before_us * SLOWED:
+            return ratio.reference_us
+        detail = (
+            f"{self._args}: the reference took {before_us:.1f} us before the "
+            f"candidate was loaded and {ratio.reference_us:.1f} us beside it; the earlier counts"
+        )
+        self._evidence.append(Evidence(rule="slowed_reference", detail=detail))
+        return before_us
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    """Of the median of some values, about."""
+    return 1.25 * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def _spread(values: Sequence[float]) -> float:
+    """How far above the median nine in ten of the values stay."""
+    ordered = sorted(values)
+    return ordered[int(0.9 * (len(ordered) - 1))] - statistics.median(ordered)

@@ -1,0 +1,69 @@
+"""What the samples of a case say, where claim, the judge's clock and the device disagree."""
+
+from __future__ import annotations
+
+import pytest
+
+from backend_bench.judge.figures import Before, Figures, Reading, Times
+
+OVERHEAD_US = 100.0
+CALLS = 4
+
+
+def times(claimed_us: float, taken_us: float | None = None) -> Times:
+    """Twenty blocks; what the judge's clock saw is what the calls took, the claim unless it is said."""
+    found = Times(CALLS)
+    for number in range(20):
+        part = 1 + (number % 5 - 2) * 1e-3
+        found.claimed_us.append(claimed_us * part)
+        found.wall_us.append(OVERHEAD_US + number % 3 - 1 + CALLS * (taken_us or claimed_us) * part)
+    return found
+
+
+def read(
+    measured: Times, *, reference: float = 50.0, before: float = 50.0, floor_us: float = 0.0
+) -> Figures:  # fmt: skip
+    return Reading(
+        "(T([8], f32),)", Before(times(before), times(before)), times(reference), measured,
+        on_cpu=False, trust=1.03, floor_us=floor_us,
+    ).figures()  # fmt: skip
+
+
+def test_an_honest_claim_counts_as_it_is() -> None:
+    found = read(times(25.0))
+    assert found.speedup == pytest.approx(2.0, rel=1e-6)
+    assert found.candidate_us == pytest.approx(25.0, rel=1e-3)
+    assert found.evidence == ()
+
+
+@pytest.mark.parametrize(("taken_us", "rules"), [(25.0, ["clock_mismatch"]), (12.0, [])])
+def test_a_claim_below_the_judges_clock_does_not_count_and_a_gross_one_is_told(
+    taken_us: float, rules: list[str]
+) -> None:
+    found = read(times(10.0, taken_us))
+    assert found.candidate_us == pytest.approx(taken_us, rel=1e-2)
+    assert found.speedup == pytest.approx(50.0 / taken_us, rel=1e-2)
+    assert [each.rule for each in found.evidence] == rules
+
+
+def test_nobody_is_quicker_than_a_launch_or_than_the_device() -> None:
+    assert read(times(0.4)).candidate_us == 1.5
+    found = read(times(25.0), floor_us=30.0)
+    assert found.candidate_us == 30.0
+    assert [each.rule for each in found.evidence] == ["beyond_the_device"]
+
+
+def test_a_reference_that_is_slow_only_beside_the_candidate_counts_as_it_was_before() -> None:
+    found = read(times(50.0), reference=100.0, before=50.0)
+    assert found.reference_us == pytest.approx(50.0, rel=1e-2)
+    assert found.speedup == pytest.approx(1.0, rel=1e-2)
+    assert [each.rule for each in found.evidence] == ["slowed_reference"]
+    assert read(times(50.0), reference=55.0, before=50.0).evidence == ()
+
+
+def test_a_bias_between_two_processes_is_taken_off() -> None:
+    biased = Before(times(5.3), times(5.0))
+    found = Reading(
+        "", biased, times(5.0), times(5.3), on_cpu=False, trust=1.03, floor_us=0.0
+    ).figures()  # fmt: skip
+    assert found.speedup == pytest.approx(1.0, rel=5e-3)
