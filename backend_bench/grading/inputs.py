@@ -51,6 +51,11 @@ def tensors_of(call: Call) -> list[Tensor]:
     return found
 
 
+def bytes_of(call: Call) -> int:
+    """Bytes of all tensors of a call, each element counted as often as it is seen."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors_of(call))
+
+
 # --------------------------------------------------------------------------------------- clones
 
 _ALIGNMENT = 16  # bytes; the widest element, complex128, so that offsets stay whole elements

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
-from backend_bench.grading.inputs import clone_call, map_tensors, storage_of, tensors_of, view_key
+from backend_bench.grading.inputs import bytes_of, clone_call, map_tensors, storage_of, tensors_of, view_key
 from backend_bench.grading.sameness import is_floating
 from backend_bench.grading.tolerance import Results
 from backend_bench.grading.traits import DTYPE_BOUND, Op, base_name, is_pointwise
@@ -94,30 +94,25 @@ def _own_fault(refusal: Exception) -> bool:
     return isinstance(refusal, torch.OutOfMemoryError) or "CUDA error" in str(refusal)
 
 
-def _require_within_bounds(op: Op, call: Call) -> None:
-    """Raise `Unjudgeable` for an index out of bounds: a CPU refuses it, a GPU ends the context of the whole process.
+def _let_a_cpu_refuse(op: Op, call: Call) -> None:
+    """Raise what a CPU raises for an index out of bounds, which on a GPU ends the context of the whole process.
 
     Large calls are left out: they are the suite's own, and not thought up by the judge.
     """
     tensors = tensors_of(call)
-    whole = any(not is_floating(tensor.dtype) and tensor.dtype is not torch.bool for tensor in tensors)
-    if not whole or all(tensor.device.type == "cpu" for tensor in tensors) or _bytes(tensors) > HOST_BYTES:
+    if all(tensor.device.type == "cpu" for tensor in tensors) or bytes_of(call) > HOST_BYTES:
         return
-    copy = map_tensors(call, lambda tensor: tensor.detach().cpu())
-    try:
-        run_once(op, copy)
-    except REFUSALS as refusal:
-        if isinstance(refusal, IndexError) or "out of" in str(refusal):
-            raise Unjudgeable(f"{op}: the reference refuses these arguments: {refusal}") from refusal
-
-
-def _bytes(tensors: list[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    if any(not is_floating(tensor.dtype) and tensor.dtype is not torch.bool for tensor in tensors):
+        try:
+            run_once(op, map_tensors(call, lambda tensor: tensor.detach().cpu()))
+        except REFUSALS as refusal:
+            if isinstance(refusal, IndexError) or "out of" in str(refusal):
+                raise
 
 
 def run_reference(op: Op, call: Call) -> Run:
-    _require_within_bounds(op, call)
     try:
+        _let_a_cpu_refuse(op, call)
         run = run_once(op, call)
     except REFUSALS as refusal:
         if _own_fault(refusal):

@@ -153,15 +153,11 @@ def draw_all(
     bases = attempts
     attempts = bases + list(_varied(overload, bases, rng)) + list(_fresh(suite, op, rng))
     attempts += _reformed(overload, attempts, rng)
-    round_bytes = sum(_bytes_of(attempt) for attempt in bases)
+    round_bytes = sum(inputs.bytes_of(attempt.call) for attempt in bases)
     while bases and len(attempts) < MIN_CALLS and len(attempts) * round_bytes < HELD_BYTES * len(bases):
         bases = list(_fresh(suite, op, rng))
         attempts += bases + list(_varied(overload, bases, rng))
     return attempts
-
-
-def _bytes_of(attempt: Attempt) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in inputs.tensors_of(attempt.call))
 
 
 def _fresh(suite: Suite, op: Operator, rng: random.Random) -> Iterator[Attempt]:
@@ -185,7 +181,7 @@ def _reformed(
 ) -> Iterator[Attempt]:
     """A draw of ordinary values and one of special values in each other form, of cases that have the form; and a
     few with another setting."""
-    small = [attempt for attempt in attempts if _bytes_of(attempt) <= REFORMED_BYTES]
+    small = [attempt for attempt in attempts if inputs.bytes_of(attempt.call) <= REFORMED_BYTES]
     bases, edges = ([each for each in small if each.purpose == purpose] for purpose in ("base", "edges"))
     for form, reform in forms.FORMS.items():
         for turn, able in enumerate((bases, edges)):

@@ -141,14 +141,11 @@ def _locked(path: Path, kind: int) -> Iterator[None]:
 
 def _is_free(path: Path, kind: int = fcntl.LOCK_EX) -> bool:
     """Whether it could be locked in this way, for the moment."""
-    fd = _open(path)
     try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+        with _locked(path, kind | fcntl.LOCK_NB):
+            return True
     except BlockingIOError:
         return False
-    finally:
-        os.close(fd)
-    return True
 
 
 def _make(folder: Path) -> None:

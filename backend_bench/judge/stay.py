@@ -97,14 +97,14 @@ class Stay:
 
     @contextlib.contextmanager
     def _waited_for(self, lease: contextlib.AbstractContextManager[None]) -> Iterator[None]:
-        with contextlib.ExitStack() as held:
+        held = contextlib.ExitStack()
+        with self.stages("device"):
+            held.enter_context(lease)
+        try:
+            yield
+        finally:
             with self.stages("device"):
-                held.enter_context(lease)
-            try:
-                yield
-            finally:
-                with self.stages("device"):
-                    held.close()
+                held.close()
 
     def abandon(self) -> None:
         """Nobody wants the verdict any more. Kills the workers and returns at once."""
