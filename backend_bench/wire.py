@@ -125,8 +125,12 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     """First take out of the worker what this kernel may not call, or watch it."""
 
 
+class Clear(msgspec.Struct, frozen=True, tag=True):
+    """Judge: forget all buffers and give back what memory is kept; only a twin is asked."""
+
+
 class Loaded(msgspec.Struct, frozen=True, tag=True):
-    """Worker: the source is loaded, or why not."""
+    """Worker: the source is loaded, or why not; or everything is forgotten."""
 
     error: Text = ""
 

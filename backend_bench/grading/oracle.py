@@ -25,6 +25,7 @@ from backend_bench.grading.inputs import (
 from backend_bench.grading.running import (
     REFUSALS,
     Run,
+    not_ours,
     on_host,
     raised_dtype,
     run_once,
@@ -190,7 +191,7 @@ class _Trial:
 
     def _refuse_random(self) -> None:
         """Operators that may draw random numbers are judged only where all runs agree."""
-        if torch.Tag.nondeterministic_seeded not in self.op.tags:
+        if torch.Tag.nondeterministic_seeded not in self.op.tags or self._drops_nothing():
             return
         small = sum(tensor.numel() for tensor in self.reference.tensors) < _FEW
         for _ in range(_RERUNS if small else 1):
@@ -198,6 +199,13 @@ class _Trial:
             pairs = zip(self.reference.tensors, again.tensors, strict=True)
             if not all(bool(same_values(one, two).all()) for one, two in pairs):
                 raise Unjudgeable(f"{self.op}: its results are random")
+
+    def _drops_nothing(self) -> bool:
+        """Whether all that would be random is a dropout, and there is none."""
+        dropouts = [
+            value for name, value in arguments(self.op, self.call).items() if name in ("dropout_p", "dropout")
+        ]
+        return dropouts == [0.0]
 
     def _refuse_memory(self) -> None:
         """What is written must keep its shape, and have a place for each element, or its order decides."""
@@ -226,7 +234,8 @@ class _Trial:
         exact = tuple(run.tensors[place] for place in places)
         try:
             grown = growth(self.op, raised, exact, dtypes, again)
-        except REFUSALS:
+        except REFUSALS as refusal:
+            not_ours(self.op, refusal)
             return {}
         return dict(zip(places, grown, strict=True))
 

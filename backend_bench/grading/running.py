@@ -5,8 +5,6 @@ The only place where an operator is called. Nothing is compared here.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,7 @@ from backend_bench.grading.inputs import bytes_of, clone_call, map_tensors, stor
 from backend_bench.grading.sameness import is_floating
 from backend_bench.grading.tolerance import Results
 from backend_bench.grading.traits import DTYPE_BOUND, Op, base_name, is_pointwise
+from backend_bench.precise import full_precision
 
 HOST_BYTES = 1 << 20
 """Storages up to this size in all are compared on the CPU: on a GPU each of the hundred small
@@ -30,34 +29,7 @@ class Unjudgeable(JudgeError):
 
 
 REFUSALS = (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, AssertionError)
-"""What ATen raises when it will not run on such arguments, out of memory included."""
-
-
-@contextlib.contextmanager
-def full_precision() -> Iterator[None]:
-    """No TF32 and no short accumulators while the reference runs; restored afterwards."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    switches = [
-        "allow_tf32",
-        "allow_bf16_reduced_precision_reduction",
-        "allow_fp16_reduced_precision_reduction",
-    ]
-    before = [getattr(matmul, name) for name in switches]
-    # cudnn's own attributes cannot be set once torch's test tools were imported; its context can
-    quiet = cudnn.flags(
-        enabled=cudnn.enabled,
-        benchmark=cudnn.benchmark,
-        deterministic=cudnn.deterministic,
-        allow_tf32=False,
-    )
-    with quiet:
-        try:
-            for name in switches:
-                setattr(matmul, name, False)
-            yield
-        finally:
-            for name, value in zip(switches, before, strict=True):
-                setattr(matmul, name, value)
+"""What ATen raises when it will not run on such arguments; out of memory looks like it, see `not_ours`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,9 +61,10 @@ def run_once(op: Op, call: Call) -> Run:
         return Run(call, op(*call.args, **call.kwargs))
 
 
-def _own_fault(refusal: Exception) -> bool:
-    """Out of memory, or a broken device: that says nothing about the arguments."""
-    return isinstance(refusal, torch.OutOfMemoryError) or "CUDA error" in str(refusal)
+def not_ours(op: Op, refusal: Exception) -> None:
+    """Raise where memory ran out or a device broke: that says nothing about the arguments."""
+    if isinstance(refusal, torch.OutOfMemoryError) or "CUDA error" in str(refusal):
+        raise JudgeError(f"{op}: the reference could not run: {refusal}") from refusal
 
 
 def _let_a_cpu_refuse(op: Op, call: Call) -> None:
@@ -115,8 +88,7 @@ def run_reference(op: Op, call: Call) -> Run:
         _let_a_cpu_refuse(op, call)
         run = run_once(op, call)
     except REFUSALS as refusal:
-        if _own_fault(refusal):
-            raise JudgeError(f"{op}: the reference could not run: {refusal}") from refusal
+        not_ours(op, refusal)
         raise Unjudgeable(f"{op}: the reference refuses these arguments: {refusal}") from refusal
     if any(isinstance(v, Tensor) and v.layout is not torch.strided for v in run.outputs):
         raise Unjudgeable(f"{op}: only strided tensors are compared")
@@ -243,9 +215,8 @@ def run_raised(op: Op, call: Call, reference: Run) -> tuple[Run, Call] | None:
             return None
         run = run_once(op, clone_call(raised))
     except REFUSALS as refusal:
-        if "CUDA error" in str(refusal):
-            raise JudgeError(f"{op}: the float64 run broke the device: {refusal}") from refusal
-        return None  # no kernel for float64, or no memory: ATen alone is the reference
+        not_ours(op, refusal)
+        return None  # no kernel for float64: ATen alone is the reference
     pairs = zip(reference.tensors, run.tensors, strict=False)
     alike = len(reference.tensors) == len(run.tensors) and all(
         ours.shape == theirs.shape and _same_sort(ours, theirs) for ours, theirs in pairs

@@ -7,6 +7,7 @@ draw into claims and private copies. Decides nothing about right or wrong.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,7 @@ class Bench:
             sandbox=submission.sandbox,
             memory_bytes=submission.limits.memory_bytes,
         )
+        self._twin_wish = dataclasses.replace(self._wish, mode="native")
         self._reference = wire.Load("", "", "", reference=str(submission.op))
         self._load = (
             self._reference
@@ -98,10 +100,15 @@ class Bench:
     def __enter__(self) -> Bench:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for keeper in (self._clean, self._candidate, self._twin):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for keeper in (self._clean, self._candidate):
             if keeper is not None:
                 keeper.close()
+        if self._twin is not None:
+            if kind is None:
+                self._stay.give_back(self._twin, self._twin_wish)
+            else:  # in the middle of something
+                self._twin.close()
 
     @contextlib.contextmanager
     def sharing(self) -> Iterator[None]:
@@ -151,8 +158,7 @@ class Bench:
         if self._twin is None or not self._twin.alive:
             if self._twin is not None:
                 self._twin.close()
-            wish = Wish("native", self._wish.sandbox, self._wish.memory_bytes)
-            self._twin = self._stay.take(wish)
+            self._twin = self._stay.borrow(self._twin_wish)
             self._twin.load(self._reference, limit_s=self.limits.load_s)
         return self._twin
 

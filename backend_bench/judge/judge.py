@@ -6,6 +6,7 @@ Whatever goes wrong on its own side is a verdict `error`, never a score of 0.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import secrets
@@ -19,16 +20,20 @@ from backend_bench.errors import Abandoned, BackendBenchError, UsageError, Worke
 from backend_bench.grading.score import score
 from backend_bench.judge import audit, cores, correctness, performance, refusals, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
-from backend_bench.judge.devices import lease_name
+from backend_bench.judge.devices import lease_name, ran_out_of_memory
 from backend_bench.judge.hello import Hello
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Killed, TimedOut
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
+from backend_bench.judge.room import Room
 from backend_bench.judge.stay import Stay
+from backend_bench.judge.twins import Twins
 from backend_bench.judge.zygotes import Zygotes
 from backend_bench.languages import NAMES, PLUGINS, language_of, mismatch
 from backend_bench.submission import Language, Limits, Sandbox, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite
+from backend_bench.suites.arguments import parse
+from backend_bench.suites.trials import input_bytes
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Status, Verdict
 
 log = logging.getLogger(__name__)
@@ -45,7 +50,9 @@ class Judge:
     def __init__(self, device: torch.device, zygotes: Zygotes, share: cores.Share = cores.UNDIVIDED) -> None:
         self.lease = Lease(lease_name(device))
         self._share = share
+        self._room = Room.of(device)
         self._nursery = Nursery(device, self.lease, zygotes, threads=THREADS)
+        self._twins = Twins(self._nursery)
         self._hello = Hello(device, self.stay)
         self._suites: dict[SuiteSpec, Suite] = {}
         self._opening = threading.Lock()
@@ -56,6 +63,7 @@ class Judge:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._twins.close()
         self._nursery.close()
 
     def suite(self, spec: SuiteSpec) -> Suite:
@@ -67,7 +75,7 @@ class Judge:
 
     def stay(self) -> Stay:
         """A place for one submission; who has it can abandon it."""
-        return Stay(self._nursery, self.lease, self._share)
+        return Stay(self._nursery, self._twins, self.lease, self._share)
 
     def walls(self, level: Sandbox = "best-effort") -> dict[str, tuple[str, ...]]:
         """Which walls of the sandbox hold around a worker here, and which are missing and why."""
@@ -89,34 +97,37 @@ class Judge:
         entry = suite.index().entries.get(str(submission.op))
         if entry is None:
             raise UsageError(f"suite {suite.spec.name} has no operator {submission.op}")
-        protocol = self._attempt(submission, suite, entry, stay)
+        wants = _Wants.of(submission, entry)
+        with stay.waited_for(self._room.beside(wants.largest_bytes())):
+            protocol = self._attempt(submission, suite, entry, wants, stay)
         if why := protocol.worth_another_try:
-            protocol = self._attempt(submission, suite, entry, stay)
+            # A worker is lost for want of memory too.
+            ours = protocol.no_room or protocol.lost_worker
+            room = self._room.alone() if ours else self._room.beside(wants.largest_bytes())
+            with stay.waited_for(room):
+                protocol = self._attempt(submission, suite, entry, wants, stay)
             protocol.notes.append(f"judged twice, this is the second: {why}")
         return protocol.verdict(stay.stages.spent_s())
 
-    def _attempt(self, submission: Submission, suite: Suite, entry: Entry, stay: Stay) -> _Protocol:
+    def _attempt(
+        self, submission: Submission, suite: Suite, entry: Entry, wants: _Wants, stay: Stay
+    ) -> _Protocol:
         """One try; whatever goes wrong on our side is noted as our fault."""
         protocol = _Protocol(submission)
         try:
-            self._proceed(protocol, suite, entry, stay)
+            self._proceed(protocol, suite, entry, wants, stay)
         except Abandoned:
             raise
-        except BackendBenchError as error:
-            log.exception("judging %s failed", submission.op)
-            protocol.fault, protocol.lost_worker = str(error), isinstance(error, WorkerLost)
         except Exception as error:
             log.exception("judging %s failed", submission.op)
-            protocol.fault = f"{type(error).__name__}: {error}"
+            protocol.note_fault(error)
         return protocol
 
-    def _proceed(self, protocol: _Protocol, suite: Suite, entry: Entry, stay: Stay) -> None:
+    def _proceed(self, protocol: _Protocol, suite: Suite, entry: Entry, wants: _Wants, stay: Stay) -> None:
         submission = protocol.submission
-        wants_correctness = entry.correctness if submission.only != "performance" else ()
-        wants_performance = entry.performance if submission.only != "correctness" else ()
         if entry.untimed and submission.only != "correctness":
             protocol.notes.append(f"no performance cases: {entry.untimed}")
-        if not wants_correctness and not wants_performance:
+        if not wants.correctness and not wants.performance:
             protocol.no_cases = entry.reason or "the suite has no cases of this kind for it"
             return
         if submission.kind == "candidate":
@@ -126,19 +137,17 @@ class Judge:
             if protocol.fault:
                 return
         if not protocol.compile_error:
-            self._call_it(protocol, suite, entry, stay, wants_correctness, wants_performance)
+            self._call_it(protocol, suite, entry, wants, stay)
             if submission.kind == "candidate" and not any(case.passed for case in protocol.cases):
                 # Nothing of the kernel worked: that may be this machine's fault and not the kernel's.
                 protocol.note_refusal(self._hello.refusal(protocol.language, submission.sandbox))
         if (protocol.compile_error or protocol.ended) and not protocol.cases:
-            refused = entry.error_inputs if wants_correctness else ()
-            protocol.note_not_run(wants_correctness, wants_performance, refused)
+            refused = entry.error_inputs if wants.correctness else ()
+            protocol.note_not_run(wants.correctness, wants.performance, refused)
 
-    def _call_it(
-        self, protocol: _Protocol, suite: Suite, entry: Entry, stay: Stay,
-        wants_correctness: tuple[str, ...], wants_performance: tuple[str, ...],
-    ) -> None:  # fmt: skip
+    def _call_it(self, protocol: _Protocol, suite: Suite, entry: Entry, wants: _Wants, stay: Stay) -> None:
         submission = protocol.submission
+        wants_performance = wants.performance
         seed = submission.seed if submission.seed is not None else secrets.randbits(48)
         with Bench(submission, protocol.language, stay) as bench:
             if bench.interpreted and wants_performance:
@@ -161,7 +170,7 @@ class Judge:
             protocol.sandbox = bench.sandbox
             if protocol.compile_error or protocol.ended:
                 return
-            if wants_correctness:
+            if wants.correctness:
                 phase = correctness.run(
                     bench, suite, submission.op, entry.correctness, seed=seed,
                     profile=submission.profile, record=protocol.is_recorded,
@@ -181,6 +190,30 @@ class Judge:
             return self._known_peaks
 
 
+@dataclass(frozen=True, slots=True)
+class _Wants:
+    """The texts of the cases that count."""
+
+    correctness: tuple[str, ...]
+    performance: tuple[str, ...]
+
+    @classmethod
+    def of(cls, submission: Submission, entry: Entry) -> _Wants:
+        return cls(
+            entry.correctness if submission.only != "performance" else (),
+            entry.performance if submission.only != "correctness" else (),
+        )
+
+    def largest_bytes(self) -> int:
+        """Inputs of the largest."""
+        return max(map(_input_bytes, (*self.correctness, *self.performance)), default=0)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _input_bytes(text: str) -> int:
+    return input_bytes(parse(text))
+
+
 @dataclass(slots=True)
 class _Protocol:
     """What happened so far to one submission; becomes its verdict."""
@@ -197,16 +230,18 @@ class _Protocol:
     fault: str = ""
     lost_worker: bool = False
     """The fault was the loss of a worker: worth another try."""
+    no_room: bool = False
+    """The fault was that the device had no memory left: worth another try, without neighbours."""
     unjudgeable: str = ""
     ended: Ended | None = None
 
     @property
     def worth_another_try(self) -> str:
-        """Why: a worker was lost through nobody's doing, or killed by we do not know whom; else empty.
+        """Why: memory ran out beside others, a worker was lost through nobody's doing, or killed by we do not know whom; else empty.
 
         A kernel that kills itself does so again, and then it counts.
         """
-        if self.lost_worker:
+        if self.lost_worker or self.no_room:
             return self.fault
         return str(self.ended) if isinstance(self.ended, Killed) else ""
 
@@ -217,6 +252,14 @@ class _Protocol:
     @property
     def is_recorded(self) -> bool:
         return self.submission.kind == "candidate" and self.submission.profile == "strict"
+
+    def note_fault(self, error: Exception) -> None:
+        """Our own; where memory ran out, only its first sentence, for the rest lists all processes of the device."""
+        self.lost_worker, self.no_room = isinstance(error, WorkerLost), ran_out_of_memory(error)
+        text = str(error) if isinstance(error, BackendBenchError) else f"{type(error).__name__}: {error}"
+        if self.no_room:
+            text = f"the device's memory does not suffice for the judge's own part: {text.partition('. ')[0]}"
+        self.fault = text
 
     def note_not_run(
         self, correctness: tuple[str, ...], performance: tuple[str, ...], refused: tuple[str, ...]
@@ -263,6 +306,9 @@ class _Protocol:
                 f"unstable times: noise above {UNSTABLE:.0%} in {len(shaky)} of {len(phase.results)} "
                 "performance cases; repeat on a quieter machine"
             )
+        if phase.unjudgeable:
+            self.unjudgeable = self.unjudgeable or phase.unjudgeable
+            self.notes.append(f"a performance case is left out: {phase.unjudgeable}")
         self.ended = self.ended or phase.ended
 
     def verdict(self, stages_s: dict[str, float]) -> Verdict:

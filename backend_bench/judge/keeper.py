@@ -100,6 +100,10 @@ class Keeper:
         if self._watch is not None:
             self._watch.__exit__()
         self._life.kill()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Unmap what was shared with the worker."""
         if self._course is not None:
             self._course.__exit__()
             self._course = None
@@ -143,6 +147,15 @@ class Keeper:
         self._send(load)
         return self._receive(wire.Loaded, limit_s, "while its file was imported").error
 
+    def clear(self, *, limit_s: float) -> None:
+        """Make it forget all calls, for the next who wants it: only a worker that never held candidate code."""
+        if self._watch is not None:
+            raise RuntimeError("a worker that held candidate code serves nobody else")
+        self._let_go()
+        self.stage = Stage(self.stage.device)
+        self._send(wire.Clear())
+        self._receive(wire.Loaded, limit_s, "while it was cleared")
+
     def call(self, staged: Staged, *, limit_s: float, freeze: bool = False) -> Answer:
         """Call once. Raises `Ended` when the worker does not survive it.
 
@@ -183,7 +196,9 @@ class Keeper:
         if answered != asked:
             self._blame(Forged("the worker answered a call that was not asked for"))
 
-    def _send(self, frame: wire.Load | wire.Call | wire.Block, fds: tuple[int, ...] = ()) -> None:
+    def _send(
+        self, frame: wire.Load | wire.Clear | wire.Call | wire.Block, fds: tuple[int, ...] = ()
+    ) -> None:
         try:
             self._life.channel.send(frame, fds, now=awake.now)
         except wire.ChannelClosed:

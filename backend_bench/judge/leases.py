@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import random
 import re
 import stat
 import threading
@@ -36,9 +35,6 @@ State = Literal["idle", "shared", "draining", "alone"]
 GATHER_S = 0.3
 """The first who wants a device alone lets others share it for so long, if they do."""
 _LOOK_S = 0.005
-BIRTHS = 2
-"""Workers of a device that are made at once. A driver makes some five contexts a second, however many are asked for at a time, and
-eight together would keep whoever wants the device alone waiting until the last is there."""
 
 
 class Lease:
@@ -49,10 +45,9 @@ class Lease:
         self._gate, self._device, self._party = (
             folder / f"{name}.{end}" for end in ("gate", "lease", "party")
         )
-        self._births = [folder / f"{name}.birth{number}" for number in range(BIRTHS)]
         self._mine = threading.local()
         _make(folder)
-        for path in (self._gate, self._device, self._party, *self._births):
+        for path in (self._gate, self._device, self._party):
             os.close(_open(path))
 
     def state(self) -> State:
@@ -79,13 +74,6 @@ class Lease:
                 held.enter_context(_locked(self._device, fcntl.LOCK_SH))
             with self._noted():
                 yield
-
-    @contextlib.contextmanager
-    def birth(self) -> Iterator[None]:
-        """Share the device to make a worker on it, few at a time."""
-        free = (path for path in self._births if _is_free(path))
-        with _locked(next(free, random.choice(self._births)), fcntl.LOCK_EX), self.shared():
-            yield
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

@@ -1,11 +1,13 @@
 """Ready workers on one device: a few spare children of the zygotes that wait locked in.
 
-A worker is made while the device is shared, never during a timing: a CUDA context in the making stops
-the whole device for a while. Spares of a kind that nobody has asked for lately are let go.
+On a GPU they are made whoever has the device, also during a timing: a context in the making was seen to change no ratio
+(docs/design/service-life.md), and it takes longer than all else. On a CPU, where that is a matter of milliseconds, they
+are made while the device is shared. Spares of a kind that nobody has asked for lately are let go.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import threading
 from collections import OrderedDict, deque
@@ -66,7 +68,7 @@ class Nursery:
     def take(self, wish: Wish) -> Keeper:
         """A ready worker; a spare where there is one. Raises `WorkerLost` or `SandboxUnavailable`.
 
-        Not for a thread that has the device: the spare may be waiting for it.
+        Not for a thread that has the device: the spare may be waiting for it, or still be in the making.
         """
         if self._lease.held:
             raise RuntimeError(
@@ -80,7 +82,7 @@ class Nursery:
         _close(unwanted)
         keeper = self._ready(waiting) if waiting else None
         self._refill(wish)
-        return keeper or self._make_between_leases(wish)
+        return keeper or self._made(wish)
 
     @staticmethod
     def _ready(waiting: Future[Keeper]) -> Keeper | None:
@@ -98,11 +100,11 @@ class Nursery:
         with self._lock:
             spares = self._spares.get(wish, deque())
             while len(spares) < SPARES and not self._closed:
-                spares.append(self._makers.submit(self._make_between_leases, wish))
+                spares.append(self._makers.submit(self._made, wish))
 
-    def _make_between_leases(self, wish: Wish) -> Keeper:
+    def _made(self, wish: Wish) -> Keeper:
         zygote = self._zygotes.of(wish.mode)  # which may take seconds to start: nobody should wait for that
-        with self._lease.shared() if self.device.type == "cpu" else self._lease.birth():
+        with self._lease.shared() if self.device.type == "cpu" else contextlib.nullcontext():
             return self._make(zygote, wish)
 
     def _make(self, zygote: Zygote, wish: Wish) -> Keeper:

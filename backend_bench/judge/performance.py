@@ -108,6 +108,8 @@ class Phase:
     evidence: list[Evidence] = field(default_factory=list)
     operators: dict[int, list[audit.Operators]] = field(default_factory=dict)
     """What the kernel called, of each timed call of each case; on a CPU."""
+    unjudgeable: str = ""
+    """Why nobody can say whether a case's result is right; such a case is left out."""
     ended: Ended | None = None
 
 
@@ -199,7 +201,11 @@ class Timing:
         """Time the reference where the candidate will run, while there is no candidate."""
         clean, twin = self._bench.clean(), self._bench.twin()
         for case in range(len(self._texts)):
-            self._plans[case] = self._planned(case, clean, twin)
+            try:
+                self._plans[case] = self._planned(case, clean, twin)
+            except oracle.Unjudgeable as error:
+                self.phase.unjudgeable = str(error)
+                continue
             self._before[case] = Before(Times(self._plans[case].calls), Times(self._plans[case].calls))
         waiting = list(self._before)
         while waiting:
@@ -223,11 +229,11 @@ class Timing:
     def run(self) -> Phase:
         """Time every case against the twin, some pairs of each in turn."""
         states = [
-            _State(case, Times(self._plans[case].calls), Times(self._plans[case].calls), self._pace.warm_up)
-            for case in range(len(self._texts))
+            _State(case, Times(plan.calls), Times(plan.calls), self._pace.warm_up)
+            for case, plan in self._plans.items()
         ]
-        while waiting := [state.case for state in states if state.result is None]:
-            batch = [states[case] for case in next(self._batches(waiting))]
+        while waiting := {state.case: state for state in states if state.result is None}:
+            batch = [waiting[case] for case in next(self._batches(waiting))]
             if self.phase.ended is not None and self._bench.give_up(self.phase.ended):
                 for state in batch:
                     self._note(state, CaseStatus.NOT_RUN, "not run: the worker was gone")
@@ -398,6 +404,7 @@ class Timing:
             assert expectation is not None
             floor_us = self._peaks.floor_us(self._overload, call)
             plan = _Plan(correctness.output_metas(expectation), 1, 1, 0, floor_us)
+            del expectation  # several times what the call itself holds
             self._plans[case] = plan
             with self._bench.stages("first_calls"):
                 for keeper in (clean, twin):

@@ -27,6 +27,7 @@ from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.overdue import overdue
 from backend_bench.judge.stages import Stages
+from backend_bench.judge.twins import Twins
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +46,10 @@ class Stay:
     """Workers and the device, for one submission. `abandon` may come from any thread."""
 
     def __init__(
-        self, nursery: Nursery, lease: Lease, share: cores.Share, *, when_stuck: Callable[[str], None] = end_process
+        self, nursery: Nursery, twins: Twins, lease: Lease, share: cores.Share, *,
+        when_stuck: Callable[[str], None] = end_process,
     ) -> None:  # fmt: skip
-        self._nursery, self._lease, self._share = nursery, lease, share
+        self._nursery, self._twins, self._lease, self._share = nursery, twins, lease, share
         self._when_stuck = when_stuck
         self.stages = Stages()
         self._keepers: list[Keeper] = []
@@ -61,9 +63,22 @@ class Stay:
 
     def take(self, wish: Wish) -> Keeper:
         """A ready worker. Raises `Abandoned`, `WorkerLost` or `SandboxUnavailable`."""
+        return self._taken(self._nursery.take, wish)
+
+    def borrow(self, wish: Wish) -> Keeper:
+        """A twin, to be given back; one that served others before, where that saves time. Raises as `take` does."""
+        return self._taken(self._twins.borrow, wish)
+
+    def give_back(self, keeper: Keeper, wish: Wish) -> None:
+        """What was borrowed, and is in no call."""
+        with self._lock:
+            self._keepers.remove(keeper)
+        self._twins.give_back(keeper, wish)
+
+    def _taken(self, take: Callable[[Wish], Keeper], wish: Wish) -> Keeper:
         self._check()
         with self.stages("fork"):
-            keeper = self._nursery.take(wish)
+            keeper = take(wish)
         with self._lock:
             self._keepers = [kept for kept in self._keepers if kept.alive] + [keeper]
             too_late = self._abandoned
@@ -76,7 +91,7 @@ class Stay:
     def shared(self, *, limit_s: float) -> Iterator[None]:
         """Use the device beside others, for work that is not timed; who has it for longer stands still."""
         self._check()
-        with self._waited_for(self._lease.shared()), self._in_time(limit_s):
+        with self.waited_for(self._lease.shared()), self._in_time(limit_s):
             yield
 
     @contextlib.contextmanager
@@ -84,7 +99,7 @@ class Stay:
         """Have the device, and the cores that are kept for it, for timing; who has it for longer stands still."""
         self._check()
         with (
-            self._waited_for(self._lease.alone()),
+            self.waited_for(self._lease.alone()),
             self._in_time(limit_s),
             cores.moved(self._share, self._family()),
         ):
@@ -96,7 +111,8 @@ class Stay:
         return overdue().after(limit_s, functools.partial(self._when_stuck, why))
 
     @contextlib.contextmanager
-    def _waited_for(self, lease: contextlib.AbstractContextManager[None]) -> Iterator[None]:
+    def waited_for(self, lease: contextlib.AbstractContextManager[None]) -> Iterator[None]:
+        """Hold what others may have at the moment; the wait is the device's."""
         held = contextlib.ExitStack()
         with self.stages("device"):
             held.enter_context(lease)
@@ -108,11 +124,10 @@ class Stay:
 
     def abandon(self) -> None:
         """Nobody wants the verdict any more. Kills the workers and returns at once."""
-        with self._lock:
+        with self._lock:  # else a twin that was given back meanwhile would be killed in the hands of another
             self._abandoned = True
-            keepers = list(self._keepers)
-        for keeper in keepers:
-            keeper.interrupt()
+            for keeper in self._keepers:
+                keeper.interrupt()
 
     def _family(self) -> list[int]:
         with self._lock:

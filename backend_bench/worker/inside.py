@@ -17,6 +17,7 @@ import torch
 from backend_bench import wire
 from backend_bench.buffers import SharedBuffer, open_shared
 from backend_bench.gate import Gate
+from backend_bench.precise import full_precision
 from backend_bench.worker.loader import LoadFailed, describe, load
 from backend_bench.worker.recorder import Recorder, is_same
 from backend_bench.worker.stopwatch import Course, on_cpu
@@ -29,10 +30,13 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
     desk = _Desk(device)
     kernel: Callable[..., Any] | None = None
     while True:
-        request, fds = channel.receive_with_fds(wire.Load | wire.Call | wire.Block)
+        request, fds = channel.receive_with_fds(wire.Load | wire.Clear | wire.Call | wire.Block)
         if isinstance(request, wire.Load):
             kernel, reply = _load(request, folder, desk)
             channel.send(reply)
+        elif isinstance(request, wire.Clear):
+            desk.clear()
+            channel.send(wire.Loaded())
         else:
             assert kernel is not None
             try:
@@ -82,6 +86,16 @@ class _Desk:
         for new, fd in zip(request.buffers, fds, strict=True):
             self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
 
+    def clear(self) -> None:
+        """As it was before the first call, for all that concerns memory."""
+        while self._buffers:
+            self._buffers.popitem()[1].close()
+        if self.gate is not None:
+            self.gate.close()
+            self.gate = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def tensors(self, specs: tuple[wire.TensorSpec, ...]) -> list[torch.Tensor]:
         """The tensors of a call; those that share a stretch of memory share a storage."""
         stretches: dict[tuple[int, int, int], torch.Tensor] = {}
@@ -114,7 +128,8 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
     if desk.watch is not None:
         desk.watch.begin(tensors)
     try:
-        with torch.no_grad():
+        # A timed block runs as torch comes; here it would be blamed for what a switch of torch's costs.
+        with torch.no_grad(), full_precision() if desk.device.type == "cuda" else contextlib.nullcontext():
             with recorder or contextlib.nullcontext():
                 result, elapsed_us = on_cpu(call)
             done = _done(request, result, tensors, desk)

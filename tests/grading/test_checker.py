@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
+from backend_bench.grading import oracle, running
 from backend_bench.grading.checker import Finding, Observed, Output, check
 from backend_bench.grading.inputs import clone_call
 from backend_bench.grading.oracle import Unjudgeable, admissible, expect
@@ -155,6 +157,42 @@ def test_what_cannot_be_judged_says_why() -> None:
     with pytest.raises(Unjudgeable, match="refuses these arguments"):
         expect(aten.mm.default, Call((torch.randn(2, 3), torch.randn(2, 3))))
     expect(aten.native_dropout.default, Call((torch.randn(99), 0.5, False)))
+
+
+def test_random_state_beside_a_dropout_of_nothing_does_not_make_a_call_random(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As fused attention on a GPU gives out the state of the generator, which nobody compares."""
+    op = aten._scaled_dot_product_flash_attention_for_cpu.default
+    heads = torch.randn(3, 1, 2, 4, 8)
+    monkeypatch.setattr(oracle, "same_values", lambda one, two: torch.zeros(one.shape, dtype=torch.bool))
+    expect(op, Call((*heads, 0.0)))
+    with pytest.raises(Unjudgeable, match="random"):
+        expect(aten.native_dropout.default, Call((torch.randn(99), 0.5, False)))
+
+
+def test_memory_that_ran_out_is_no_answer_and_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the tolerance would depend on who else uses the device."""
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    call = Call((torch.randn(3, 3), torch.randn(3, 3)))
+    for name in ("run_raised", "growth"):
+        with monkeypatch.context() as patch:
+            patch.setattr(oracle, name, full)
+            with pytest.raises((JudgeError, torch.OutOfMemoryError)) as seen:
+                expect(aten.mm.default, call)
+            assert not isinstance(seen.value, Unjudgeable)
+    runs = iter(["reference"])
+
+    def second_is_too_much(op: Any, given: Call) -> Any:
+        return once(op, given) if next(runs, "") else full()
+
+    once = running.run_once
+    monkeypatch.setattr(running, "run_once", second_is_too_much)
+    with pytest.raises(JudgeError, match="out of memory"):
+        expect(aten.mm.default, call)
 
 
 def test_an_edge_on_which_precisions_part_is_not_admitted() -> None:

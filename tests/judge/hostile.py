@@ -25,6 +25,7 @@ from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stay import Stay
+from backend_bench.judge.twins import Twins
 from backend_bench.judge.zygotes import Life
 from backend_bench.worker import inside
 
@@ -128,7 +129,8 @@ class Crew:
             assert not thread.is_alive()
 
     def stay(self, lease: Lease) -> Stay:
-        return Stay(self, lease, cores.UNDIVIDED)  # type: ignore[arg-type]  # stands in for a nursery
+        nursery: Any = self  # stands in for one
+        return Stay(nursery, Twins(nursery), lease, cores.UNDIVIDED)
 
 
 def _live(channel: wire.Channel, life: Life, folder: Path) -> None:

@@ -14,6 +14,7 @@ import torch
 from backend_bench.errors import WorkerLost
 from backend_bench.judge.judge import Judge
 from backend_bench.judge.keeper import Keeper
+from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stages import Stage, Stages
 from backend_bench.judge.stay import Stay
 from backend_bench.judge.zygotes import Zygotes
@@ -112,15 +113,15 @@ def test_a_twin_that_is_killed_costs_a_second_try(own_judge: Judge) -> None:
 
     def later(stay: Stay) -> None:
         # The stage opens before the twin is taken: it is killed at its first call.
-        take = stay.take
+        borrow = stay.borrow
 
-        def taken(wish: object) -> Keeper:
-            keeper = take(wish)  # type: ignore[arg-type]
-            if not killed and len(stay._keepers) == 2:
+        def borrowed(wish: Wish) -> Keeper:
+            keeper = borrow(wish)
+            if not killed:
                 kill_the_twin(stay)
             return keeper
 
-        stay.take = taken  # type: ignore[method-assign]
+        stay.borrow = borrowed  # type: ignore[method-assign]
 
     verdict = verdict_when(own_judge, "timing", later, only="performance")
     assert killed

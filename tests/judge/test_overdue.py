@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from backend_bench.judge import cores
 from backend_bench.judge.leases import Lease
@@ -15,6 +16,7 @@ from backend_bench.judge.stay import UNFIT, Stay
 STAND_STILL = """
 import sys, threading
 from pathlib import Path
+from typing import Any
 from backend_bench.judge import cores
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.stay import Stay
@@ -22,7 +24,7 @@ from backend_bench.judge.stay import Stay
 def a_driver_that_never_returns():
     threading.Event().wait()
 
-stay = Stay(None, Lease("cpu", Path(sys.argv[1])), cores.UNDIVIDED)
+stay = Stay(None, None, Lease("cpu", Path(sys.argv[1])), cores.UNDIVIDED)
 with getattr(stay, sys.argv[2])(limit_s=0.01):
     a_driver_that_never_returns()
 """
@@ -51,7 +53,8 @@ def test_who_is_in_time_is_left_alone() -> None:
 
 def test_a_stay_tells_when_its_device_is_held_too_long(tmp_path: Path) -> None:
     stuck = threading.Event()
-    stay = Stay(None, Lease("cpu", tmp_path), cores.UNDIVIDED, when_stuck=lambda why: stuck.set())  # type: ignore[arg-type]  # no worker is taken
+    nobody: Any = None  # no worker is taken
+    stay = Stay(nobody, nobody, Lease("cpu", tmp_path), cores.UNDIVIDED, when_stuck=lambda why: stuck.set())
     for hold in (stay.alone, stay.shared):
         stuck.clear()
         with hold(limit_s=0.01):

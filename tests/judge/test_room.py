@@ -1,0 +1,134 @@
+"""Who finds no memory on a device is judged again without neighbours, and large cases have their turns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from backend_bench.buffers import CudaDriverError
+from backend_bench.errors import JudgeError
+from backend_bench.judge import room as module
+from backend_bench.judge.devices import ran_out_of_memory
+from backend_bench.judge.judge import Judge
+from backend_bench.judge.room import Room, give_back
+from backend_bench.judge.stages import Stage, Stages
+from backend_bench.judge.zygotes import Zygotes
+from backend_bench.operator import Operator
+from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.verdict import Status, Verdict
+
+HONEST = (Path(__file__).parents[1] / "corpus" / "honest_where" / "kernel.py").read_text()
+NO_MEMORY = "CUDA out of memory. Tried to allocate 3.00 GiB. Process 17 has 80 GiB memory in use."
+
+
+@pytest.fixture(scope="module")
+def own_judge() -> Iterator[Judge]:
+    zygotes = Zygotes()
+    with Judge(torch.device("cpu"), zygotes) as judge:
+        yield judge
+    zygotes.close()
+
+
+class Full(Stages):
+    """Stages in which the device is full whenever it is shared, or always."""
+
+    def __init__(self, stage: Stage, is_full: Callable[[], bool], error: Exception) -> None:
+        super().__init__()
+        self._stage, self._is_full, self._error = stage, is_full, error
+
+    def __call__(self, stage: Stage):  # type: ignore[no-untyped-def]
+        if stage == self._stage and self._is_full():
+            raise self._error
+        return super().__call__(stage)
+
+
+def verdict_of(judge: Judge, stage: Stage, is_full: Callable[[], bool], error: Exception) -> Verdict:
+    stay = judge.stay()
+    stay.stages = Full(stage, is_full, error)
+    spec = SuiteSpec(name="smoke", device="cpu", dtype="float32")
+    submission = Submission(op=Operator.parse("relu"), source=HONEST, suite=spec, only="correctness")
+    return judge.judge(submission, stay)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError(NO_MEMORY), CudaDriverError("cuMemCreate: out of memory (2)")]
+)
+@pytest.mark.parametrize("stage", ["draw", "oracle", "run"])
+def test_who_finds_no_memory_beside_others_is_judged_again_without_them(
+    own_judge: Judge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stage: Stage, error: Exception
+) -> None:
+    room = Room("gpu-1", 1 << 40, tmp_path)
+    monkeypatch.setattr(own_judge, "_room", room)
+    states: list[str] = []
+
+    def is_full() -> bool:
+        states.append(room._turns.state())
+        return states[-1] == "shared"
+
+    verdict = verdict_of(own_judge, stage, is_full, error)
+    assert verdict.status is Status.OK, verdict.message
+    assert set(states) == {"shared", "alone"}
+    assert verdict.notes == (
+        "judged twice, this is the second: the device's memory does not suffice for the judge's own part: "
+        + (f"OutOfMemoryError: {NO_MEMORY.partition('. ')[0]}" if "Tried" in str(error) else f"CudaDriverError: {error}"),
+    )  # fmt: skip
+    assert room._turns.state() == "idle"
+
+
+def test_who_finds_none_without_neighbours_either_is_told_so(own_judge: Judge) -> None:
+    verdict = verdict_of(own_judge, "draw", lambda: True, torch.OutOfMemoryError(NO_MEMORY))
+    assert verdict.status is Status.ERROR
+    assert verdict.message.startswith("the device's memory does not suffice for the judge's own part")
+    assert "Process" not in verdict.message
+
+
+def test_no_memory_is_seen_through_what_was_made_of_it() -> None:
+    seen = JudgeError("the reference could not run")
+    seen.__cause__ = torch.OutOfMemoryError(NO_MEMORY)
+    assert ran_out_of_memory(seen)
+    assert not ran_out_of_memory(JudgeError("out of memory"))
+    assert not ran_out_of_memory(CudaDriverError("cuMemMap: invalid argument (1)"))
+
+
+def test_one_large_case_at_a_time_and_small_ones_beside_it(tmp_path: Path) -> None:
+    room, order = Room("gpu-1", 100, tmp_path), []
+    asking, small_is_in = threading.Event(), threading.Event()
+
+    def large() -> None:
+        asking.set()
+        with room.beside(101):
+            order.append("second large")
+
+    def small() -> None:
+        with room.beside(100):
+            small_is_in.set()
+
+    with room.beside(101):
+        threads = [threading.Thread(target=work) for work in (large, small)]
+        for thread in threads:
+            thread.start()
+        assert asking.wait(60)
+        assert small_is_in.wait(60)
+        order.append("first large")
+    for thread in threads:
+        thread.join()
+    assert order == ["first large", "second large"]
+
+
+def test_on_a_cpu_nobody_waits() -> None:
+    room = Room.of(torch.device("cpu"))
+    with room.alone(), room.alone(), room.beside(1 << 40):
+        pass
+
+
+@pytest.mark.gpu
+def test_what_torch_keeps_and_nobody_uses_is_given_back() -> None:
+    del_me = torch.empty(2 * module.KEPT_BYTES, dtype=torch.uint8, device="cuda")
+    del del_me
+    assert torch.cuda.memory_reserved() >= 2 * module.KEPT_BYTES
+    give_back()
+    assert torch.cuda.memory_reserved() < module.KEPT_BYTES

@@ -1,0 +1,39 @@
+"""A performance case that nobody can judge is left out, and said; it is no fault and no zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from backend_bench.grading.oracle import Unjudgeable
+from backend_bench.judge import correctness
+from backend_bench.judge.judge import Judge
+from backend_bench.judge.zygotes import Zygotes
+from backend_bench.operator import Operator
+from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.verdict import Status
+
+SPEC = SuiteSpec(name="smoke", device="cpu", dtype="float32")
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_it_is_left_out(monkeypatch: pytest.MonkeyPatch, left: int) -> None:
+    whole = correctness.expectation_of
+
+    def expected(overload: Any, attempt: correctness.Attempt, profile: Any) -> Any:
+        if attempt.case >= left:
+            raise Unjudgeable("its results are random")
+        return whole(overload, attempt, profile)
+
+    monkeypatch.setattr(correctness, "expectation_of", expected)
+    zygotes = Zygotes()
+    with Judge(torch.device("cpu"), zygotes) as judge:
+        submission = Submission(op=Operator.parse("relu"), suite=SPEC, kind="reference", only="performance")
+        assert len(judge.suite(SPEC).index().entries["relu.default"].performance) == 2
+        verdict = judge.judge(submission)
+    zygotes.close()
+    assert len(verdict.cases) == left
+    assert verdict.status is (Status.OK if left else Status.NO_CASES), verdict.message
+    assert "a performance case is left out: its results are random" in verdict.notes
