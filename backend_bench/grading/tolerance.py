@@ -151,6 +151,14 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
     return none
 
 
+def growth_alone(op: Op, call: Call, result: Tensor, dtype: torch.dtype) -> Tensor:
+    """The same where there is no float64 run, for a result in float64; nothing where it follows from such a run alone."""
+    size = _finite_abs(result)
+    if base_name(op) in ACCUMULATIONS or base_name(op) in CHAINS:
+        return _accumulation_error(op, call, size, dtype)
+    return torch.zeros_like(size)
+
+
 def _is_whole(tensor: Tensor) -> bool:
     """Nothing but whole numbers, whatever the dtype."""
     return not tensor.is_complex() and bool((tensor == tensor.to(torch.float64).round()).all())
@@ -320,6 +328,8 @@ def _length(op: Op, call: Call, size: Tensor) -> int:
         return 1
     if name in _INNER and floating[min(_INNER[name], len(floating) - 1)].dim():
         return max(1, floating[min(_INNER[name], len(floating) - 1)].shape[-1])
+    if "attention" in name and len(floating) > 2 and floating[2].dim() > 1:
+        return max(1, floating[2].shape[-2])  # keys; of a backward pass the gradient comes first
     if "conv" in name and len(floating) > 1 and floating[1].dim():
         return max(1, floating[1].numel() // max(1, min(floating[1].shape[:2])))
     if name in _ALONG_DIM and floating[0].dim():

@@ -69,6 +69,8 @@ DTYPE_BOUND = names(
     " finfo"
     # casts round: the float64 run would skip the rounding that is the operator's whole work
     " _to_copy to copy type_as lift lift_fresh bernoulli"
+    # takes float64 on some machines, and gives anything
+    " _scaled_dot_product_cudnn_attention _scaled_dot_product_cudnn_attention_backward"
     # quantisation and packed formats
     " quantize_per_tensor quantize_per_channel fake_quantize_per_tensor_affine_cachemask"
     " fake_quantize_per_channel_affine_cachemask _fake_quantize_learnable_per_tensor_affine"
@@ -176,6 +178,8 @@ ACCUMULATIONS = names(
     " _scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention"
     " _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention"
     " scaled_dot_product_attention _scaled_dot_product_attention_math cov corrcoef"
+    " _scaled_dot_product_flash_attention_backward _scaled_dot_product_efficient_attention_backward"
+    " _scaled_dot_product_flash_attention_for_cpu_backward _scaled_dot_product_cudnn_attention_backward"
 )
 """Long accumulations that are not plain sums: rounding grows with the root of their length."""
 
@@ -183,6 +187,8 @@ CHAINS = names(
     "_scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention"
     " _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention"
     " scaled_dot_product_attention _scaled_dot_product_attention_math linalg_multi_dot"
+    " _scaled_dot_product_flash_attention_backward _scaled_dot_product_efficient_attention_backward"
+    " _scaled_dot_product_flash_attention_for_cpu_backward _scaled_dot_product_cudnn_attention_backward"
     " chain_matmul _trilinear bilinear"
 )
 """One product after another: what lies between is rounded to the short dtype, by ATen too."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
-from backend_bench.grading import oracle, running
+from backend_bench.grading import checker, oracle, running
 from backend_bench.grading.checker import Finding, Observed, Output, check
 from backend_bench.grading.inputs import clone_call
 from backend_bench.grading.oracle import Unjudgeable, admissible, expect
@@ -169,6 +169,33 @@ def test_random_state_beside_a_dropout_of_nothing_does_not_make_a_call_random(
     expect(op, Call((*heads, 0.0)))
     with pytest.raises(Unjudgeable, match="random"):
         expect(aten.native_dropout.default, Call((torch.randn(99), 0.5, False)))
+
+
+def test_fused_attention_without_a_float64_run_may_round_between_its_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a GPU there is none: a kernel that keeps its weights in bfloat16 is right there too, one that forgets keys is not."""
+    monkeypatch.setattr(oracle, "run_raised", lambda *_: None)
+    op = aten._scaled_dot_product_flash_attention_for_cpu.default
+    query, key, value = torch.randn(3, 2, 4, 64, 32, dtype=torch.bfloat16)
+
+    def attention(query: Tensor, key: Tensor, value: Tensor) -> Any:
+        scores = (query.float() @ key.float().mT) * query.shape[-1] ** -0.5
+        weights = scores.softmax(-1).bfloat16()
+        return (weights.float() @ value.float()).bfloat16(), scores.logsumexp(-1)
+
+    call = Call((query, key, value))
+    assert judge(op, call, attention).passed
+    short = key.shape[-2] - 1
+    assert not judge(op, call, lambda q, k, v: attention(q, k[..., :short, :], v[..., :short, :])).passed
+
+
+def test_where_an_output_lies_that_nobody_compares_is_nobodys_business() -> None:
+    output = Output("tensor", "Tensor", True, "float32", (2,), (1,), "cuda", value=torch.zeros(2))
+    for undefined in ("", "random state"):
+        expected = oracle.Expected("tensor", torch.zeros(2), undefined=undefined)
+        fault = checker._leaf_form(expected, output)
+        assert (fault == "") == bool(undefined)
 
 
 def test_memory_that_ran_out_is_no_answer_and_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
