@@ -18,7 +18,7 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading.checker import Observed, Output
-from backend_bench.judge import awake
+from backend_bench.judge import awake, blocks
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Keeper, TimedOut
 from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stage import Meta
@@ -213,6 +213,11 @@ class Bench:
                 )
             )
         return Timed(observed, answer.claims.elapsed_us, answer.wall_us)
+
+    def reserve(self, nbytes: int) -> None:
+        """Memory for what timed blocks leave behind; on a CPU there is nothing to prepare."""
+        if self.device.type == "cuda":
+            blocks.reserve(self.device, nbytes)
 
     def discard(self) -> None:
         """Let go of the candidate's worker; the next call gets a new one, while there are any left."""

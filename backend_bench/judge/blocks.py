@@ -196,6 +196,12 @@ def flush_of(device: torch.device) -> torch.Tensor:
     return flush
 
 
+def reserve(device: torch.device, nbytes: int) -> None:
+    """Have the allocator ask the driver now for what blocks will leave behind, and not between two of them."""
+    with torch.cuda.stream(stream_of(device)):
+        torch.empty(nbytes, dtype=torch.uint8, device=device)
+
+
 @functools.cache
 def stream_of(device: torch.device) -> torch.cuda.Stream:
     """The judge's own stream; one for all workers, since each stream keeps the memory that it has used."""

@@ -123,7 +123,9 @@ class _Plan:
     pairs: int
     """In a round."""
     held_bytes: int
-    """What they leave to be checked."""
+    """What they are and leave to be checked."""
+    left_bytes: int
+    """What both sides leave of one pair."""
     floor_us: float
     """No call on this device takes less."""
 
@@ -212,6 +214,7 @@ class Timing:
             batch = next(self._batches(waiting))
             with self._bench.sharing(), self._bench.stages("draw"):
                 blocks = {case: [self._drawn(case) for _ in range(1 + self._pace.baseline)] for case in batch}
+                self._bench.reserve(2 * max(self._plans[case].left_bytes for case in batch))
             with self._bench.alone():
                 for case in _for_a_round(batch):
                     self._baseline(case, blocks[case], clean, twin)
@@ -309,6 +312,7 @@ class Timing:
         missing = self._plans[state.case].pairs + state.waiting - len(state.blocks)
         with self._bench.sharing(), self._bench.stages("draw"):
             state.blocks += [self._drawn(state.case) for _ in range(missing)]
+            self._bench.reserve(len(state.blocks) * self._plans[state.case].left_bytes)
 
     def _settle(self, state: _State) -> None:
         """Check what was run, and see whether it is enough."""
@@ -403,7 +407,7 @@ class Timing:
                 expectation = correctness.expectation_of(self._overload, attempt, self._profile)
             assert expectation is not None
             floor_us = self._peaks.floor_us(self._overload, call)
-            plan = _Plan(correctness.output_metas(expectation), 1, 1, 0, floor_us)
+            plan = _Plan(correctness.output_metas(expectation), 1, 1, 0, 0, floor_us)
             del expectation  # several times what the call itself holds
             self._plans[case] = plan
             with self._bench.stages("first_calls"):
@@ -416,7 +420,7 @@ class Timing:
         calls = max(math.floor(count), 1)
         a_pair = 3 * calls * held
         pairs = max(min(HELD_BYTES // max(a_pair, 1), self._pace.chunk), 1)
-        return _Plan(plan.metas, calls, pairs, pairs * a_pair, floor_us)
+        return _Plan(plan.metas, calls, pairs, pairs * a_pair, 2 * calls * held, floor_us)
 
     def _drawn(self, case: int) -> tuple[Call, ...]:
         """Fresh values for a block."""

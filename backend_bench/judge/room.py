@@ -21,8 +21,9 @@ from backend_bench.judge.leases import FOLDER, Lease
 PARTS = 512
 """A case is large when its inputs take more than this part of a device. Twelve are in hand at once, and a case in half precision has
 been seen to take forty times its inputs while it is checked."""
-KEPT_BYTES = 1 << 30
-"""A judge keeps so much that nobody uses; to ask the driver for it again takes a millisecond or more."""
+KEPT_PARTS = 32
+"""A judge keeps this part of a device though nobody uses it: to ask the driver for it again takes milliseconds, in the middle of a
+timing perhaps."""
 
 
 class Room:
@@ -68,9 +69,9 @@ class Room:
 
 def give_back() -> None:
     """Let the driver have what torch keeps and nobody uses, if it is much; not in the middle of a timed block."""
-    if (
-        torch.cuda.is_initialized()
-        and torch.cuda.memory_reserved() - torch.cuda.memory_allocated() > KEPT_BYTES
-    ):
+    if not torch.cuda.is_initialized():
+        return
+    unused = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+    if unused > torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory // KEPT_PARTS:
         with ONE_AT_A_TIME:
             torch.cuda.empty_cache()

@@ -98,10 +98,11 @@ class Stay:
     def alone(self, *, limit_s: float) -> Iterator[None]:
         """Have the device, and the cores that are kept for it, for timing; who has it for longer stands still."""
         self._check()
+        family = self._family()  # takes milliseconds, and nobody else should wait for that
         with (
             self.waited_for(self._lease.alone()),
             self._in_time(limit_s),
-            cores.moved(self._share, self._family()),
+            cores.moved(self._share, family),
         ):
             self._check()
             yield
