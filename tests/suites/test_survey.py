@@ -6,7 +6,7 @@ import torch
 
 from backend_bench.cases import Call
 from backend_bench.operator import Operator
-from backend_bench.suites.survey import _is_on, _keeps_schema
+from backend_bench.suites.findings import _is_on, _keeps_schema
 
 
 def test_a_number_where_the_schema_has_a_tensor_is_no_case() -> None:
