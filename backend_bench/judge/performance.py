@@ -65,6 +65,8 @@ class Pace:
     """Calls are put together until a block takes so long."""
     block_calls: int
     """At most so many."""
+    least_us: float = 0.0
+    """Where ATen takes less it launches nothing, and there is no time to compare with."""
 
 
 PACES = {
@@ -81,6 +83,7 @@ PACES = {
         trust=1.03,
         block_us=400,
         block_calls=8,
+        least_us=SHORTEST_US,
     ),
 }
 """A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); many
@@ -207,6 +210,7 @@ class Timing:
                 self._plans[case] = self._planned(case, clean, twin)
             except oracle.Unjudgeable as error:
                 self.phase.unjudgeable = str(error)
+                self._plans.pop(case, None)
                 continue
             self._before[case] = Before(Times(self._plans[case].calls), Times(self._plans[case].calls))
         waiting = list(self._before)
@@ -413,10 +417,16 @@ class Timing:
             with self._bench.stages("first_calls"):
                 for keeper in (clean, twin):
                     self._bench.call(keeper, ("timed", case), call, plan.metas)  # loads what it needs
-            claimed_us = max(self._reference(clean, case, (call,)).claimed_us, SHORTEST_US)
+            claimed_us = self._reference(clean, case, (call,)).claimed_us
+        if claimed_us < self._pace.least_us:
+            raise oracle.Unjudgeable(f"{self._texts[case]}: ATen launches nothing here that could be timed")
         held = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
         held += sum(meta.nbytes for meta in plan.metas if meta is not None)
-        count = min(self._pace.block_us / claimed_us, BLOCK_BYTES / max(held, 1), self._pace.block_calls)
+        count = min(
+            self._pace.block_us / max(claimed_us, SHORTEST_US),
+            BLOCK_BYTES / max(held, 1),
+            self._pace.block_calls,
+        )
         calls = max(math.floor(count), 1)
         a_pair = 3 * calls * held
         pairs = max(min(HELD_BYTES // max(a_pair, 1), self._pace.chunk), 1)

@@ -39,6 +39,7 @@ EXCLUDED: Mapping[str, str] = {
     "linalg_eig": AMBIGUOUS,
     "geqrf": AMBIGUOUS,
     "linalg_qr": AMBIGUOUS,
+    "_unsafe_view": VIEW,  # which its schema does not say
 }
 """By the operator's base name, for all overloads."""
 

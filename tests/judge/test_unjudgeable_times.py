@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 import torch
 
 from backend_bench.grading.oracle import Unjudgeable
-from backend_bench.judge import correctness
+from backend_bench.judge import correctness, performance
 from backend_bench.judge.judge import Judge
 from backend_bench.judge.zygotes import Zygotes
 from backend_bench.operator import Operator
 from backend_bench.submission import Submission, SuiteSpec
-from backend_bench.verdict import Status
+from backend_bench.verdict import CaseKind, Status
 
 SPEC = SuiteSpec(name="smoke", device="cpu", dtype="float32")
 
@@ -37,3 +38,19 @@ def test_it_is_left_out(monkeypatch: pytest.MonkeyPatch, left: int) -> None:
     assert len(verdict.cases) == left
     assert verdict.status is (Status.OK if left else Status.NO_CASES), verdict.message
     assert "a performance case is left out: its results are random" in verdict.notes
+
+
+def test_where_aten_launches_nothing_there_is_no_time_to_compare_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pace = dataclasses.replace(performance.PACES["cpu"], least_us=1e9)
+    monkeypatch.setitem(performance.PACES, "cpu", pace)
+    zygotes = Zygotes()
+    with Judge(torch.device("cpu"), zygotes) as judge:
+        submission = Submission(op=Operator.parse("relu"), suite=SPEC, kind="reference")
+        verdict = judge.judge(submission)
+    zygotes.close()
+    assert verdict.status is Status.OK, verdict.message
+    assert {case.kind for case in verdict.cases} == {CaseKind.CORRECTNESS}
+    assert verdict.reward == verdict.correctness_score == 1
+    assert "ATen launches nothing here" in verdict.notes[0]
