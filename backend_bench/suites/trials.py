@@ -161,7 +161,7 @@ def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call]) -> Trial
             raise JudgeError(f"{op}: the device broke on {render(arguments)}: {problem}") from problem
         return Trial(refusal=_first_line(problem))
     results = tuple(leaf for leaf in _leaves(given) if isinstance(leaf, Tensor))
-    return Trial(results, _wrong_places(op, call, results))
+    return Trial(results, _wrong_places(op, call, results) or _empty_windows(op, call, results))
 
 
 def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
@@ -172,6 +172,16 @@ def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
     plane = math.prod(source.shape[-2 if "2d" in op.base else -3 :])
     outside = bool(((places < 0) | (places >= plane)).any())
     return "ATen names a place outside the picture" if outside else ""
+
+
+def _empty_windows(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
+    """Resizing with a filter: a scale may put a window beside all pixels. ATen divides by nothing then, or does not, by its strides."""
+    if not (op.base.startswith("_upsample") and "_aa" in op.base):
+        return ""
+    finite = all(bool(tensor.isfinite().all()) for tensor in tensors_of(call) if tensor.is_floating_point())
+    if finite and not all(bool(result.isfinite().all()) for result in results):
+        return "its scale puts windows beside the picture, where ATen divides by nothing"
+    return ""
 
 
 def drops(op: Operator, arguments: Arguments) -> bool:

@@ -19,6 +19,8 @@ from backend_bench.judge import correctness
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites import open_suite, resolve
+from backend_bench.suites.arguments import parse
+from backend_bench.suites.trials import refusal
 
 RECORDED = """\
 Operator: aten.embedding.default
@@ -109,3 +111,12 @@ def test_no_draw_names_a_place_that_there_is_not(tmp_path: Path, seed: int) -> N
         wrong = {attempt.purpose for attempt in attempts if outside(op, attempt.call)}
         assert not wrong, f"{op}: {wrong}"
         assert any(index.numel() for index, _ in indices(op, arguments(resolve(op), attempts[0].call)))
+
+
+def test_a_scale_that_puts_windows_beside_the_picture_is_refused() -> None:
+    """As FACTO draws them: ATen gives NaN or 0 there, by the strides of the picture."""
+    op = Operator.parse("_upsample_bilinear2d_aa")
+    beside = "((T([8, 1, 2, 8], f32), [2, 6], False, 3.273309460043878, 0.010000000000000002), {})"
+    within = "((T([8, 1, 2, 8], f32), [8, 8], False, 1.1382257736533714, 4.177744874258016), {})"
+    assert "divides by nothing" in refusal(op, parse(beside), "cpu")
+    assert refusal(op, parse(within), "cpu") == ""
