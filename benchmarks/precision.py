@@ -2,6 +2,7 @@
 
     python benchmarks/precision.py [--repetitions 20] [--device cuda] [--dtype bfloat16] [--in-flight 4] [--json FILE]
     python benchmarks/precision.py --load …        # 16 in flight from two processes, compiles on all other cores
+    python benchmarks/precision.py --births …      # while another process makes and kills workers (births.py)
     python benchmarks/precision.py --table FILE…   # the table of results, or of `selfcheck --json`
 
 The points are the performance cases of suite smoke: ten operators, four shapes each on a GPU. Each repetition is a
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--ops", default="", help="names with commas; all ten unless given")
     parser.add_argument("--in-flight", type=int, default=4)
     parser.add_argument("--load", action="store_true")
+    parser.add_argument("--births", action="store_true")
     parser.add_argument("--table", nargs="+", metavar="FILE")
     options = parser.parse_args()
     if options.table:
@@ -66,13 +68,17 @@ async def measure(options: argparse.Namespace) -> None:
             for name in names
         ]
         facts = await executor.machine()
-        with loaded(options, facts["timing_cores"]) if options.load else contextlib.nullcontext():
+        with contextlib.ExitStack() as beside:
+            if options.load:
+                beside.enter_context(loaded(options, facts["timing_cores"]))
+            if options.births:
+                beside.enter_context(births(options.device, facts["timing_cores"]))
             in_flight = LOADED_IN_FLIGHT // 2 if options.load else options.in_flight
             found = await common.stream(executor, submissions, in_flight=in_flight)
         verdicts: list[dict[str, Any]] = [{"op": verdict.op, "status": verdict.status, "stages_s": verdict.stages_s,
                      "cases": [_case(case) for case in verdict.cases]} for verdict, _ in found]  # fmt: skip
         await common.write(executor, options.json, {
-            "what": "ATen against itself", "dtype": options.dtype, "load": options.load,
+            "what": "ATen against itself", "dtype": options.dtype, "load": options.load, "births": options.births,
             "repetitions": options.repetitions, "in_flight": in_flight, "verdicts": verdicts,
         })  # fmt: skip
         table([case for verdict in verdicts for case in verdict["cases"] if case["speedup"] is not None])
@@ -108,6 +114,18 @@ def loaded(options: argparse.Namespace, timing_cores: list[int]) -> Iterator[Non
         for process in busy:
             process.kill()
             process.wait()
+
+
+@contextlib.contextmanager
+def births(device: str, timing_cores: list[int]) -> Iterator[None]:
+    """Workers come and go all the while, as under load."""
+    program = [sys.executable, str(Path(__file__).with_name("births.py")), "--device", device]
+    maker = subprocess.Popen(program, stdin=subprocess.PIPE)
+    try:
+        os.sched_setaffinity(maker.pid, os.sched_getaffinity(0) - set(timing_cores))
+        yield
+    finally:
+        maker.communicate()
 
 
 def _case(case: Any) -> dict[str, Any]:
