@@ -2,8 +2,8 @@
 
 A submission goes to the device of its kind with the shortest queue and waits for its turn there:
 round-robin between clients, first come first served within one. Judges are processes of their own (`hand`), a few for
-a device, started when there is work for them. One that dies is replaced, and what it had in hand is judged anew. Belongs to one
-event loop, and imports no torch.
+a device, started when there is work for them. One that dies is replaced, and what it had in hand is judged anew, each by
+itself: what ended it ends alone then, and what was beside it gets its verdict. Belongs to one event loop, and imports no torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import itertools
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any, TypeVar
 
 import backend_bench
@@ -32,7 +32,7 @@ T = TypeVar("T")
 AT_ONCE = 3
 """Submissions in hand at once in one process: while one compiles or waits for the device, the other is prepared."""
 LOSSES = 1
-"""Processes that one submission may see die; one that ends the second, too, is told so."""
+"""Processes that one submission may see die. It has the next to itself; one that ends that, too, is told so."""
 REMEMBERED = 50
 """Finished submissions that a view may still ask about."""
 
@@ -60,6 +60,10 @@ class _Line:
     def __init__(self, seat: Seat) -> None:
         self.device, self.most = seat.device, seat.judges
         self.turns: Turns[_Place] = Turns()
+        self.suspects: deque[_Place] = deque()
+        """What saw a process die: judged one at a time, in a process that has nothing else in hand."""
+        self.apart: Hand | None = None
+        """The process that is theirs."""
         self.running: list[_Place] = []
         self.hands: list[Hand] = []
         self.starting: asyncio.Task[None] | None = None
@@ -67,17 +71,43 @@ class _Line:
     @property
     def length(self) -> int:
         """Submissions here, waiting or in hand."""
-        return len(self.turns) + len(self.running)
+        return len(self.suspects) + len(self.turns) + len(self.running)
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many wait, by client."""
+        return dict(self.turns.waiting() + Counter(place.client for place in self.suspects))
 
     def free(self) -> Hand | None:
         """The process that has least to do, if one has room."""
-        hand = min(self.hands, key=lambda hand: hand.running, default=None)
+        others = (hand for hand in self.hands if hand is not self.apart)
+        hand = min(others, key=lambda hand: hand.running, default=None)
         return hand if hand is not None and hand.running < AT_ONCE else None
+
+    def next(self) -> tuple[Hand, _Place] | None:
+        """Who is judged next, and where; taken out of the queue."""
+        if self.apart not in self.hands or not (self.suspects or self.apart.running):
+            self.apart = None
+        if self.suspects and self.apart is None:
+            self.apart = min(self.hands, key=lambda hand: hand.running, default=None)
+        if self.suspects and self.apart is not None and self.apart.running == 0:
+            return self.apart, self.suspects.popleft()
+        hand = self.free()
+        place = self.turns.take() if hand is not None else None
+        return None if hand is None or place is None else (hand, place)
+
+    def drop(self, place: _Place) -> bool:
+        """Give a place up; False where it is not waiting any more."""
+        if place in self.suspects:
+            self.suspects.remove(place)
+            return True
+        return self.turns.drop(place.client, place)
 
     @property
     def wants_more(self) -> bool:
         """Whether somebody waits and another process may be started."""
-        return len(self.turns) > 0 and len(self.hands) < self.most and self.starting is None
+        waits = len(self.turns) + len(self.suspects) > 0
+        return waits and len(self.hands) < self.most and self.starting is None
 
 
 class Judges:
@@ -151,7 +181,7 @@ class Judges:
             {
                 "device": line.device,
                 "judges": [hand.pid for hand in line.hands],
-                "waiting": line.turns.waiting(),
+                "waiting": line.waiting,
                 "running": [
                     {"number": place.number, "op": str(place.submission.op), "client": place.client,
                      "for_s": round(now - place.since, 3)}
@@ -166,7 +196,8 @@ class Judges:
     def _next(self, line: _Line) -> None:
         """Hand out what there is room for, and make room where there is none."""
         line.hands = [hand for hand in line.hands if hand.alive]
-        while (hand := line.free()) is not None and (place := line.turns.take()) is not None:
+        while (found := line.next()) is not None:
+            hand, place = found
             line.running.append(place)
             now = time.monotonic()
             place.queue_s += now - place.since
@@ -190,7 +221,7 @@ class Judges:
     @staticmethod
     def _turn_away(line: _Line, error: JudgeError) -> None:
         """Nobody is there to judge them."""
-        while not line.hands and (place := line.turns.take()) is not None:
+        while not line.hands and (place := line.suspects.popleft() if line.suspects else line.turns.take()):
             place.verdict.set_exception(error)
 
     def _finish(self, line: _Line, place: _Place, done: asyncio.Future[Verdict]) -> None:
@@ -199,9 +230,9 @@ class Judges:
         if isinstance(error, HandLost) and not place.unwanted and place.lost < LOSSES:
             place.lost += 1
             place.since = time.monotonic()
-            line.turns.add(place.client, place)
+            line.suspects.append(place)
         else:
-            self._answer(line, place, done, error)
+            self._answer(line, place, done, _told(error))
         self._next(line)
 
     def _answer(
@@ -230,7 +261,7 @@ class Judges:
     def _give_up(line: _Line, place: _Place) -> None:
         """Nobody waits for it any more: out of the queue, or out of the judge's hands."""
         place.unwanted = True
-        if not line.turns.drop(place.client, place) and place.errand is not None:
+        if not line.drop(place) and place.errand is not None:
             place.errand.abandon()
 
     # ---- processes ---------------------------------------------------------------------------------
@@ -277,3 +308,10 @@ class Judges:
         """A question takes room at a process: whoever came meanwhile waits for the answer, and is not called else."""
         for line in self._all():
             self._next(line)
+
+
+def _told(error: BaseException | None) -> BaseException | None:
+    """A process that died with a submission alone died of it."""
+    if isinstance(error, HandLost):
+        return JudgeError(f"{error}; such a process died twice, the second time with nothing else in hand")
+    return error

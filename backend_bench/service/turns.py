@@ -5,7 +5,7 @@ Plain data for one thread; runs nothing.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -44,6 +44,6 @@ class Turns(Generic[T]):
             del self._clients[client]
         return True
 
-    def waiting(self) -> dict[str, int]:
+    def waiting(self) -> Counter[str]:
         """How many places each client has, in the order of their turns."""
-        return {client: len(items) for client, items in self._clients.items()}
+        return Counter({client: len(items) for client, items in self._clients.items()})

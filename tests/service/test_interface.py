@@ -29,6 +29,9 @@ class ScriptedJudges:
     async def index(self, spec: SuiteSpec) -> SuiteIndex:
         return SuiteIndex(spec=spec, source="scripted", torch="none", entries={})
 
+    async def languages(self) -> Mapping[str, Mapping[str, str]]:
+        return {"cpu": {"triton": "", "cuda": "there is no GPU"}}
+
     async def submit(self, submission: Submission, client: str) -> Verdict:
         return Verdict(op=str(submission.op), language="triton", status=Status.OK)
 

@@ -223,6 +223,82 @@ def test_a_submission_that_ends_every_judge_is_not_sent_to_a_third() -> None:
     at_judges(story)
 
 
+def poisoned() -> list[ScriptedHand]:
+    """Processes that have poison in hand."""
+    return [
+        hand
+        for hand in ScriptedHand.made
+        if hand.alive and any(source == "poison" for _, source in hand.errands.values())
+    ]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_who_was_beside_a_submission_that_ends_judges_gets_a_verdict(
+    monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    monkeypatch.setattr(judges, "AT_ONCE", 3)
+    ScriptedHand.seats["cpu"] = [requests.Seat("cpu", processes)]
+
+    async def story(made: Judges) -> None:
+        poison = await ask(made, "poison", "a")
+        beside = [await ask(made, name, "b") for name in ("b0", "b1")]
+        await until(lambda: len(ScriptedHand.asked) == 3)
+        later = [await ask(made, f"c{number}", "c") for number in range(4)]
+        for _ in range(2):
+            while not poisoned():
+                for hand in ScriptedHand.made:
+                    hand.answer()
+                await asyncio.sleep(0)
+            [hand] = poisoned()
+            hand.die()
+        with pytest.raises(JudgeError, match="died twice, the second time with nothing else in hand"):
+            await poison
+        verdicts = await all_answered([*beside, *later])
+        assert {verdict.status for verdict in verdicts} == {Status.OK}
+        assert [_length(device) for device in made.state()] == [0]
+
+    at_judges(story)
+
+
+def test_a_suspect_has_its_process_to_itself_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judges, "AT_ONCE", 2)
+    ScriptedHand.seats["cpu"] = [requests.Seat("cpu", 2)]
+
+    async def story(made: Judges) -> None:
+        tasks = [await ask(made, f"a{number}", "a") for number in range(2)]
+        await until(lambda: len(ScriptedHand.asked) == 2)
+        ScriptedHand.made[0].die()
+        await until(lambda: made.state()[0]["waiting"] == {"a": 2})
+        tasks += [await ask(made, f"b{number}", "b") for number in range(4)]
+        await until(lambda: len(ScriptedHand.made) == 3)
+        held = [{source for _, source in hand.errands.values()} for hand in ScriptedHand.made[1:]]
+        suspects = {"a0", "a1"}
+        assert all(len(sources) == 1 for sources in held if sources & suspects)
+        assert len(await all_answered(tasks)) == 6
+
+    at_judges(story)
+
+
+def test_a_suspect_that_is_given_up_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judges, "AT_ONCE", 2)
+
+    async def story(made: Judges) -> None:
+        tasks = {name: await ask(made, name, "a") for name in ("a0", "a1")}
+        await until(lambda: len(ScriptedHand.asked) == 2)
+        ScriptedHand.made[0].die()
+        await until(lambda: len(ScriptedHand.asked) == 3)
+        again = ScriptedHand.asked[-1].partition(" ")[0]
+        [waiting] = tasks.keys() - {again}
+        assert made.state()[0]["waiting"] == {"a": 1}
+        tasks[waiting].cancel()
+        await asyncio.gather(tasks[waiting], return_exceptions=True)
+        assert made.state()[0]["waiting"] == {}
+        await all_answered([tasks[again], await ask(made, "b0", "b")])
+        assert ScriptedHand.asked[2:] == [f"{again} on cpu", "b0 on cpu"]
+
+    at_judges(story)
+
+
 def test_a_device_that_is_not_there_is_told_each_time() -> None:
     async def story(made: Judges) -> None:
         on_a_gpu = Submission(op=Operator.parse("relu"), suite=SuiteSpec(device="cuda"))
