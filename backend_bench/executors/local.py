@@ -30,6 +30,12 @@ T = TypeVar("T")
 
 TRIES = 3
 """Services that one request may see die. A submission that ends each of them is not sent to a fourth."""
+_MAKER = """
+import sys
+sys.path.append(sys.argv.pop(1))
+from backend_bench.suites.__main__ import main
+sys.exit(main())
+"""
 _TAIL = 4000
 """Characters of an index maker's own words in an error."""
 
@@ -165,8 +171,10 @@ def _make_index(spec: SuiteSpec) -> SuiteIndex:
     with tempfile.TemporaryFile() as file:
         command = [
             sys.executable,
-            "-m",
-            "backend_bench.suites",
+            "-P",  # a file of the folder that we are in must not stand in for a module
+            "-c",
+            _MAKER,
+            str(Path(__file__).parents[2]),
             "--out",
             f"/dev/fd/{file.fileno()}",
             "--end-with-input",

@@ -61,9 +61,26 @@ def run_once(op: Op, call: Call) -> Run:
         return Run(call, op(*call.args, **call.kwargs))
 
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "MemoryError")
+
+
+def tells_of_no_memory(text: str) -> bool:
+    """Whether a message is about memory that was not to be had: torch's on either device, a driver's, a library's."""
+    return any(sign in text for sign in _NO_MEMORY)
+
+
+def ran_out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that there was no memory left."""
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or tells_of_no_memory(str(error)):
+            return True
+        error = error.__cause__
+    return False
+
+
 def not_ours(op: Op, refusal: Exception) -> None:
     """Raise where memory ran out or a device broke: that says nothing about the arguments."""
-    if isinstance(refusal, torch.OutOfMemoryError) or "CUDA error" in str(refusal):
+    if ran_out_of_memory(refusal) or "CUDA error" in str(refusal):
         raise JudgeError(f"{op}: the reference could not run: {refusal}") from refusal
 
 

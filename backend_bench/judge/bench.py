@@ -101,14 +101,14 @@ class Bench:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for keeper in (self._clean, self._candidate):
-            if keeper is not None:
-                keeper.close()
-        if self._twin is not None:
-            if kind is None:
-                self._stay.give_back(self._twin, self._twin_wish)
-            else:  # in the middle of something
-                self._twin.close()
+        with contextlib.ExitStack() as ends:
+            for keeper in (self._clean, self._candidate):
+                if keeper is not None:
+                    ends.callback(keeper.close)
+            if self._twin is not None and kind is None:
+                ends.callback(self._stay.give_back, self._twin, self._twin_wish)
+            elif self._twin is not None:  # in the middle of something
+                ends.callback(self._twin.close)
 
     @contextlib.contextmanager
     def sharing(self) -> Iterator[None]:

@@ -147,7 +147,7 @@ class Course:
     def _queued(self, block: Block, rewrite: bool) -> Copies:
         turn, gate = block.frame.turn, self._gate
         with torch.cuda.stream(self._stream):
-            room = Room.of(self._stage, block)
+            landing = Landing.of(self._stage, block)
             self._poison(block)
             gate.wait(Word.ENQUEUED, turn)
             self._began.record()
@@ -162,7 +162,7 @@ class Course:
                 turn += 1
                 gate.write(Word.OPEN, turn)
             gate.wait(Word.PASSED, turn)
-            return taken(self._stage, block, room, stamp=self._ended.record)
+            return taken(self._stage, block, landing, stamp=self._ended.record)
 
     def begun(self) -> bool:
         """Whether the worker has queued its calls."""
@@ -247,22 +247,22 @@ def laid_in(moves: Iterable[tuple[Move, ...]]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Landing:
     """Private memory for what a block leaves behind: an allocation can take longer than a block."""
 
     outputs: torch.Tensor
     inputs: torch.Tensor
 
     @classmethod
-    def of(cls, stage: Stage, block: Block) -> Room:
+    def of(cls, stage: Stage, block: Block) -> Landing:
         return cls(*(torch.empty_like(stage.bytes_at(place)) for place in (block.outputs, block.inputs)))
 
 
-def taken(stage: Stage, block: Block, room: Room, stamp: Callable[[], None] = lambda: None) -> Copies:
+def taken(stage: Stage, block: Block, landing: Landing, stamp: Callable[[], None] = lambda: None) -> Copies:
     """Private copies of a block's outputs, and after a stamp of its inputs."""
-    outputs = room.outputs.copy_(stage.bytes_at(block.outputs))
+    outputs = landing.outputs.copy_(stage.bytes_at(block.outputs))
     stamp()
-    inputs = room.inputs.copy_(stage.bytes_at(block.inputs))
+    inputs = landing.inputs.copy_(stage.bytes_at(block.inputs))
     return Copies(
         tuple(
             tuple(None if slot is None else _part(outputs, slot, block.outputs) for slot in call.outputs)

@@ -87,5 +87,6 @@ def threads(pid: int) -> list[int]:
 
 def _move(movers: Iterable[int], cores: frozenset[int]) -> None:
     for thread in movers:
-        with contextlib.suppress(ProcessLookupError):
+        # It is gone, and its number may be another's by now.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.sched_setaffinity(thread, cores)

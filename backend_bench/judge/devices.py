@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from backend_bench.buffers import CudaDriverError
 from backend_bench.errors import DeviceUnavailable
 from backend_bench.submission import Device
 
@@ -53,17 +52,6 @@ def is_broken(device: torch.device) -> bool:
         torch.cuda.current_stream(device).query()
     except RuntimeError:
         return True
-    return False
-
-
-def ran_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error of ours, or what caused it, is that a GPU had no memory left."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError):
-            return True
-        if isinstance(error, CudaDriverError) and "out of memory" in str(error):
-            return True
-        error = error.__cause__
     return False
 
 

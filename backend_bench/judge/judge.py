@@ -6,21 +6,25 @@ Whatever goes wrong on its own side is a verdict `error`, never a score of 0.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
 import secrets
 import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
 from backend_bench.cases import Entry
 from backend_bench.errors import Abandoned, BackendBenchError, UsageError, WorkerLost
+from backend_bench.grading.running import ran_out_of_memory, tells_of_no_memory
 from backend_bench.grading.score import score
 from backend_bench.judge import audit, cores, correctness, performance, refusals, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
-from backend_bench.judge.devices import lease_name, ran_out_of_memory
+from backend_bench.judge.devices import lease_name
 from backend_bench.judge.hello import Hello
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Killed, TimedOut
 from backend_bench.judge.leases import Lease
@@ -30,10 +34,11 @@ from backend_bench.judge.stay import Stay
 from backend_bench.judge.twins import Twins
 from backend_bench.judge.zygotes import Zygotes
 from backend_bench.languages import NAMES, PLUGINS, language_of, mismatch
+from backend_bench.operator import Operator
 from backend_bench.submission import Language, Limits, Sandbox, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite
 from backend_bench.suites.arguments import parse
-from backend_bench.suites.trials import input_bytes
+from backend_bench.suites.trials import cost, input_bytes
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Status, Verdict
 
 log = logging.getLogger(__name__)
@@ -98,24 +103,25 @@ class Judge:
         if entry is None:
             raise UsageError(f"suite {suite.spec.name} has no operator {submission.op}")
         wants = _Wants.of(submission, entry)
-        with stay.waited_for(self._room.beside(wants.largest_bytes())):
-            protocol = self._attempt(submission, suite, entry, wants, stay)
-        if why := protocol.worth_another_try:
-            # A worker is lost for want of memory too.
-            ours = protocol.no_room or protocol.lost_worker
-            room = self._room.alone() if ours else self._room.beside(wants.largest_bytes())
-            with stay.waited_for(room):
-                protocol = self._attempt(submission, suite, entry, wants, stay)
-            protocol.notes.append(f"judged twice, this is the second: {why}")
+        largest = wants.largest_bytes(submission.op) if self._room.counts else 0
+        protocol = self._attempt(submission, suite, entry, wants, stay, self._room.beside(largest))
+        if again := protocol.second_try(is_tight=self._room.is_tight):
+            if again.alone:
+                self._twins.end_idle()
+            room = self._room.alone() if again.alone else self._room.beside(largest)
+            protocol = self._attempt(submission, suite, entry, wants, stay, room)
+            protocol.notes.append(f"judged twice, this is the second: {again.why}")
         return protocol.verdict(stay.stages.spent_s())
 
     def _attempt(
-        self, submission: Submission, suite: Suite, entry: Entry, wants: _Wants, stay: Stay
-    ) -> _Protocol:
+        self, submission: Submission, suite: Suite, entry: Entry, wants: _Wants, stay: Stay,
+        room: contextlib.AbstractContextManager[None],
+    ) -> _Protocol:  # fmt: skip
         """One try; whatever goes wrong on our side is noted as our fault."""
         protocol = _Protocol(submission)
         try:
-            self._proceed(protocol, suite, entry, wants, stay)
+            with stay.waited_for(room):
+                self._proceed(protocol, suite, entry, wants, stay)
         except Abandoned:
             raise
         except Exception as error:
@@ -160,6 +166,7 @@ class Judge:
             if wants_performance:
                 with stay.stages("timing"):
                     timing.before()
+                protocol.note_left_out(timing.phase.left_out)
             try:
                 with stay.stages("load"):
                     bench.candidate()
@@ -204,14 +211,25 @@ class _Wants:
             entry.performance if submission.only != "correctness" else (),
         )
 
-    def largest_bytes(self) -> int:
-        """Inputs of the largest."""
-        return max(map(_input_bytes, (*self.correctness, *self.performance)), default=0)
+    def largest_bytes(self, op: Operator) -> int:
+        """Inputs and results of the largest."""
+        return max((_bytes_of(op, text) for text in (*self.correctness, *self.performance)), default=0)
 
 
 @functools.lru_cache(maxsize=100_000)
-def _input_bytes(text: str) -> int:
-    return input_bytes(parse(text))
+def _bytes_of(op: Operator, text: str) -> int:
+    arguments = parse(text)
+    found = cost(op, arguments)
+    return input_bytes(arguments) if isinstance(found, str) else found.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A second try."""
+
+    why: str
+    alone: bool
+    """While nobody else judges on the device."""
 
 
 @dataclass(slots=True)
@@ -232,18 +250,32 @@ class _Protocol:
     """The fault was the loss of a worker: worth another try."""
     no_room: bool = False
     """The fault was that the device had no memory left: worth another try, without neighbours."""
+    left_out: frozenset[str] = frozenset()
+    """Performance cases that have no time."""
     unjudgeable: str = ""
     ended: Ended | None = None
 
-    @property
-    def worth_another_try(self) -> str:
-        """Why: memory ran out beside others, a worker was lost through nobody's doing, or killed by we do not know whom; else empty.
+    def second_try(self, *, is_tight: Callable[[], bool]) -> _Again | None:
+        """If memory ran out beside others, or a worker was lost through nobody's doing, or killed by we do not know whom.
 
-        A kernel that kills itself does so again, and then it counts.
+        A kernel that kills itself does so again, and then it counts. So does one that fills a device by itself; `is_tight` tells
+        whether others hold most of the device.
         """
-        if self.lost_worker or self.no_room:
-            return self.fault
-        return str(self.ended) if isinstance(self.ended, Killed) else ""
+        if self.fatal:
+            return None
+        if self.no_room or self.lost_worker:  # which may be for want of memory, too
+            return _Again(self.fault, alone=self.no_room or is_tight())
+        if isinstance(self.ended, Killed):
+            return _Again(str(self.ended), alone=False)
+        messages = (str(self.ended or ""), *(case.message for case in self.cases if not case.passed))
+        if any(map(tells_of_no_memory, messages)) and is_tight():
+            return _Again("the kernel found no memory beside others", alone=True)
+        return None
+
+    @property
+    def fatal(self) -> list[Evidence]:
+        """What settles the verdict, whatever else happened."""
+        return [evidence for evidence in self.evidence if evidence.rule in audit.FATAL]
 
     @property
     def language(self) -> Language:
@@ -252,6 +284,13 @@ class _Protocol:
     @property
     def is_recorded(self) -> bool:
         return self.submission.kind == "candidate" and self.submission.profile == "strict"
+
+    def note_left_out(self, reasons: Mapping[str, str]) -> None:
+        """Cases that have no time, whatever the kernel does, each with its reason."""
+        self.left_out = frozenset(reasons)
+        for reason, count in Counter(reasons.values()).items():
+            self.unjudgeable = self.unjudgeable or reason
+            self.notes.append(f"{count} performance case{'s' * (count > 1)} left out: {reason}")
 
     def note_fault(self, error: Exception) -> None:
         """Our own; where memory ran out, only its first sentence, for the rest lists all processes of the device."""
@@ -273,6 +312,7 @@ class _Protocol:
             self.cases += [
                 CaseResult(args=text, kind=kind, status=CaseStatus.NOT_RUN, message="not run")
                 for text in texts
+                if kind is not CaseKind.PERFORMANCE or text not in self.left_out
             ]
 
     def note_refusal(self, reason: str) -> None:
@@ -287,7 +327,7 @@ class _Protocol:
 
     def note_correctness(self, phase: correctness.Phase) -> None:
         self.cases += phase.results
-        self.unjudgeable = phase.unjudgeable
+        self.unjudgeable = phase.unjudgeable or self.unjudgeable
         self.recorded = [operators for operators in phase.operators if operators.is_recorded]
         self.evidence += phase.evidence
         self.evidence += audit.own_work(str(self.submission.op), self.language, phase.operators)
@@ -306,9 +346,6 @@ class _Protocol:
                 f"unstable times: noise above {UNSTABLE:.0%} in {len(shaky)} of {len(phase.results)} "
                 "performance cases; repeat on a quieter machine"
             )
-        if phase.unjudgeable:
-            self.unjudgeable = self.unjudgeable or phase.unjudgeable
-            self.notes.append(f"a performance case is left out: {phase.unjudgeable}")
         self.ended = self.ended or phase.ended
 
     def verdict(self, stages_s: dict[str, float]) -> Verdict:
@@ -339,13 +376,12 @@ class _Protocol:
         )
 
     def _outcome(self) -> tuple[Status, str]:
+        if self.fatal:
+            return Status.CHEATED, self.fatal[0].detail
         if self.fault:
             return Status.ERROR, self.fault
         if self.no_cases:
             return Status.NO_CASES, self.no_cases
-        fatal = [evidence for evidence in self.evidence if evidence.rule in audit.FATAL]
-        if fatal:
-            return Status.CHEATED, fatal[0].detail
         if self.compile_error:
             return Status.COMPILE_ERROR, self.compile_error
         return self._worst()

@@ -85,6 +85,8 @@ class Keeper:
         self._course: Course | None = None
         self.sandbox: wire.Ready | None = None
         self.alive = True
+        self.served = 0
+        """Submissions whose twin it was."""
 
     def __enter__(self) -> Keeper:
         return self
@@ -104,10 +106,12 @@ class Keeper:
 
     def _let_go(self) -> None:
         """Unmap what was shared with the worker."""
-        if self._course is not None:
-            self._course.__exit__()
-            self._course = None
-        self.stage.__exit__()
+        course, self._course = self._course, None
+        try:
+            if course is not None:
+                course.__exit__()
+        finally:
+            self.stage.__exit__()
 
     @property
     def lives(self) -> bool:

@@ -41,7 +41,7 @@ class Lease:
     """One device's lease. A thread that has it, either way, has it for what it calls, too."""
 
     def __init__(self, device: str, folder: Path = FOLDER) -> None:
-        name = re.sub(r"[^\w.-]", "_", device)
+        name = _file_name(device)
         self._gate, self._device, self._party = (
             folder / f"{name}.{end}" for end in ("gate", "lease", "party")
         )
@@ -115,6 +115,18 @@ class Lease:
             yield
         finally:
             self._mine.held = False
+
+
+@contextlib.contextmanager
+def turn(name: str, folder: Path = FOLDER) -> Iterator[None]:
+    """One at a time on this host, whoever comes; nobody goes together and nobody shares."""
+    _make(folder)
+    with _locked(folder / f"{_file_name(name)}.turn", fcntl.LOCK_EX):
+        yield
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 @contextlib.contextmanager

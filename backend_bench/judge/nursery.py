@@ -23,7 +23,7 @@ from backend_bench.judge.zygotes import Mode, Zygote, Zygotes
 from backend_bench.submission import Sandbox
 
 SPARES = 2
-"""A submission needs two workers, its own and a twin; more would only hold memory."""
+"""A submission needs two workers, its own and a twin that it may have from another; more would only hold memory."""
 
 
 KINDS = 4

@@ -99,6 +99,7 @@ REWRITTEN = 0.25
 LEASE_LIMIT_S = 5.0
 """A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
 FEW_PAIRS = 3
+NOTHING = "ATen launches nothing that could be timed"
 ROUND_S = 0.25
 """After so long with the device no further case of a round begins."""
 
@@ -111,8 +112,8 @@ class Phase:
     evidence: list[Evidence] = field(default_factory=list)
     operators: dict[int, list[audit.Operators]] = field(default_factory=dict)
     """What the kernel called, of each timed call of each case; on a CPU."""
-    unjudgeable: str = ""
-    """Why nobody can say whether a case's result is right; such a case is left out."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Cases that have no time, and why: nobody can say whether their result is right, or ATen launches nothing."""
     ended: Ended | None = None
 
 
@@ -209,8 +210,7 @@ class Timing:
             try:
                 self._plans[case] = self._planned(case, clean, twin)
             except oracle.Unjudgeable as error:
-                self.phase.unjudgeable = str(error)
-                self._plans.pop(case, None)
+                self._leave_out(case, str(error))
                 continue
             self._before[case] = Before(Times(self._plans[case].calls), Times(self._plans[case].calls))
         waiting = list(self._before)
@@ -223,6 +223,13 @@ class Timing:
                 for case in _for_a_round(batch):
                     self._baseline(case, blocks[case], clean, twin)
                     waiting.remove(case)
+        for case, sides in self._before.items():
+            if min(*sides.clean.claimed_us, *sides.twin.claimed_us) < self._pace.least_us:
+                self._leave_out(case, NOTHING)
+
+    def _leave_out(self, case: int, why: str) -> None:
+        self._plans.pop(case, None)
+        self.phase.left_out[self._texts[case]] = why
 
     def _baseline(self, case: int, blocks: Sequence[tuple[Call, ...]], clean: Keeper, twin: Keeper) -> None:
         """The reference in both workers, in turn; the first block does not count."""
@@ -293,6 +300,10 @@ class Timing:
         if not running:
             return
         twin = self._bench.twin()
+        with self._bench.sharing():
+            self._bench.reserve(
+                sum(len(state.blocks) * self._plans[state.case].left_bytes for state in running)
+            )
         with self._bench.alone():
             for state in _for_a_round(running):
                 if not self._is_ready(state):
@@ -316,7 +327,6 @@ class Timing:
         missing = self._plans[state.case].pairs + state.waiting - len(state.blocks)
         with self._bench.sharing(), self._bench.stages("draw"):
             state.blocks += [self._drawn(state.case) for _ in range(missing)]
-            self._bench.reserve(len(state.blocks) * self._plans[state.case].left_bytes)
 
     def _settle(self, state: _State) -> None:
         """Check what was run, and see whether it is enough."""
@@ -416,10 +426,14 @@ class Timing:
             self._plans[case] = plan
             with self._bench.stages("first_calls"):
                 for keeper in (clean, twin):
-                    self._bench.call(keeper, ("timed", case), call, plan.metas)  # loads what it needs
+                    sample = self._bench.call(
+                        keeper, ("timed", case), call, plan.metas
+                    )  # loads what it needs
+                    if sample.claims.error:
+                        raise JudgeError(
+                            f"the reference failed on {self._texts[case]}: {sample.claims.error}"
+                        )
             claimed_us = self._reference(clean, case, (call,)).claimed_us
-        if claimed_us < self._pace.least_us:
-            raise oracle.Unjudgeable(f"{self._texts[case]}: ATen launches nothing here that could be timed")
         held = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
         held += sum(meta.nbytes for meta in plan.metas if meta is not None)
         count = min(

@@ -9,6 +9,7 @@ each submission it is given back. Locks are those of leases, so all services of 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,23 +17,32 @@ import torch
 
 from backend_bench.judge.blocks import ONE_AT_A_TIME
 from backend_bench.judge.devices import lease_name
-from backend_bench.judge.leases import FOLDER, Lease
+from backend_bench.judge.leases import FOLDER, Lease, turn
 
-PARTS = 512
-"""A case is large when its inputs take more than this part of a device. Twelve are in hand at once, and a case in half precision has
-been seen to take forty times its inputs while it is checked."""
+log = logging.getLogger(__name__)
+
+PARTS = 400
+"""A case is large when its inputs and results take more than this part of a device. Twelve are in hand at once, and a case in half
+precision has been seen to take thirty times as much while it is checked."""
 KEPT_PARTS = 32
 """A judge keeps this part of a device though nobody uses it: to ask the driver for it again takes milliseconds, in the middle of a
 timing perhaps."""
 
 
 class Room:
-    """One device's memory; `large_bytes` None: a device whose memory is nobody's concern."""
+    """One device's memory; `large_bytes` None: a device whose memory is nobody's concern.
+
+    What is large is told by inputs and results of a single call.
+    """
 
     def __init__(self, name: str, large_bytes: int | None, folder: Path = FOLDER) -> None:
-        self._large_bytes = large_bytes
+        self._name, self._large_bytes, self._folder = name, large_bytes, folder
         self._turns = Lease(f"{name}.memory", folder)
-        self._large = Lease(f"{name}.large", folder)
+
+    @property
+    def counts(self) -> bool:
+        """Whether anybody has to know how large a case is."""
+        return self._large_bytes is not None
 
     @classmethod
     def of(cls, device: torch.device) -> Room:
@@ -47,12 +57,15 @@ class Room:
         if self._large_bytes is None:
             yield
             return
-        turn = self._large.alone() if case_bytes > self._large_bytes else contextlib.nullcontext()
-        with turn, self._turns.shared():
+        is_large = case_bytes > self._large_bytes
+        with (
+            turn(f"{self._name}.large", self._folder) if is_large else contextlib.nullcontext(),
+            self._turns.shared(),
+        ):
             try:
                 yield
             finally:
-                give_back()
+                release_cache()
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -64,14 +77,24 @@ class Room:
             try:
                 yield
             finally:
-                give_back()
+                release_cache()
+
+    def is_tight(self) -> bool:
+        """Whether others hold most of the device at this moment; whoever filled it alone is dead by now."""
+        if self._large_bytes is None:
+            return False
+        free, total = torch.cuda.mem_get_info()
+        return free < total // 2
 
 
-def give_back() -> None:
+def release_cache() -> None:
     """Let the driver have what torch keeps and nobody uses, if it is much; not in the middle of a timed block."""
     if not torch.cuda.is_initialized():
         return
     unused = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
     if unused > torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory // KEPT_PARTS:
-        with ONE_AT_A_TIME:
-            torch.cuda.empty_cache()
+        try:
+            with ONE_AT_A_TIME:
+                torch.cuda.empty_cache()
+        except RuntimeError:  # a broken context: the process ends for that elsewhere
+            log.exception("memory could not be given back")

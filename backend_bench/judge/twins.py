@@ -7,17 +7,19 @@ candidate's.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import defaultdict
 
 from backend_bench.errors import WorkerLost
 from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.nursery import Nursery, Wish
 
+log = logging.getLogger(__name__)
+
 USES = 50
 """After so many submissions a twin ends: what a library keeps for each shape that it has met does not pile up."""
 IDLE = 4
-"""Of all kinds; each holds some hundred megabytes of a GPU."""
+"""Of all kinds, those that were used last; each holds some hundred megabytes of a GPU."""
 CLEAR_LIMIT_S = 20.0
 """To unmap a few buffers takes milliseconds; a device that is busy with a timing has been seen to take a second."""
 
@@ -28,18 +30,21 @@ class Twins:
     def __init__(self, nursery: Nursery) -> None:
         self._nursery = nursery
         self._keeps = nursery.device.type == "cuda"
-        self._idle: defaultdict[Wish, list[Keeper]] = defaultdict(list)
-        self._uses: defaultdict[Keeper, int] = defaultdict(int)
+        self._idle: list[tuple[Wish, Keeper]] = []
+        """The last is the one that came back last."""
         self._lock = threading.Lock()
         self._closed = False
 
     def close(self) -> None:
         """End those that nobody has; those that come back later end then."""
+        self._closed = True
+        self.end_idle()
+
+    def end_idle(self) -> None:
+        """End those that nobody has at the moment."""
         with self._lock:
-            self._closed = True
-            idle = [keeper for keepers in self._idle.values() for keeper in keepers]
-            self._idle.clear()
-        for keeper in idle:
+            idle, self._idle = self._idle, []
+        for _, keeper in idle:
             keeper.close()
 
     def borrow(self, wish: Wish) -> Keeper:
@@ -47,38 +52,37 @@ class Twins:
         while (keeper := self._next(wish)) is not None:
             if keeper.lives:
                 return keeper
-            self._end(keeper)
-        keeper = self._nursery.take(wish)
-        with self._lock:
-            self._uses[keeper] = 0
-        return keeper
+            keeper.close()
+        return self._nursery.take(wish)
 
     def give_back(self, keeper: Keeper, wish: Wish) -> None:
-        """Kept for the next who asks for the same, unless it is dead, worn, or one too many."""
+        """Kept for the next who asks for the same, unless it is dead, worn, or cannot be cleared; the oldest makes room."""
+        keeper.served += 1
+        if not self._keeps or not keeper.lives or keeper.served >= USES or not _is_cleared(keeper):
+            keeper.close()
+            return
         with self._lock:
-            self._uses[keeper] += 1
-            wanted = self._keeps and keeper.lives and self._uses[keeper] < USES
-        if wanted:
-            try:
-                keeper.clear(limit_s=CLEAR_LIMIT_S)
-            except WorkerLost:
-                wanted = False  # ended by whoever
-            except BaseException:
-                self._end(keeper)
-                raise
-        with self._lock:
-            idle = sum(map(len, self._idle.values()))
-            if wanted and keeper.lives and not self._closed and idle < IDLE:
-                self._idle[wish].append(keeper)
-                return
-        self._end(keeper)
+            self._idle.append((wish, keeper))
+            surplus = max(len(self._idle) - (0 if self._closed else IDLE), 0)
+            ended, self._idle = self._idle[:surplus], self._idle[surplus:]
+        for _, other in ended:
+            other.close()
 
     def _next(self, wish: Wish) -> Keeper | None:
         with self._lock:
-            keepers = self._idle[wish]
-            return keepers.pop() if keepers else None
+            for number in reversed(range(len(self._idle))):
+                if self._idle[number][0] == wish:
+                    return self._idle.pop(number)[1]
+        return None
 
-    def _end(self, keeper: Keeper) -> None:
-        with self._lock:
-            self._uses.pop(keeper, None)
-        keeper.close()
+
+def _is_cleared(keeper: Keeper) -> bool:
+    """Forget the submission; where that fails the verdict stands all the same, and this twin ends."""
+    try:
+        keeper.clear(limit_s=CLEAR_LIMIT_S)
+    except WorkerLost:
+        return False  # ended by whoever
+    except Exception:
+        log.exception("a twin could not be cleared, and ends")
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Processes that look at samples side by side: `python -m backend_bench.suites.surveyors DEVICE`, questions on standard input.
+"""Processes that look at samples side by side: questions on standard input, answers on standard output.
 
 The samples of all OpInfos are some hundred thousand small tensors, made and called one by one: half a minute on a CPU, and
 minutes on a GPU, which spends them launching. What an OpInfo gives depends on nothing but its name and the seed, so it does
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 import torch
@@ -25,6 +26,14 @@ MOST = 8
 """Each imports torch and its tests, and on a GPU makes a context: more would wait for each other there."""
 FEW = 64
 """So many questions are answered here; for them nobody needs to be started."""
+
+
+_START = """
+import sys
+sys.path.append(sys.argv.pop(1))
+from backend_bench.suites.surveyors import main
+main(sys.argv[1])
+"""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -84,8 +93,8 @@ class _Surveyor:
 
     def __init__(self, device: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "backend_bench.suites.surveyors", device],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            # -P: a file of the folder that we are in must not stand in for a module.
+            [sys.executable, "-P", "-c", _START, str(Path(__file__).parents[2]), device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -115,16 +124,12 @@ class _Surveyor:
         self._process.wait()
 
 
-def main() -> None:
+def main(device: str) -> None:
     """Answer until standard input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what torch's tests print is no answer
     torch.set_num_threads(1)
     for line in sys.stdin.buffer:
         question = msgspec.json.decode(line, type=Question)
-        answers.write(msgspec.json.encode(question.answer(sys.argv[1])) + b"\n")
+        answers.write(msgspec.json.encode(question.answer(device)) + b"\n")
         answers.flush()
-
-
-if __name__ == "__main__":
-    main()

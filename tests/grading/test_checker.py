@@ -205,12 +205,11 @@ def test_memory_that_ran_out_is_no_answer_and_no_refusal(monkeypatch: pytest.Mon
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     call = Call((torch.randn(3, 3), torch.randn(3, 3)))
-    for name in ("run_raised", "growth"):
-        with monkeypatch.context() as patch:
-            patch.setattr(oracle, name, full)
-            with pytest.raises((JudgeError, torch.OutOfMemoryError)) as seen:
-                expect(aten.mm.default, call)
-            assert not isinstance(seen.value, Unjudgeable)
+    with monkeypatch.context() as patch:
+        patch.setattr(oracle, "growth", full)
+        with pytest.raises(JudgeError, match="out of memory") as seen:
+            expect(aten.mm.default, call)
+        assert not isinstance(seen.value, Unjudgeable)
     runs = iter(["reference"])
 
     def second_is_too_much(op: Any, given: Call) -> Any:

@@ -15,7 +15,7 @@ from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.gate import Word
 from backend_bench.judge import blocks
-from backend_bench.judge.blocks import Block, Room, decoy_of, laid_in, plan, taken
+from backend_bench.judge.blocks import Block, Landing, decoy_of, laid_in, plan, taken
 from backend_bench.judge.stage import Meta, Place, Stage, rebuild
 
 ROWS, COLUMNS, PICKED = 64, 33, 17
@@ -62,7 +62,7 @@ def test_each_call_has_its_own_inputs_and_outputs(stage: Stage, count: int) -> N
     laid_in(block.late)
     for call in block.frame.calls[block.frame.pause :]:
         answer(stage, call)
-    copies = taken(stage, block, Room.of(stage, block))
+    copies = taken(stage, block, Landing.of(stage, block))
     for call, outputs, inputs in zip(made, copies.outputs, copies.inputs, strict=True):
         assert torch.equal(inputs[0], call.args[0])
         assert torch.equal(inputs[1], call.args[2])
@@ -78,7 +78,7 @@ def test_what_is_computed_ahead_in_a_rewritten_block_is_that_of_a_decoy(stage: S
         answer(stage, call)
     laid_in(block.late)
     pause = block.frame.pause
-    for number, outputs in enumerate(taken(stage, block, Room.of(stage, block)).outputs[pause:]):
+    for number, outputs in enumerate(taken(stage, block, Landing.of(stage, block)).outputs[pause:]):
         shown = made[decoy_of(number, pause)]
         assert outputs[0] is not None
         assert torch.equal(outputs[0], torch.index_select(shown.args[0], 0, shown.args[2]))

@@ -6,7 +6,10 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import torch
 
 from backend_bench.judge import cores
 from backend_bench.judge.leases import Lease
@@ -16,7 +19,8 @@ from backend_bench.judge.stay import UNFIT, Stay
 STAND_STILL = """
 import sys, threading
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+import torch
 from backend_bench.judge import cores
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.stay import Stay
@@ -24,7 +28,8 @@ from backend_bench.judge.stay import Stay
 def a_driver_that_never_returns():
     threading.Event().wait()
 
-stay = Stay(None, None, Lease("cpu", Path(sys.argv[1])), cores.UNDIVIDED)
+nobody = SimpleNamespace(device=torch.device("cpu"))
+stay = Stay(nobody, nobody, Lease("cpu", Path(sys.argv[1])), cores.UNDIVIDED)
 with getattr(stay, sys.argv[2])(limit_s=0.01):
     a_driver_that_never_returns()
 """
@@ -53,7 +58,7 @@ def test_who_is_in_time_is_left_alone() -> None:
 
 def test_a_stay_tells_when_its_device_is_held_too_long(tmp_path: Path) -> None:
     stuck = threading.Event()
-    nobody: Any = None  # no worker is taken
+    nobody: Any = SimpleNamespace(device=torch.device("cpu"))  # no worker is taken
     stay = Stay(nobody, nobody, Lease("cpu", tmp_path), cores.UNDIVIDED, when_stuck=lambda why: stuck.set())
     for hold in (stay.alone, stay.shared):
         stuck.clear()

@@ -101,7 +101,6 @@ def test_a_worn_one_a_dead_one_and_one_too_many_end(twins: Twins, monkeypatch: p
     surplus = twins.borrow(WISH)
     twins.give_back(surplus, WISH)
     assert not surplus.lives
-    assert twins._uses == {}
 
 
 def test_one_that_comes_back_after_the_end_ends(own_judge: Judge) -> None:
@@ -149,7 +148,7 @@ def test_a_fault_in_the_middle_of_a_submission_ends_its_twin(own_judge: Judge, t
     with pytest.raises(ZeroDivisionError):
         fail_in_the_middle()
     assert not seen[0].lives
-    assert not any(twins._idle.values())
+    assert twins._idle == []
 
 
 def test_verdicts_share_a_twin_where_twins_are_kept(
@@ -162,7 +161,30 @@ def test_verdicts_share_a_twin_where_twins_are_kept(
         submission = Submission(op=Operator.parse(operator), suite=spec, kind="reference", only="performance")
         verdict = own_judge.judge(submission)
         assert verdict.status is Status.OK, verdict.message
-        seen += [keeper for keepers in twins._idle.values() for keeper in keepers]
+        seen += [keeper for _, keeper in twins._idle]
     assert len(seen) == 2
     assert seen[0] is seen[1]
-    assert twins._uses[seen[0]] == 2
+    assert seen[0].served == 2
+
+
+def test_the_one_that_waited_longest_makes_room(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE", 1)
+    unusual = Wish("native", "best-effort", 3 << 30)
+    old, new = twins.borrow(unusual), twins.borrow(WISH)
+    twins.give_back(old, unusual)
+    twins.give_back(new, WISH)
+    assert not old.lives
+    assert twins.borrow(WISH) is new
+    new.close()
+
+
+def test_one_that_cannot_be_cleared_ends_and_the_verdict_stands(
+    twins: Twins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the driver has no words")
+
+    keeper = twins.borrow(WISH)
+    monkeypatch.setattr(keeper, "clear", fail)
+    twins.give_back(keeper, WISH)
+    assert not keeper.lives

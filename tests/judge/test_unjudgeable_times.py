@@ -37,7 +37,8 @@ def test_it_is_left_out(monkeypatch: pytest.MonkeyPatch, left: int) -> None:
     zygotes.close()
     assert len(verdict.cases) == left
     assert verdict.status is (Status.OK if left else Status.NO_CASES), verdict.message
-    assert "a performance case is left out: its results are random" in verdict.notes
+    note = "2 performance cases left out" if left == 0 else "1 performance case left out"
+    assert f"{note}: its results are random" in verdict.notes
 
 
 def test_where_aten_launches_nothing_there_is_no_time_to_compare_with(
@@ -53,4 +54,15 @@ def test_where_aten_launches_nothing_there_is_no_time_to_compare_with(
     assert verdict.status is Status.OK, verdict.message
     assert {case.kind for case in verdict.cases} == {CaseKind.CORRECTNESS}
     assert verdict.reward == verdict.correctness_score == 1
-    assert "ATen launches nothing here" in verdict.notes[0]
+    assert verdict.notes[0] == f"2 performance cases left out: {performance.NOTHING}"
+
+
+def test_they_count_as_failed_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(performance.PACES, "cpu", dataclasses.replace(performance.PACES["cpu"], least_us=1e9))
+    zygotes = Zygotes()
+    with Judge(torch.device("cpu"), zygotes) as judge:
+        submission = Submission(op=Operator.parse("relu"), source="import nothing_of_this_name", suite=SPEC)
+        verdict = judge.judge(submission)
+    zygotes.close()
+    assert verdict.status is Status.COMPILE_ERROR
+    assert {case.kind for case in verdict.cases} == {CaseKind.CORRECTNESS}
