@@ -43,6 +43,8 @@ _UNKNOWN_OUTPUT = 4
 
 _NS_PER_ELEMENT = 3.0
 """What one thread of a server CPU needs for one element of an ordinary operator in half precision."""
+_MOST_SCALE = 1000.0
+"""What a picture is enlarged or reduced by at most; FACTO draws any number."""
 _HEAVY: Mapping[str, float] = {
     "max_pool2d_with_indices": 25.0,
     "avg_pool2d": 15.0,
@@ -149,7 +151,9 @@ class Trial:
 
 
 def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call]) -> Trial:
-    """Draw the call and make it."""
+    """Draw the call and make it; not one that ATen makes without looking where it reads."""
+    if fault := _wild_scale(op, arguments):
+        return Trial(refusal=fault)
     try:
         with _quiet():
             call = draw()
@@ -162,6 +166,16 @@ def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call]) -> Trial
         return Trial(refusal=_first_line(problem))
     results = tuple(leaf for leaf in _leaves(given) if isinstance(leaf, Tensor))
     return Trial(results, _wrong_places(op, call, results) or _empty_windows(op, call, results))
+
+
+def _wild_scale(op: Operator, arguments: Arguments) -> str:
+    """Resizing: ATen divides by a scale and takes what comes out for a place; from 5e-324 or infinity that is any place in memory."""
+    if "upsample" not in op.base:
+        return ""
+    scales = [abs(value) for value in flat(arguments) if isinstance(value, float)]
+    if all(1 / _MOST_SCALE <= scale <= _MOST_SCALE for scale in scales):
+        return ""
+    return f"its scale is beyond {_MOST_SCALE:g}, and ATen reads outside the picture for it"
 
 
 def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:

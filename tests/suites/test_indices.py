@@ -20,7 +20,7 @@ from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites import open_suite, resolve
 from backend_bench.suites.arguments import parse
-from backend_bench.suites.trials import refusal
+from backend_bench.suites.trials import refusal, trial
 
 RECORDED = """\
 Operator: aten.embedding.default
@@ -120,3 +120,13 @@ def test_a_scale_that_puts_windows_beside_the_picture_is_refused() -> None:
     within = "((T([8, 1, 2, 8], f32), [8, 8], False, 1.1382257736533714, 4.177744874258016), {})"
     assert "divides by nothing" in refusal(op, parse(beside), "cpu")
     assert refusal(op, parse(within), "cpu") == ""
+
+
+@pytest.mark.parametrize("scale", ["5e-324", "inf", "1.5e+307", "0.0"])
+def test_a_scale_with_which_aten_reads_anywhere_is_never_tried(scale: str) -> None:
+    """As FACTO draws them: a worker died of one."""
+    op = Operator.parse("upsample_bicubic2d")
+    wild = parse(f"((T([2, 1, 7, 8], f32), [2, 6], False, {scale}, None), {{}})")
+    never: Any = None
+    assert "reads outside the picture" in trial(op, wild, never).refusal
+    assert refusal(op, parse("((T([2, 1, 7, 8], f32), [2, 6], False, 0.5, None), {})"), "cpu") == ""
