@@ -152,7 +152,7 @@ class Trial:
 
 def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call]) -> Trial:
     """Draw the call and make it; not one that ATen makes without looking where it reads."""
-    if fault := _wild_scale(op, arguments):
+    if fault := _wild_scale(op, arguments) or _empty_windows(op, arguments):
         return Trial(refusal=fault)
     try:
         with _quiet():
@@ -165,7 +165,7 @@ def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call]) -> Trial
             raise JudgeError(f"{op}: the device broke on {render(arguments)}: {problem}") from problem
         return Trial(refusal=_first_line(problem))
     results = tuple(leaf for leaf in _leaves(given) if isinstance(leaf, Tensor))
-    return Trial(results, _wrong_places(op, call, results) or _empty_windows(op, call, results))
+    return Trial(results, _wrong_places(op, call, results))
 
 
 def _wild_scale(op: Operator, arguments: Arguments) -> str:
@@ -178,6 +178,27 @@ def _wild_scale(op: Operator, arguments: Arguments) -> str:
     return f"its scale is beyond {_MOST_SCALE:g}, and ATen reads outside the picture for it"
 
 
+def _empty_windows(op: Operator, arguments: Arguments) -> str:
+    """Resizing with a filter: a scale that does not fit the sizes puts a window beside all pixels.
+
+    What ATen gives there is what was in the memory before.
+    """
+    if not (op.base.startswith("_upsample") and "_aa" in op.base):
+        return ""
+    names = [argument.name for argument in resolve(op)._schema.arguments]
+    given: dict[str, Any] = dict(zip(names, arguments.args, strict=False)) | arguments.kwargs
+    picture = given.get("input_size") or next(
+        value.shape for value in arguments.args if isinstance(value, TensorSpec)
+    )
+    sizes = zip(
+        picture[-2:], given["output_size"], (given.get("scales_h"), given.get("scales_w")), strict=True
+    )
+    for size, wanted, scale in sizes:
+        if scale is not None and (wanted - 0.5) / scale - max(1.0, 1.0 / scale) >= size:
+            return "its scale puts windows beside the picture, and ATen gives anything there"
+    return ""
+
+
 def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
     """Pooling: a dilated window may lie wholly in the padding, and ATen then names a place that there is not."""
     if op.base not in ("max_pool2d_with_indices", "max_pool3d_with_indices"):
@@ -186,16 +207,6 @@ def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
     plane = math.prod(source.shape[-2 if "2d" in op.base else -3 :])
     outside = bool(((places < 0) | (places >= plane)).any())
     return "ATen names a place outside the picture" if outside else ""
-
-
-def _empty_windows(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
-    """Resizing with a filter: a scale may put a window beside all pixels. ATen divides by nothing then, or does not, by its strides."""
-    if not (op.base.startswith("_upsample") and "_aa" in op.base):
-        return ""
-    finite = all(bool(tensor.isfinite().all()) for tensor in tensors_of(call) if tensor.is_floating_point())
-    if finite and not all(bool(result.isfinite().all()) for result in results):
-        return "its scale puts windows beside the picture, where ATen divides by nothing"
-    return ""
 
 
 def drops(op: Operator, arguments: Arguments) -> bool:
