@@ -32,6 +32,7 @@ IDLE = "BACKEND_BENCH_IDLE_S"
 TOKEN = "BACKEND_BENCH_TOKEN"
 """Variable of a client that holds the token of a service on another host; no service sees it."""
 
+_PID_DIGITS = 20
 _LONGEST_SOCKET = 107
 """Bytes; what the kernel's `sun_path` holds."""
 _ALLOWED = re.compile(
@@ -85,9 +86,9 @@ class Address:
 
     @staticmethod
     def note(lock: int, pid: int) -> None:
-        """Write into the lock who has it."""
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, str(pid).encode(), 0)
+        """Write into the lock who has it. In one piece of one length, so that whoever reads meanwhile finds a number."""
+        os.pwrite(lock, f"{pid:<{_PID_DIGITS}}".encode(), 0)
+        os.ftruncate(lock, _PID_DIGITS)
 
     def pid(self) -> int | None:
         """The process that holds the lock; None if nobody does, or it has not said so yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 import backend_bench
 from backend_bench import runtime
 from backend_bench.errors import ServiceError
+from backend_bench.runtime import Address
 
 
 @pytest.fixture
@@ -117,3 +119,25 @@ def test_an_address_is_locked_once(place: Path) -> None:
     again = address.try_lock()
     assert again is not None
     os.close(again)
+
+
+def test_whoever_reads_while_a_holder_signs_finds_a_number(tmp_path: Path) -> None:
+    """A service signs twice: its starter's fork does, and so does it itself."""
+    address = Address(tmp_path, "some")
+    lock = address.try_lock()
+    assert lock is not None
+    address.note(lock, 12345)
+    over = threading.Event()
+
+    def sign() -> None:
+        while not over.is_set():
+            address.note(lock, 12345)
+
+    thread = threading.Thread(target=sign)
+    thread.start()
+    try:
+        assert {address.lock.read_text().strip() for _ in range(5000)} == {"12345"}
+    finally:
+        over.set()
+        thread.join()
+        os.close(lock)
