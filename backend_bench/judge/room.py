@@ -53,7 +53,7 @@ class Room:
 
     @contextlib.contextmanager
     def beside(self, case_bytes: int) -> Iterator[None]:
-        """Judge beside others something whose largest case has inputs of so many bytes."""
+        """Judge beside others something whose largest case has inputs and results of so many bytes."""
         if self._large_bytes is None:
             yield
             return

@@ -71,8 +71,8 @@ class Stay:
 
     def give_back(self, keeper: Keeper, wish: Wish) -> None:
         """What was borrowed, and is in no call."""
-        with self._lock:
-            self._keepers.remove(keeper)
+        with self._lock:  # a dead one is not among them any more where another was taken since
+            self._keepers = [kept for kept in self._keepers if kept is not keeper]
         self._twins.give_back(keeper, wish)
 
     def _taken(self, take: Callable[[Wish], Keeper], wish: Wish) -> Keeper:

@@ -132,6 +132,17 @@ def test_an_abandoned_stay_kills_the_twin_that_it_has_and_none_that_it_gave_back
     kept.close()
 
 
+def test_a_twin_that_died_is_given_back_like_any_other(own_judge: Judge, twins: Twins) -> None:
+    stay = own_judge.stay()
+    stay._twins = twins
+    twin = stay.borrow(WISH)
+    twin._life.kill()
+    twin.alive = False
+    with stay.take(WISH):  # the dead one is let go of here
+        stay.give_back(twin, WISH)
+    assert twins._idle == []
+
+
 def test_a_fault_in_the_middle_of_a_submission_ends_its_twin(own_judge: Judge, twins: Twins) -> None:
     submission = Submission(
         op=Operator.parse("relu"), source=HONEST, suite=SuiteSpec(name="smoke", device="cpu", dtype="float32")
