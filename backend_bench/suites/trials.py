@@ -168,6 +168,12 @@ def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call]) -> Trial
     return Trial(results, _wrong_places(op, call, results))
 
 
+def _named(op: Operator, arguments: Arguments) -> dict[str, Any]:
+    """What was given, by the schema's names."""
+    names = [argument.name for argument in resolve(op)._schema.arguments]
+    return dict(zip(names, arguments.args, strict=False)) | arguments.kwargs
+
+
 def _wild_scale(op: Operator, arguments: Arguments) -> str:
     """Resizing: ATen divides by a scale and takes what comes out for a place; from 5e-324 or infinity that is any place in memory."""
     if "upsample" not in op.base:
@@ -185,8 +191,7 @@ def _empty_windows(op: Operator, arguments: Arguments) -> str:
     """
     if not (op.base.startswith("_upsample") and "_aa" in op.base):
         return ""
-    names = [argument.name for argument in resolve(op)._schema.arguments]
-    given: dict[str, Any] = dict(zip(names, arguments.args, strict=False)) | arguments.kwargs
+    given = _named(op, arguments)
     picture = given.get("input_size") or next(
         value.shape for value in arguments.args if isinstance(value, TensorSpec)
     )
@@ -211,8 +216,7 @@ def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
 
 def drops(op: Operator, arguments: Arguments) -> bool:
     """Whether the call drops elements at random."""
-    names = [argument.name for argument in resolve(op)._schema.arguments]
-    given = dict(zip(names, arguments.args, strict=False)) | arguments.kwargs
+    given = _named(op, arguments)
     return bool(given.get("dropout_p", 0.0))
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from backend_bench.errors import WorkerLost
 from backend_bench.judge.judge import Judge
@@ -44,19 +43,6 @@ class Interrupted(Stages):
                 self.happened = True
                 self._happens()
             yield
-
-
-@pytest.fixture(scope="module")
-def zygotes() -> Iterator[Zygotes]:
-    made = Zygotes()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def own_judge(zygotes: Zygotes) -> Iterator[Judge]:
-    with Judge(torch.device("cpu"), zygotes) as judge:
-        yield judge
 
 
 def verdict_when(

@@ -5,15 +5,12 @@ from __future__ import annotations
 import mmap
 import os
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from backend_bench.judge import memory
 from backend_bench.judge.judge import Judge
-from backend_bench.judge.zygotes import Zygotes
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Sandbox, Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict
@@ -86,14 +83,6 @@ SHARED_WITH_CHILDREN = """
         os.close(reader)
         return torch.clamp_min(x, 0)
 """
-
-
-@pytest.fixture(scope="module")
-def own_judge() -> Iterator[Judge]:
-    zygotes = Zygotes()
-    with Judge(torch.device("cpu"), zygotes) as judge:
-        yield judge
-    zygotes.close()
 
 
 def verdict_on(judge: Judge, kernel: str, sandbox: Sandbox = "best-effort") -> Verdict:

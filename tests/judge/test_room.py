@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,21 +18,12 @@ from backend_bench.judge import room as module
 from backend_bench.judge.judge import Judge
 from backend_bench.judge.room import Room, release_cache
 from backend_bench.judge.stages import Stage, Stages
-from backend_bench.judge.zygotes import Zygotes
 from backend_bench.operator import Operator
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Evidence, Status, Verdict
 
 HONEST = (Path(__file__).parents[1] / "corpus" / "honest_where" / "kernel.py").read_text()
 NO_MEMORY = "CUDA out of memory. Tried to allocate 3.00 GiB. Process 17 has 80 GiB memory in use."
-
-
-@pytest.fixture(scope="module")
-def own_judge() -> Iterator[Judge]:
-    zygotes = Zygotes()
-    with Judge(torch.device("cpu"), zygotes) as judge:
-        yield judge
-    zygotes.close()
 
 
 class Full(Stages):

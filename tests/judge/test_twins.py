@@ -17,7 +17,6 @@ from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stage import Meta
 from backend_bench.judge.twins import Twins
-from backend_bench.judge.zygotes import Zygotes
 from backend_bench.operator import Operator
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Status
@@ -26,14 +25,6 @@ HONEST = (Path(__file__).parents[1] / "corpus" / "honest_where" / "kernel.py").r
 WISH = Wish("native", "best-effort", 1 << 30)
 META = (Meta(torch.float32, (3,)),)
 LIMIT_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def own_judge() -> Iterator[Judge]:
-    zygotes = Zygotes()
-    with Judge(torch.device("cpu"), zygotes) as judge:
-        yield judge
-    zygotes.close()
 
 
 @pytest.fixture
