@@ -23,6 +23,11 @@ _PAGE = mmap.PAGESIZE
 class CudaDriverError(RuntimeError):
     """A call of the CUDA driver failed."""
 
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+        """Of `CUresult`."""
+
 
 class SharedBuffer:
     """Bytes that another process may map too. Close it when nobody needs them on this side."""
@@ -135,7 +140,7 @@ def cu(name: str, *args: Any) -> None:
     if code:
         text = ctypes.c_char_p()
         _driver().cuGetErrorString(code, ctypes.byref(text))
-        raise CudaDriverError(f"{name}: {(text.value or b'?').decode()} ({code})")
+        raise CudaDriverError(f"{name}: {(text.value or b'?').decode()} ({code})", code)
 
 
 def _prop(device: torch.device) -> _AllocationProp:

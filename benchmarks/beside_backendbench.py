@@ -406,7 +406,7 @@ async def both_precisions(
                 continue
             theirs += answer.get("timed", [])
             ours += [
-                {"op": verdict.op, **timed} for verdict, _ in found for timed in reference_cases(verdict)
+                {"op": verdict.op, **timed} for verdict, _, _ in found for timed in reference_cases(verdict)
             ]
             faults += [answer["fault"]] if "fault" in answer else []
     results = {

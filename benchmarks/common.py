@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.submission import Submission
@@ -28,16 +28,26 @@ def parser(doc: str | None, *, dtype: str = "bfloat16") -> argparse.ArgumentPars
     return made
 
 
+class Answer(NamedTuple):
+    """A verdict, the seconds from its submission, and when it came, in seconds from the stream's begin."""
+
+    verdict: Verdict
+    took_s: float
+    at_s: float
+
+
 async def stream(
     executor: LocalExecutor, submissions: Sequence[Submission], *, in_flight: int
-) -> list[tuple[Verdict, float]]:
-    """All verdicts in the order asked for, each with the seconds from its submission to its answer."""
-    places = asyncio.Semaphore(in_flight)
+) -> list[Answer]:
+    """All verdicts in the order asked for."""
+    places, begun = asyncio.Semaphore(in_flight), time.monotonic()
 
-    async def one(submission: Submission) -> tuple[Verdict, float]:
+    async def one(submission: Submission) -> Answer:
         async with places:
-            begun = time.monotonic()
-            return await executor.submit(submission), time.monotonic() - begun
+            asked = time.monotonic()
+            verdict = await executor.submit(submission)
+            now = time.monotonic()
+            return Answer(verdict, now - asked, now - begun)
 
     return await asyncio.gather(*(one(submission) for submission in submissions))
 

@@ -76,7 +76,7 @@ async def measure(options: argparse.Namespace) -> None:
             in_flight = LOADED_IN_FLIGHT // 2 if options.load else options.in_flight
             found = await common.stream(executor, submissions, in_flight=in_flight)
         verdicts: list[dict[str, Any]] = [{"op": verdict.op, "status": verdict.status, "stages_s": verdict.stages_s,
-                     "cases": [_case(case) for case in verdict.cases]} for verdict, _ in found]  # fmt: skip
+                     "cases": [_case(case) for case in verdict.cases]} for verdict, _, _ in found]  # fmt: skip
         await common.write(executor, options.json, {
             "what": "ATen against itself", "dtype": options.dtype, "load": options.load, "births": options.births,
             "repetitions": options.repetitions, "in_flight": in_flight, "verdicts": verdicts,

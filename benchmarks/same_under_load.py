@@ -48,8 +48,10 @@ async def measure(options: argparse.Namespace) -> None:
     executor = LocalExecutor()
     try:
         many = submissions(options.device, options.dtype, options.at_once)
-        alone = [verdict for verdict, _ in await common.stream(executor, many, in_flight=1)]
-        crowded = [verdict for verdict, _ in await common.stream(executor, many, in_flight=options.at_once)]
+        alone = [answer.verdict for answer in await common.stream(executor, many, in_flight=1)]
+        crowded = [
+            answer.verdict for answer in await common.stream(executor, many, in_flight=options.at_once)
+        ]
         different = [
             f"{one.op}: {one.status} alone, {other.status} among {options.at_once}"
             for one, other in zip(alone, crowded, strict=True)

@@ -17,7 +17,6 @@ import secrets
 import statistics
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +28,7 @@ from backend_bench.judge.devices import lease_name
 from backend_bench.judge.leases import Lease, State
 from backend_bench.operator import Operator
 from backend_bench.submission import Only, Submission, SuiteSpec
-from backend_bench.verdict import Status, Verdict
+from backend_bench.verdict import Status
 
 TRITON = """import torch
 import triton
@@ -97,10 +96,9 @@ async def measure(options: argparse.Namespace) -> None:
         warm = submissions[0] if alone else None  # the first opens the suite and warms the spares
         await common.stream(executor, [warm or submissions.pop()] * 2, in_flight=1)
         with busy(options.device) as samples, states(options.device) as seen:
-            begun = time.monotonic()
-            found = await common.stream(executor, submissions, in_flight=1 if alone else options.in_flight)
-            wall_s = time.monotonic() - begun
-        results = summary([verdict for verdict, _ in found], [took_s for _, took_s in found], wall_s, samples)
+            in_flight = 1 if alone else options.in_flight
+            found = await common.stream(executor, submissions, in_flight=in_flight)
+        results = summary(found, in_flight, samples)
         results["device_states"] = {state: seen.count(state) / len(seen) for state in sorted(set(seen))}
         await common.write(
             executor, options.json, {"what": options.what, "options": vars(options), **results}
@@ -110,23 +108,32 @@ async def measure(options: argparse.Namespace) -> None:
         await executor.aclose()
 
 
-def summary(
-    verdicts: list[Verdict], took_s: list[float], wall_s: float, samples: list[int]
-) -> dict[str, Any]:  # fmt: skip
+def summary(found: list[common.Answer], in_flight: int, samples: list[int]) -> dict[str, Any]:
+    took_s = [answer.took_s for answer in found]
+    at_s = sorted(answer.at_s for answer in found)
     return {
-        "kernels": len(verdicts),
-        "ok": sum(verdict.status is Status.OK for verdict in verdicts),
-        "a_second": len(verdicts) / wall_s,
+        "kernels": len(found),
+        "ok": sum(answer.verdict.status is Status.OK for answer in found),
+        "a_second": len(found) / at_s[-1],
+        "steady_a_second": steady_a_second(at_s, in_flight),
         "median_s": statistics.median(took_s),
         "p90_s": common.percentile(took_s, 0.9),
-        "stages_median_s": common.stages_median_s([verdict.stages_s for verdict in verdicts]),
+        "stages_median_s": common.stages_median_s([answer.verdict.stages_s for answer in found]),
         "gpu_busy": [statistics.fmean(samples) / 100, len(samples)] if samples else None,
-    }  # fmt: skip
+    }
+
+
+def steady_a_second(at_s: list[float], in_flight: int) -> float | None:
+    """The rate once all judges have started and until fewer are in flight; None where the stream is too short for that."""
+    first, last = len(at_s) // 3, len(at_s) - in_flight
+    return (last - first) / (at_s[last] - at_s[first]) if last - first >= in_flight else None
 
 
 def show(results: dict[str, Any]) -> None:
     print(f"{results['ok']} of {results['kernels']} ok; {results['a_second']:.2f} a second; from submission to "
           f"verdict {results['median_s']:.2f} s at the median, {results['p90_s']:.2f} s for nine in ten")  # fmt: skip
+    if results["steady_a_second"]:
+        print(f"  {results['steady_a_second']:.2f} a second once all judges have started")
     for stage, seconds in sorted(results["stages_median_s"].items(), key=lambda item: -item[1]):
         print(f"  {stage:<12}{seconds:8.3f} s")
     shares = ", ".join(f"{state} {share:.0%}" for state, share in results["device_states"].items())

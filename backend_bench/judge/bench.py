@@ -139,7 +139,8 @@ class Bench:
         keeper = self.clean()
         self._candidate, self._clean = keeper, None
         with self.sharing():
-            error = keeper.load(self._load, limit_s=self._left(self.limits.load_s))
+            limit_s = self._left(self.limits.load_s)
+            error = keeper.load(self._load, limit_s=limit_s, aside=self._stay.aside)
         if error:
             raise CompileFailed(wire.printable(error, wire.MAX_TEXT))
         return keeper
@@ -172,7 +173,8 @@ class Bench:
         request, and the worker is frozen at its reply: nothing is computed before or after.
         """
         staged = keeper.stage.lay_out(case, call, metas, record=record, fresh=timed)
-        answer = keeper.call(staged, limit_s=self._limit(keeper, case), freeze=timed)
+        aside = None if timed else self._stay.aside
+        answer = keeper.call(staged, limit_s=self._limit(keeper, case), freeze=timed, aside=aside)
         try:
             copies, inputs = keeper.stage.outputs_after(staged), keeper.stage.inputs_after(staged)
         finally:
@@ -238,7 +240,8 @@ class Bench:
         return self._left(self.limits.first_call_s if first else self.limits.call_s)
 
     def _left(self, limit_s: float) -> float:
-        left = self._deadline - awake.now()
+        waited_s = self._stay.aside.waited_s if self._stay.aside is not None else 0.0
+        left = self._deadline + waited_s - awake.now()
         if left <= 0:
             raise TimedOut(f"the submission used up its {self.limits.total_s:g} s")
         return min(limit_s, left)

@@ -18,6 +18,7 @@ from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import SandboxUnavailable, WorkerLost
 from backend_bench.judge import awake
+from backend_bench.judge.aside import Aside
 from backend_bench.judge.blocks import ONE_AT_A_TIME, Copies, Course
 from backend_bench.judge.memory import Watch
 from backend_bench.judge.stage import Meta, Stage, Staged
@@ -142,14 +143,14 @@ class Keeper:
             raise SandboxUnavailable("; ".join(self.sandbox.missing))
         return self.sandbox
 
-    def load(self, load: wire.Load, *, limit_s: float) -> str:
+    def load(self, load: wire.Load, *, limit_s: float, aside: Aside | None = None) -> str:
         """Load a source; the text of its error, or an empty one. From here on the worker is the candidate's."""
         if load.source:
             self._watch = Watch(
                 self._life.family, self._memory_bytes, ours=self.stage.host_bytes, end=self._life.interrupt
             ).__enter__()
         self._send(load)
-        return self._receive(wire.Loaded, limit_s, "while its file was imported").error
+        return self._receive(wire.Loaded, limit_s, "while its file was imported", aside).error
 
     def clear(self, *, limit_s: float) -> None:
         """Make it forget all calls, for the next who wants it: only a worker that never held candidate code."""
@@ -160,14 +161,17 @@ class Keeper:
         self._send(wire.Clear())
         self._receive(wire.Loaded, limit_s, "while it was cleared")
 
-    def call(self, staged: Staged, *, limit_s: float, freeze: bool = False) -> Answer:
+    def call(
+        self, staged: Staged, *, limit_s: float, freeze: bool = False, aside: Aside | None = None
+    ) -> Answer:
         """Call once. Raises `Ended` when the worker does not survive it.
 
-        With `freeze` the worker stands still when this returns, until `thaw`; the wall time says when.
+        With `freeze` the worker stands still when this returns, until `thaw`; the wall time says when. With `aside` others
+        may have the device alone meanwhile, and the wall time says nothing.
         """
         start = time.perf_counter_ns()
         self._send(staged.frame, staged.fds)
-        claims = self._receive(wire.Done, limit_s, "in a call")
+        claims = self._receive(wire.Done, limit_s, "in a call", aside)
         if freeze:
             self._life.freeze()
         wall_us = (time.perf_counter_ns() - start) / 1e3
@@ -210,9 +214,12 @@ class Keeper:
         except wire.ChannelTimeout as error:
             self._blame(TimedOut("the worker stopped reading requests: killed"), error)
 
-    def _receive(self, kind: type[Reply], limit_s: float, when: str) -> Reply:
+    def _receive(
+        self, kind: type[Reply], limit_s: float, when: str, aside: Aside | None = None
+    ) -> Reply:  # fmt: skip
         try:
-            return self._life.channel.receive(kind, limit_s=limit_s, now=awake.now)
+            left_s = limit_s if aside is None else aside.wait(self._life, limit_s)
+            return self._life.channel.receive(kind, limit_s=left_s, now=awake.now)
         except wire.ChannelTimeout as error:
             self._blame(TimedOut(f"no answer within {limit_s:g} s {when}: killed"), error)
         except wire.BadFrame as error:

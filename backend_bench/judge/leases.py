@@ -69,11 +69,25 @@ class Lease:
         if self.held:
             yield
             return
-        with contextlib.ExitStack() as held:
-            with _locked(self._gate, fcntl.LOCK_SH):
-                held.enter_context(_locked(self._device, fcntl.LOCK_SH))
+        with contextlib.ExitStack() as share:
+            self._take(share)
+            self._mine.share = share
             with self._noted():
                 yield
+
+    def is_wanted(self) -> bool:
+        """Whether somebody waits to have it alone."""
+        return self._is_shut()
+
+    def give_way(self) -> None:
+        """For a thread that shares: let those have it who want it alone, and share it again when they are done."""
+        share: contextlib.ExitStack = self._mine.share
+        share.close()
+        self._take(share)
+
+    def _take(self, share: contextlib.ExitStack) -> None:
+        with _locked(self._gate, fcntl.LOCK_SH):
+            share.enter_context(_locked(self._device, fcntl.LOCK_SH))
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:

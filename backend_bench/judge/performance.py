@@ -16,10 +16,12 @@ Not covered: neighbours outside this service; what is computed ahead inside one 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import math
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -67,6 +69,9 @@ class Pace:
     """At most so many."""
     least_us: float = 0.0
     """Where ATen takes less it launches nothing, and there is no time to compare with."""
+    heavy_bytes: float = math.inf
+    """Where a pair leaves more, both sides are compared at once: that takes a tenth of what the pair took, and what agrees need
+    not be kept, so one round suffices where it took five."""
 
 
 PACES = {
@@ -84,14 +89,15 @@ PACES = {
         block_us=400,
         block_calls=8,
         least_us=SHORTEST_US,
+        heavy_bytes=64 << 20,
     ),
 }
 """A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); many
 calls in a block divide what that varies by, and what an event adds."""
 BLOCK_BYTES = 256 << 20
 """Inputs and results of a block; each worker holds so much."""
-HELD_BYTES = 2 << 30
-"""Of a chunk: what was drawn, and what both sides left behind, until it is checked."""
+HELD_BYTES = 3 << 30
+"""Of a round: what was drawn, and what both sides left behind, until it is checked."""
 NOISE_GOAL = 0.005
 """Half-width of the ratio's band at which sampling stops."""
 REWRITTEN = 0.25
@@ -126,12 +132,22 @@ class _Plan:
     """In a block."""
     pairs: int
     """In a round."""
-    held_bytes: int
-    """What they are and leave to be checked."""
+    drawn_bytes: int
+    """Inputs of a block."""
     left_bytes: int
-    """What both sides leave of one pair."""
+    """What both sides leave of a pair."""
+    is_heavy: bool
+    """Whether pairs are looked at one by one."""
     floor_us: float
     """No call on this device takes less."""
+
+    def held_bytes(self, pairs: int) -> int:
+        """What so many pairs take in a round."""
+        return pairs * self.drawn_bytes + self.kept_bytes(pairs)
+
+    def kept_bytes(self, pairs: int) -> int:
+        """What is left of so many pairs, as long as both sides agree; two, where one is looked at."""
+        return (min(pairs, 2) if self.is_heavy else pairs) * self.left_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +217,8 @@ class Timing:
         self._overload = resolve(op)
         self._plans: dict[int, _Plan] = {}
         self._before: dict[int, Before] = {}
+        self._disagree_bytes = 0
+        """Of this round, beyond what was planned: what is kept of pairs that were looked at."""
         self.phase = Phase()
 
     def before(self) -> None:
@@ -215,9 +233,10 @@ class Timing:
             self._before[case] = Before(Times(self._plans[case].calls), Times(self._plans[case].calls))
         waiting = list(self._before)
         while waiting:
-            batch = next(self._batches(waiting))
+            count = 1 + self._pace.baseline
+            batch = self._fitting({case: self._plans[case].held_bytes(count) for case in waiting})
             with self._bench.sharing(), self._bench.stages("draw"):
-                blocks = {case: [self._drawn(case) for _ in range(1 + self._pace.baseline)] for case in batch}
+                blocks = {case: [self._drawn(case) for _ in range(count)] for case in batch}
                 self._bench.reserve(2 * max(self._plans[case].left_bytes for case in batch))
             with self._bench.alone():
                 for case in _for_a_round(batch):
@@ -247,7 +266,10 @@ class Timing:
             for case, plan in self._plans.items()
         ]
         while waiting := {state.case: state for state in states if state.result is None}:
-            batch = [waiting[case] for case in next(self._batches(waiting))]
+            needs = {
+                case: self._plans[case].held_bytes(self._lacking(state)) for case, state in waiting.items()
+            }
+            batch = [waiting[case] for case in self._fitting(needs)]
             if self.phase.ended is not None and self._bench.give_up(self.phase.ended):
                 for state in batch:
                     self._note(state, CaseStatus.NOT_RUN, "not run: the worker was gone")
@@ -278,18 +300,16 @@ class Timing:
 
     # ---- sampling ------------------------------------------------------------------------------
 
-    def _batches(self, cases: Iterable[int]) -> Iterator[list[int]]:
-        """Cases whose pairs of a round fit into memory together."""
-        batch: list[int] = []
-        held_bytes = 0
-        for case in cases:
-            more = self._plans[case].held_bytes
-            if batch and held_bytes + more > HELD_BYTES:
-                yield batch
-                batch, held_bytes = [], 0
-            batch.append(case)
-            held_bytes += more
-        yield batch
+    def _fitting(self, needs: Mapping[int, int]) -> list[int]:
+        """The first cases that fit into memory together, one in any case; `needs` are the bytes of each."""
+        sums = itertools.accumulate(needs.values())
+        return [case for case, held in zip(needs, sums, strict=True) if held <= HELD_BYTES] or [
+            next(iter(needs))
+        ]
+
+    def _lacking(self, state: _State) -> int:
+        """Pairs of a round."""
+        return self._plans[state.case].pairs + state.waiting
 
     def _round(self, batch: list[_State]) -> None:
         """Draw for all, time all, check all: the device is asked for once."""
@@ -302,8 +322,9 @@ class Timing:
         twin = self._bench.twin()
         with self._bench.sharing():
             self._bench.reserve(
-                sum(len(state.blocks) * self._plans[state.case].left_bytes for state in running)
+                sum(self._plans[state.case].kept_bytes(len(state.blocks)) for state in running)
             )
+        self._disagree_bytes = 0
         with self._bench.alone():
             for state in _for_a_round(running):
                 if not self._is_ready(state):
@@ -324,7 +345,7 @@ class Timing:
         if state.worker is not candidate:
             self._first_call(candidate, state)
             state.worker = candidate
-        missing = self._plans[state.case].pairs + state.waiting - len(state.blocks)
+        missing = self._lacking(state) - len(state.blocks)
         with self._bench.sharing(), self._bench.stages("draw"):
             state.blocks += [self._drawn(state.case) for _ in range(missing)]
 
@@ -357,6 +378,7 @@ class Timing:
     def _pairs(self, state: _State, twin: Keeper) -> None:
         """Both sides of each block in turn; fewer where the kernel is slow."""
         assert state.worker is not None
+        plan = self._plans[state.case]
         begun = time.monotonic()
         try:
             while state.blocks:
@@ -370,11 +392,23 @@ class Timing:
                         if is_ours
                         else self._candidate(state.worker, state.case, calls, pause, rewritten)
                     )
-                state.pairs.append(_Pair(calls, pause, rewritten, took[True], took[False]))
+                pair = _Pair(calls, pause, rewritten, took[True], took[False])
+                state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
+                if self._disagree_bytes > HELD_BYTES:
+                    break
                 if len(state.pairs) >= FEW_PAIRS and time.monotonic() - begun > LEASE_LIMIT_S:
                     break
         finally:
             state.spent_s += time.monotonic() - begun
+
+    def _looked_at(self, pair: _Pair, plan: _Plan) -> _Pair:
+        """Without its values, if both sides agree."""
+        sides = zip(pair.theirs.observed, pair.ours.observed, strict=True)
+        if not all(alike(theirs, ours) for theirs, ours in sides):
+            self._disagree_bytes += plan.left_bytes
+            return pair
+        ours, theirs = (dataclasses.replace(side, observed=()) for side in (pair.ours, pair.theirs))
+        return dataclasses.replace(pair, calls=(), ours=ours, theirs=theirs)
 
     def _enough(self, state: _State) -> bool:
         pairs, pace = len(state.measured.claimed_us), self._pace
@@ -421,7 +455,7 @@ class Timing:
                 expectation = correctness.expectation_of(self._overload, attempt, self._profile)
             assert expectation is not None
             floor_us = self._peaks.floor_us(self._overload, call)
-            plan = _Plan(correctness.output_metas(expectation), 1, 1, 0, 0, floor_us)
+            plan = _Plan(correctness.output_metas(expectation), 1, 1, 0, 0, False, floor_us)
             del expectation  # several times what the call itself holds
             self._plans[case] = plan
             with self._bench.stages("first_calls"):
@@ -434,17 +468,19 @@ class Timing:
                             f"the reference failed on {self._texts[case]}: {sample.claims.error}"
                         )
             claimed_us = self._reference(clean, case, (call,)).claimed_us
-        held = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
-        held += sum(meta.nbytes for meta in plan.metas if meta is not None)
+        given = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
+        held = given + sum(meta.nbytes for meta in plan.metas if meta is not None)
         count = min(
             self._pace.block_us / max(claimed_us, SHORTEST_US),
             BLOCK_BYTES / max(held, 1),
             self._pace.block_calls,
         )
         calls = max(math.floor(count), 1)
-        a_pair = 3 * calls * held
-        pairs = max(min(HELD_BYTES // max(a_pair, 1), self._pace.chunk), 1)
-        return _Plan(plan.metas, calls, pairs, pairs * a_pair, 2 * calls * held, floor_us)
+        left_bytes = 2 * calls * held
+        is_heavy = left_bytes > self._pace.heavy_bytes
+        plan = _Plan(plan.metas, calls, 1, calls * given, left_bytes, is_heavy, floor_us)
+        fitting = [pairs for pairs in range(1, self._pace.chunk + 1) if plan.held_bytes(pairs) <= HELD_BYTES]
+        return dataclasses.replace(plan, pairs=max(fitting, default=1))
 
     def _drawn(self, case: int) -> tuple[Call, ...]:
         """Fresh values for a block."""

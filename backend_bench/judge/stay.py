@@ -22,6 +22,7 @@ import torch
 
 from backend_bench.errors import Abandoned
 from backend_bench.judge import cores
+from backend_bench.judge.aside import Aside
 from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
@@ -52,6 +53,8 @@ class Stay:
         self._nursery, self._twins, self._lease, self._share = nursery, twins, lease, share
         self._when_stuck = when_stuck
         self.stages = Stages()
+        self.aside = Aside(lease, self.stages) if nursery.device.type == "cuda" else None
+        """How workers are waited for while the device is shared; on a CPU, where compilers are in a timing's way, to the end."""
         self._keepers: list[Keeper] = []
         self._lock = threading.Lock()
         self._abandoned = False
