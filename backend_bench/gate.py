@@ -69,17 +69,17 @@ class Gate:
         """Set a word, from the host."""
         self._words[word * _WORD_BYTES // 4] = number
 
-    def write(self, word: Word, number: int) -> None:
-        """Set a word when the current stream gets there."""
-        cu("cuStreamWriteValue32_v2", _stream(), self._at(word), ctypes.c_uint(number), 0)
+    def write(self, word: Word, number: int, stream: torch.cuda.Stream) -> None:
+        """Set a word when the stream gets there."""
+        cu("cuStreamWriteValue32_v2", _handle(stream), self._at(word), ctypes.c_uint(number), 0)
 
-    def wait(self, word: Word, number: int) -> None:
-        """Let the current stream go on when the word is at least `number`."""
-        cu("cuStreamWaitValue32_v2", _stream(), self._at(word), ctypes.c_uint(number), _AT_LEAST)
+    def wait(self, word: Word, number: int, stream: torch.cuda.Stream) -> None:
+        """Let the stream go on when the word is at least `number`."""
+        cu("cuStreamWaitValue32_v2", _handle(stream), self._at(word), ctypes.c_uint(number), _AT_LEAST)
 
     def _at(self, word: Word) -> ctypes.c_ulonglong:
         return ctypes.c_ulonglong(self._address + word * _WORD_BYTES)
 
 
-def _stream() -> Any:
-    return ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
+def _handle(stream: torch.cuda.Stream) -> Any:
+    return ctypes.c_void_p(stream.cuda_stream)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading.checker import Observed, Output
 from backend_bench.judge import awake, blocks
-from backend_bench.judge.keeper import Crashed, Ended, Forged, Keeper, TimedOut
+from backend_bench.judge.blocks import Asked, Block
+from backend_bench.judge.keeper import BlockAnswer, Crashed, Ended, Forged, Keeper, TimedOut
 from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stage import Meta
 from backend_bench.judge.stay import Stay
@@ -48,11 +50,21 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Ready:
+    """What was asked for, planned for one worker."""
+
+    keeper: Keeper
+    asked: Asked
+    block: Block | None
+    """On a GPU."""
+
+
+@dataclass(frozen=True, slots=True)
 class Timed:
     """Calls that were timed together."""
 
-    observed: tuple[Observed, ...]
-    """Of each call; none where one of them raised."""
+    observed: Callable[[], tuple[Observed, ...]]
+    """What came of each call; nothing where one of them raised. Raises `Ended` where the worker's claims make no sense."""
     claimed_us: float
     """Time of all calls by the worker's clock."""
     wall_us: float
@@ -185,36 +197,30 @@ class Bench:
         observed = Observed(outputs=outputs, single=answer.claims.single, inputs=inputs)
         return Sample(observed, _presentable(answer.claims), answer.wall_us)
 
-    def timed(
-        self, keeper: Keeper, case: object, calls: Sequence[Call], metas: tuple[Meta | None, ...],
-        *, pause: int | None = None, rewrite: bool = False,
-    ) -> Timed:  # fmt: skip
-        """Time calls, on a CPU one at a time. Raises `Ended`.
+    def prepare(self, keeper: Keeper, many: Sequence[Asked]) -> list[Ready]:
+        """Plan what a worker is to be timed on; what was planned for it before is void."""
+        if self.device.type == "cpu" or not many:
+            return [Ready(keeper, asked, None) for asked in many]
+        return [Ready(keeper, asked, block) for asked, block in zip(many, keeper.plan(many), strict=True)]
 
-        `pause` is after how many of them the device waits for the judge once more, and `rewrite` whether those behind
-        it get their own inputs only then; before, they are shown those of earlier ones.
+    def timed(self, ready: Ready, *, rewrite: bool = False) -> Timed:
+        """Time calls. Raises `Ended`.
+
+        `rewrite` is whether those behind the pause get their own inputs only then; before, they are shown those of earlier ones.
         """
-        if self.device.type == "cpu":
-            [call] = calls
-            sample = self.call(keeper, case, call, metas, timed=True)
+        keeper, asked = ready.keeper, ready.asked
+        case = ("timed", asked.case)
+        if ready.block is None:
+            [call] = asked.calls
+            sample = self.call(keeper, case, call, asked.metas, timed=True)
             claims = sample.claims
             return Timed(
-                (sample.observed,), claims.elapsed_us, sample.wall_us, claims.error, claims.operators
+                lambda: (sample.observed,), claims.elapsed_us, sample.wall_us, claims.error, claims.operators
             )
-        answer = keeper.run_block(
-            calls, metas, pause=pause or len(calls), rewrite=rewrite, limit_s=self._limit(keeper, case)
-        )
-        if answer.claims.error:
-            error = wire.printable(answer.claims.error, wire.MAX_TEXT)
-            return Timed((), answer.claims.elapsed_us, answer.wall_us, error)
-        with _forgery_of(keeper):
-            observed = tuple(
-                Observed(outputs=_outputs(claims, outputs), single=claims.single, inputs=inputs)
-                for claims, outputs, inputs in zip(
-                    answer.claims.calls, answer.copies.outputs, answer.copies.inputs, strict=True
-                )
-            )
-        return Timed(observed, answer.claims.elapsed_us, answer.wall_us)
+        answer = keeper.run_block(ready.block, rewrite=rewrite, limit_s=self._limit(keeper, case))
+        error = wire.printable(answer.claims.error, wire.MAX_TEXT) if answer.claims.error else ""
+        observed = functools.partial(_observed, keeper, answer)
+        return Timed(observed, answer.claims.elapsed_us, answer.wall_us, error)
 
     def reserve(self, nbytes: int) -> None:
         """Memory for what timed blocks leave behind; on a CPU there is nothing to prepare."""
@@ -245,6 +251,19 @@ class Bench:
         if left <= 0:
             raise TimedOut(f"the submission used up its {self.limits.total_s:g} s")
         return min(limit_s, left)
+
+
+def _observed(keeper: Keeper, answer: BlockAnswer) -> tuple[Observed, ...]:
+    if answer.claims.error:
+        return ()
+    copies = answer.landing.copies()
+    with _forgery_of(keeper):
+        return tuple(
+            Observed(outputs=_outputs(claims, outputs), single=claims.single, inputs=inputs)
+            for claims, outputs, inputs in zip(
+                answer.claims.calls, copies.outputs, copies.inputs, strict=True
+            )
+        )
 
 
 @contextlib.contextmanager

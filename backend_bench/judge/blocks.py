@@ -11,14 +11,12 @@ pause: what was computed ahead is wrong then.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import torch
 
 from backend_bench import wire
@@ -51,11 +49,24 @@ Move = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """Calls that a worker may queue; their inputs are not there yet."""
+class Asked:
+    """Calls of one case to be timed together; on a CPU a single one."""
 
-    frame: wire.Block
-    fds: tuple[int, ...]
+    case: int
+    calls: tuple[Call, ...]
+    metas: tuple[Meta | None, ...]
+    """Of the outputs of each."""
+    pause: int
+    """After how many of them the device waits for the judge once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Calls with their places; nothing has been copied or told yet."""
+
+    calls: tuple[wire.Call, ...]
+    pause: int
+    """How many come before the gate closes again; all of them: it does not."""
     moves: tuple[tuple[Move, ...], ...]
     """Of each call, storage by storage."""
     inputs: Place
@@ -65,16 +76,16 @@ class Block:
 
     @property
     def early(self) -> tuple[tuple[Move, ...], ...]:
-        return self.moves[: self.frame.pause]
+        return self.moves[: self.pause]
 
     @property
     def late(self) -> tuple[tuple[Move, ...], ...]:
-        return self.moves[self.frame.pause :]
+        return self.moves[self.pause :]
 
     def decoys(self) -> Iterator[tuple[Move, ...]]:
         """For each late call, the inputs of an early one."""
         for number, move in enumerate(self.late):
-            other = self.moves[decoy_of(number, self.frame.pause)]
+            other = self.moves[decoy_of(number, self.pause)]
             yield tuple((there, bytes_) for (there, _), (_, bytes_) in zip(move, other, strict=True))
 
 
@@ -91,6 +102,52 @@ class Copies:
     """Of each call."""
     inputs: tuple[tuple[torch.Tensor, ...], ...]
     """Of each call, after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Private memory for what a block leaves behind: an allocation can take longer than a block."""
+
+    block: Block
+    outputs: torch.Tensor
+    inputs: torch.Tensor
+
+    @classmethod
+    def of(cls, stage: Stage, block: Block) -> Landing:
+        return cls(
+            block, *(torch.empty_like(stage.bytes_at(place)) for place in (block.outputs, block.inputs))
+        )
+
+    def take(self, stage: Stage, stamp: Callable[[], None] = lambda: None) -> None:
+        """Copy the outputs, and after a stamp the inputs."""
+        self.outputs.copy_(stage.bytes_at(self.block.outputs))
+        stamp()
+        self.inputs.copy_(stage.bytes_at(self.block.inputs))
+
+    def copies(self) -> Copies:
+        """What was taken, as tensors."""
+        block = self.block
+        return Copies(
+            tuple(
+                tuple(
+                    None if slot is None else _part(self.outputs, slot, block.outputs)
+                    for slot in call.outputs
+                )
+                for call in block.calls
+            ),
+            tuple(
+                tuple(_part(self.inputs, spec, block.inputs) for spec in call.tensors) for call in block.calls
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A block whose judge's side is in the stream."""
+
+    turn: int
+    """What the gate's words are compared with; the second part has the next one."""
+    landing: Landing
 
 
 class Course:
@@ -112,70 +169,78 @@ class Course:
         self._stream.synchronize()
         self._gate.close()
 
-    def plan(self, calls: Sequence[Call], metas: tuple[Meta | None, ...], pause: int) -> Block:
-        """The next block."""
-        block = plan(self._stage, calls, metas, turn=self._turn, pause=pause)
-        self._turn += 2
-        if not self._known:
-            self._known = True
-            frame = msgspec.structs.replace(block.frame, gate=True)
-            block = dataclasses.replace(block, frame=frame, fds=(self._gate.fd, *block.fds))
-        return block
+    def request(self, queued: Queued) -> tuple[wire.Block, tuple[int, ...]]:
+        """What the worker is told of it, and the descriptors that go along."""
+        block, news = queued.landing.block, self._stage.news()
+        fds = news.fds if self._known else (self._gate.fd, *news.fds)
+        frame = wire.Block(
+            number=secrets.randbits(62),
+            turn=queued.turn,
+            calls=block.calls,
+            pause=block.pause,
+            buffers=news.buffers,
+            dropped=news.dropped,
+            gate=not self._known,
+        )
+        self._known = True
+        return frame, fds
 
-    def queue(self, block: Block, *, rewrite: bool) -> Copies:
+    def queue(self, block: Block, *, rewrite: bool) -> Queued:
         """Queue the judge's side of a block, all of it before the worker hears of it, so that nothing of the host's is
-        between the stamps; the copies are there when `wall_us` has returned."""
+        between the stamps; what it leaves behind is there when `wall_us` has returned."""
         self._stream.wait_stream(torch.cuda.current_stream())
+        turn, self._turn = self._turn, self._turn + 2
         for _ in range(QUEUE_TRIES):
             # A stream that waits for a word waits for this process: the worker hears of a block when it is queued. Another thread
             # may want from the driver what it does only when the device stands still (code to be loaded, memory to be freed) and
             # keep the driver's lock meanwhile; then neither comes to an end.
-            with overdue().after(STALLED_S, functools.partial(self._let_go, block)) as queueing:
-                copies = self._queued(block, rewrite)
+            with overdue().after(STALLED_S, functools.partial(self._let_go, turn)) as queueing:
+                landing = self._queued(block, turn, rewrite)
             if not queueing.acted:
-                return copies
+                return Queued(turn, landing)
             self._stream.synchronize()
             for word in Word:
-                self._gate.say(word, block.frame.turn - 1)
+                self._gate.say(word, turn - 1)
         raise JudgeError(f"a timed block could not be queued in {QUEUE_TRIES} tries: the driver stalls each")
 
-    def _let_go(self, block: Block) -> None:
+    def _let_go(self, turn: int) -> None:
         """Void it: whatever is queued runs through, and so does what waits for that."""
-        self._gate.say(Word.ENQUEUED, block.frame.turn)
-        self._gate.say(Word.PASSED, block.frame.turn + 1)
+        self._gate.say(Word.ENQUEUED, turn)
+        self._gate.say(Word.PASSED, turn + 1)
 
-    def _queued(self, block: Block, rewrite: bool) -> Copies:
-        turn, gate = block.frame.turn, self._gate
-        with torch.cuda.stream(self._stream):
+    def _queued(self, block: Block, turn: int, rewrite: bool) -> Landing:
+        gate, stream = self._gate, self._stream
+        with torch.cuda.stream(stream):
             landing = Landing.of(self._stage, block)
             self._poison(block)
-            gate.wait(Word.ENQUEUED, turn)
+            gate.wait(Word.ENQUEUED, turn, stream)
             self._began.record()
             laid_in(block.early)
             laid_in(block.decoys() if rewrite else block.late)
             self._flush.zero_()
-            gate.write(Word.OPEN, turn)
+            gate.write(Word.OPEN, turn, stream)
             if block.late:
-                gate.wait(Word.PASSED, turn)
+                gate.wait(Word.PASSED, turn, stream)
                 if rewrite:
                     laid_in(block.late)
                 turn += 1
-                gate.write(Word.OPEN, turn)
-            gate.wait(Word.PASSED, turn)
-            return taken(self._stage, block, landing, stamp=self._ended.record)
+                gate.write(Word.OPEN, turn, stream)
+            gate.wait(Word.PASSED, turn, stream)
+            landing.take(self._stage, stamp=self._ended.record)
+            return landing
 
     def begun(self) -> bool:
         """Whether the worker has queued its calls."""
         return bool(self._began.query())
 
-    def begin(self, block: Block) -> None:
+    def begin(self, queued: Queued) -> None:
         """Go on without waiting for the worker any longer: it may be waiting for us."""
-        self._gate.say(Word.ENQUEUED, block.frame.turn)
+        self._gate.say(Word.ENQUEUED, queued.turn)
 
-    def wall_us(self, block: Block) -> float:
+    def wall_us(self, queued: Queued) -> float:
         """Time between the stamps, in microseconds, once the worker has answered or is gone."""
-        self.begin(block)
-        self._gate.say(Word.PASSED, block.frame.turn + 1)
+        self.begin(queued)
+        self._gate.say(Word.PASSED, queued.turn + 1)
         self._stream.synchronize()
         return float(self._began.elapsed_time(self._ended)) * 1e3
 
@@ -208,35 +273,39 @@ def stream_of(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-def plan(
-    stage: Stage, calls: Sequence[Call], metas: tuple[Meta | None, ...], *, turn: int, pause: int
-) -> Block:  # fmt: skip
-    """Places for a block's calls in one buffer, in another order each time."""
-    storages = [_storages(call) for call in calls]
-    needs = [[len(storage) for storage in own.values()] for own in storages]
-    results = [meta.nbytes for meta in metas if meta is not None]
-    inputs_bytes = sum(Place(0, 0, nbytes).room for own in needs for nbytes in own)
-    outputs_bytes = len(calls) * sum(Place(0, 0, nbytes).room for nbytes in results)
-    buffer, dropped = stage.track(inputs_bytes + outputs_bytes)
-    row, order = _Row(buffer), _rotated(len(calls))
-    places = {number: [row.take(nbytes) for nbytes in needs[number]] for number in order}
-    slots = {number: [row.take(nbytes) for nbytes in results] for number in order}
-    frames, moves = [], []
-    for number, call in enumerate(calls):
-        frames.append(_frame(number, call, list(storages[number]), places[number], slots[number], metas))
-        theirs = map(stage.bytes_at, places[number])
-        moves.append(tuple(zip(theirs, storages[number].values(), strict=True)))
-    news = stage.news()
-    frame = wire.Block(
-        number=secrets.randbits(62),
-        turn=turn,
-        calls=tuple(frames),
-        pause=pause,
-        buffers=news.buffers,
-        dropped=dropped,
-    )
-    inputs, outputs = Place(buffer, 0, inputs_bytes), Place(buffer, inputs_bytes, outputs_bytes)
-    return Block(frame, news.fds, tuple(moves), inputs, outputs)
+def plan(stage: Stage, many: Sequence[Asked]) -> list[Block]:
+    """Places for the calls of each in one buffer, in another order each time. They take turns there."""
+    laid = [_Laid(asked) for asked in many]
+    buffer = stage.track(max(each.inputs_bytes + each.outputs_bytes for each in laid))
+    return [each.block(stage, buffer) for each in laid]
+
+
+class _Laid:
+    """How much of a buffer a block takes, and where in it everything lies."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._storages = [_storages(call) for call in asked.calls]
+        self._needs = [[len(storage) for storage in own.values()] for own in self._storages]
+        self._results = [meta.nbytes for meta in asked.metas if meta is not None]
+        self.inputs_bytes = sum(Place(0, 0, nbytes).room for own in self._needs for nbytes in own)
+        self.outputs_bytes = len(asked.calls) * sum(Place(0, 0, nbytes).room for nbytes in self._results)
+
+    def block(self, stage: Stage, buffer: int) -> Block:
+        calls, row = self._asked.calls, _Row(buffer)
+        order = _rotated(len(calls))
+        places = {number: [row.take(nbytes) for nbytes in self._needs[number]] for number in order}
+        slots = {number: [row.take(nbytes) for nbytes in self._results] for number in order}
+        frames, moves = [], []
+        for number, call in enumerate(calls):
+            storages = self._storages[number]
+            frames.append(
+                _frame(number, call, list(storages), places[number], slots[number], self._asked.metas)
+            )
+            moves.append(tuple(zip(map(stage.bytes_at, places[number]), storages.values(), strict=True)))
+        inputs = Place(buffer, 0, self.inputs_bytes)
+        outputs = Place(buffer, self.inputs_bytes, self.outputs_bytes)
+        return Block(tuple(frames), self._asked.pause, tuple(moves), inputs, outputs)
 
 
 def laid_in(moves: Iterable[tuple[Move, ...]]) -> None:
@@ -244,34 +313,6 @@ def laid_in(moves: Iterable[tuple[Move, ...]]) -> None:
     for move in moves:
         for there, values in move:
             there.copy_(values)
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """Private memory for what a block leaves behind: an allocation can take longer than a block."""
-
-    outputs: torch.Tensor
-    inputs: torch.Tensor
-
-    @classmethod
-    def of(cls, stage: Stage, block: Block) -> Landing:
-        return cls(*(torch.empty_like(stage.bytes_at(place)) for place in (block.outputs, block.inputs)))
-
-
-def taken(stage: Stage, block: Block, landing: Landing, stamp: Callable[[], None] = lambda: None) -> Copies:
-    """Private copies of a block's outputs, and after a stamp of its inputs."""
-    outputs = landing.outputs.copy_(stage.bytes_at(block.outputs))
-    stamp()
-    inputs = landing.inputs.copy_(stage.bytes_at(block.inputs))
-    return Copies(
-        tuple(
-            tuple(None if slot is None else _part(outputs, slot, block.outputs) for slot in call.outputs)
-            for call in block.frame.calls
-        ),
-        tuple(
-            tuple(_part(inputs, spec, block.inputs) for spec in call.tensors) for call in block.frame.calls
-        ),
-    )
 
 
 class _Row:

@@ -15,13 +15,12 @@ from typing import NoReturn, TypeVar
 import torch
 
 from backend_bench import wire
-from backend_bench.cases import Call
 from backend_bench.errors import SandboxUnavailable, WorkerLost
-from backend_bench.judge import awake
+from backend_bench.judge import awake, blocks
 from backend_bench.judge.aside import Aside
-from backend_bench.judge.blocks import ONE_AT_A_TIME, Copies, Course
+from backend_bench.judge.blocks import ONE_AT_A_TIME, Asked, Block, Course, Landing
 from backend_bench.judge.memory import Watch
-from backend_bench.judge.stage import Meta, Stage, Staged
+from backend_bench.judge.stage import Stage, Staged
 from backend_bench.judge.zygotes import Life
 
 Reply = TypeVar("Reply")
@@ -69,7 +68,7 @@ class BlockAnswer:
     """A worker's claims about a block of calls, what it left behind, and what the judge's own clock says."""
 
     claims: wire.Timed
-    copies: Copies
+    landing: Landing
     wall_us: float
     """From before the inputs went in to after the outputs came out."""
 
@@ -178,23 +177,27 @@ class Keeper:
         self._must_match(claims.number, staged.frame.number)
         return Answer(claims, wall_us)
 
-    def run_block(
-        self, calls: Sequence[Call], metas: tuple[Meta | None, ...], *, pause: int, rewrite: bool, limit_s: float
-    ) -> BlockAnswer:  # fmt: skip
+    def plan(self, many: Sequence[Asked]) -> list[Block]:
+        """Blocks to be run one at a time; what was planned before is void."""
+        self._course = self._course or Course(self.stage)
+        return blocks.plan(self.stage, many)
+
+    def run_block(self, block: Block, *, rewrite: bool, limit_s: float) -> BlockAnswer:
         """Time calls on a GPU. Raises `Ended` when the worker does not survive it."""
-        course = self._course = self._course or Course(self.stage)
-        block = course.plan(calls, metas, pause)
+        course = self._course
+        assert course is not None
         with ONE_AT_A_TIME:
-            copies = course.queue(block, rewrite=rewrite)
+            queued = course.queue(block, rewrite=rewrite)
             try:
-                self._send(block.frame, block.fds)
+                frame, fds = course.request(queued)
+                self._send(frame, fds)
                 if not self._life.channel.answers(QUEUE_LIMIT_S) and not course.begun():
-                    course.begin(block)
+                    course.begin(queued)
                 claims = self._receive(wire.Timed, limit_s, "in a timed call")
             finally:
-                wall_us = course.wall_us(block)
-        self._must_match(claims.number, block.frame.number)
-        return BlockAnswer(claims, copies, wall_us)
+                wall_us = course.wall_us(queued)
+        self._must_match(claims.number, frame.number)
+        return BlockAnswer(claims, queued.landing, wall_us)
 
     def thaw(self) -> None:
         """Let a frozen worker go on."""

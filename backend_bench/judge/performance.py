@@ -31,8 +31,8 @@ from backend_bench.grading import checker, inputs, oracle
 from backend_bench.grading.alike import alike, same_output
 from backend_bench.grading.speedup import compare
 from backend_bench.judge import audit, correctness
-from backend_bench.judge.bench import Bench, CompileFailed, Timed
-from backend_bench.judge.blocks import decoy_of
+from backend_bench.judge.bench import Bench, CompileFailed, Ready, Timed
+from backend_bench.judge.blocks import Asked, decoy_of
 from backend_bench.judge.figures import LEAST_US, SHORTEST_US, Before, Reading, Times
 from backend_bench.judge.keeper import Ended, Forged, Keeper
 from backend_bench.judge.roofline import Peaks
@@ -151,6 +151,15 @@ class _Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class _Both:
+    """The same calls, planned for the twin and for the candidate."""
+
+    ours: Ready
+    theirs: Ready
+    rewritten: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Pair:
     """Both sides of the same calls."""
 
@@ -159,6 +168,8 @@ class _Pair:
     rewritten: bool
     ours: Timed
     theirs: Timed
+    agrees: bool = False
+    """Looked at already, and its values let go."""
 
 
 @dataclass(slots=True)
@@ -185,7 +196,9 @@ class _State:
     worker: Keeper | None = None
     """Which has had its first call of this case."""
     blocks: list[tuple[Call, ...]] = field(default_factory=list)
-    """Drawn, and not run yet."""
+    """Drawn, and not planned yet."""
+    ready: list[_Both] = field(default_factory=list)
+    """Planned, and not run yet."""
     pairs: list[_Pair] = field(default_factory=list)
     """Run, and not checked yet."""
     spent_s: float = 0.0
@@ -236,11 +249,13 @@ class Timing:
             count = 1 + self._pace.baseline
             batch = self._fitting({case: self._plans[case].held_bytes(count) for case in waiting})
             with self._bench.sharing(), self._bench.stages("draw"):
-                blocks = {case: [self._drawn(case) for _ in range(count)] for case in batch}
+                many = [self._asked(case, self._drawn(case)) for case in batch for _ in range(count)]
+                ready = [self._bench.prepare(keeper, many) for keeper in (clean, twin)]
                 self._bench.reserve(2 * max(self._plans[case].left_bytes for case in batch))
             with self._bench.alone():
-                for case in _for_a_round(batch):
-                    self._baseline(case, blocks[case], clean, twin)
+                for number, case in _for_a_round(list(enumerate(batch))):
+                    own = slice(number * count, (number + 1) * count)
+                    self._baseline(case, ready[0][own], ready[1][own])
                     waiting.remove(case)
         for case, sides in self._before.items():
             if min(*sides.clean.claimed_us, *sides.twin.claimed_us) < self._pace.least_us:
@@ -250,12 +265,12 @@ class Timing:
         self._plans.pop(case, None)
         self.phase.left_out[self._texts[case]] = why
 
-    def _baseline(self, case: int, blocks: Sequence[tuple[Call, ...]], clean: Keeper, twin: Keeper) -> None:
+    def _baseline(self, case: int, clean: Sequence[Ready], twin: Sequence[Ready]) -> None:
         """The reference in both workers, in turn; the first block does not count."""
         sides = self._before[case]
-        for number, calls in enumerate(blocks):
-            for keeper, times in self._either((clean, sides.clean), (twin, sides.twin)):
-                timed = self._reference(keeper, case, calls)
+        for number, (in_clean, in_twin) in enumerate(zip(clean, twin, strict=True)):
+            for ready, times in self._either((in_clean, sides.clean), (in_twin, sides.twin)):
+                timed = self._reference(ready)
                 if number:
                     times.add(timed)
 
@@ -316,13 +331,14 @@ class Timing:
         for state in batch:
             with self._noting(state):
                 self._prepare(state)
-        running = [state for state in batch if state.result is None]
+        running = [state for state in batch if state.result is None and self._is_ready(state)]
         if not running:
             return
         twin = self._bench.twin()
         with self._bench.sharing():
+            self._plan(running, twin)
             self._bench.reserve(
-                sum(self._plans[state.case].kept_bytes(len(state.blocks)) for state in running)
+                sum(self._plans[state.case].kept_bytes(len(state.ready)) for state in running)
             )
         self._disagree_bytes = 0
         with self._bench.alone():
@@ -330,14 +346,32 @@ class Timing:
                 if not self._is_ready(state):
                     break
                 with self._noting(state):
-                    self._pairs(state, twin)
+                    self._pairs(state)
         for state in running:
+            state.blocks += [both.ours.asked.calls for both in state.ready]
+            state.ready.clear()
             if state.result is None and state.pairs:
                 with self._noting(state):
                     self._settle(state)
 
     def _is_ready(self, state: _State) -> bool:
         return state.worker is not None and state.worker.alive
+
+    def _plan(self, running: Sequence[_State], twin: Keeper) -> None:
+        """Plan all blocks of a round for both sides, which the device need not wait for."""
+        many = []
+        for state in running:
+            for calls in state.blocks:
+                pause = self._rng.randrange(1, len(calls)) if len(calls) > 1 else 1
+                many.append((state, self._asked(state.case, calls, pause)))
+            state.blocks.clear()
+        [candidate] = {id(state.worker): state.worker for state in running}.values()
+        assert candidate is not None
+        asked = [each for _, each in many]
+        sides = (self._bench.prepare(keeper, asked) for keeper in (twin, candidate))
+        for (state, each), ours, theirs in zip(many, *sides, strict=True):
+            rewritten = len(each.calls) > 1 and self._rng.random() < REWRITTEN
+            state.ready.append(_Both(ours, theirs, rewritten))
 
     def _prepare(self, state: _State) -> None:
         """Have a worker that knows the case, and fresh values."""
@@ -375,24 +409,18 @@ class Timing:
                 raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
             self._check(case, call, sample.observed, state.errors)
 
-    def _pairs(self, state: _State, twin: Keeper) -> None:
+    def _pairs(self, state: _State) -> None:
         """Both sides of each block in turn; fewer where the kernel is slow."""
-        assert state.worker is not None
         plan = self._plans[state.case]
         begun = time.monotonic()
         try:
-            while state.blocks:
-                calls = state.blocks.pop()
-                pause = self._rng.randrange(1, len(calls)) if len(calls) > 1 else 1
-                rewritten = len(calls) > 1 and self._rng.random() < REWRITTEN
+            while state.ready:
+                both = state.ready.pop()
                 took: dict[bool, Timed] = {}
                 for is_ours in self._either(True, False):
-                    took[is_ours] = (
-                        self._reference(twin, state.case, calls, pause)
-                        if is_ours
-                        else self._candidate(state.worker, state.case, calls, pause, rewritten)
-                    )
-                pair = _Pair(calls, pause, rewritten, took[True], took[False])
+                    took[is_ours] = self._reference(both.ours) if is_ours else self._candidate(both)
+                asked = both.ours.asked
+                pair = _Pair(asked.calls, asked.pause, both.rewritten, took[True], took[False])
                 state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
                 if self._disagree_bytes > HELD_BYTES:
                     break
@@ -403,12 +431,18 @@ class Timing:
 
     def _looked_at(self, pair: _Pair, plan: _Plan) -> _Pair:
         """Without its values, if both sides agree."""
-        sides = zip(pair.theirs.observed, pair.ours.observed, strict=True)
+        sides = zip(pair.theirs.observed(), self._of_twin(pair), strict=True)
         if not all(alike(theirs, ours) for theirs, ours in sides):
             self._disagree_bytes += plan.left_bytes
             return pair
-        ours, theirs = (dataclasses.replace(side, observed=()) for side in (pair.ours, pair.theirs))
-        return dataclasses.replace(pair, calls=(), ours=ours, theirs=theirs)
+        ours, theirs = (dataclasses.replace(side, observed=tuple) for side in (pair.ours, pair.theirs))
+        return dataclasses.replace(pair, calls=(), ours=ours, theirs=theirs, agrees=True)
+
+    def _of_twin(self, pair: _Pair) -> tuple[checker.Observed, ...]:
+        try:
+            return pair.ours.observed()
+        except Ended as error:
+            raise JudgeError(f"the reference did not survive: {error}") from error
 
     def _enough(self, state: _State) -> bool:
         pairs, pace = len(state.measured.claimed_us), self._pace
@@ -467,7 +501,8 @@ class Timing:
                         raise JudgeError(
                             f"the reference failed on {self._texts[case]}: {sample.claims.error}"
                         )
-            claimed_us = self._reference(clean, case, (call,)).claimed_us
+            [ready] = self._bench.prepare(clean, [self._asked(case, (call,))])
+            claimed_us = self._reference(ready).claimed_us
         given = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
         held = given + sum(meta.nbytes for meta in plan.metas if meta is not None)
         count = min(
@@ -489,32 +524,34 @@ class Timing:
     def _draw(self, case: int) -> Call:
         return self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._rng.getrandbits(48))
 
-    def _reference(
-        self, keeper: Keeper, case: int, calls: tuple[Call, ...], pause: int | None = None
-    ) -> Timed:
+    def _asked(self, case: int, calls: tuple[Call, ...], pause: int | None = None) -> Asked:
+        return Asked(case, calls, self._plans[case].metas, pause or len(calls))
+
+    def _reference(self, ready: Ready) -> Timed:
+        text = self._texts[ready.asked.case]
         try:
-            timed = self._bench.timed(keeper, ("timed", case), calls, self._plans[case].metas, pause=pause)
+            timed = self._bench.timed(ready)
         except Ended as error:
-            raise JudgeError(f"the reference did not survive {self._texts[case]}: {error}") from error
+            raise JudgeError(f"the reference did not survive {text}: {error}") from error
         if timed.error:
-            raise JudgeError(f"the reference failed on {self._texts[case]}: {timed.error}")
+            raise JudgeError(f"the reference failed on {text}: {timed.error}")
         return timed
 
-    def _candidate(
-        self, keeper: Keeper, case: int, calls: tuple[Call, ...], pause: int, rewrite: bool
-    ) -> Timed:
+    def _candidate(self, both: _Both) -> Timed:
         """A block of the candidate; raises `_Wrong` if it failed or claims no time."""
-        metas = self._plans[case].metas
-        timed = self._bench.timed(keeper, ("timed", case), calls, metas, pause=pause, rewrite=rewrite)
+        timed = self._bench.timed(both.theirs, rewrite=both.rewritten)
         if timed.error:
             raise _Wrong(CaseStatus.RAISED, f"the kernel raised {timed.error}")
-        if not LEAST_US * len(calls) < timed.claimed_us < float("inf"):
+        if not LEAST_US * len(both.theirs.asked.calls) < timed.claimed_us < float("inf"):
             raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
         return timed
 
     def _check_pair(self, case: int, pair: _Pair, errors: _Errors) -> None:
         """Every call of the candidate; raises `_Wrong`."""
-        sides = zip(pair.calls, pair.theirs.observed, pair.ours.observed, strict=True)
+        if pair.agrees:
+            return
+        twins = self._of_twin(pair)
+        sides = zip(pair.calls, pair.theirs.observed(), twins, strict=True)
         for number, (call, theirs, ours) in enumerate(sides):
             if alike(theirs, ours):
                 continue
@@ -522,7 +559,7 @@ class Timing:
                 self._check(case, call, theirs, errors)
             except _Wrong:
                 if pair.rewritten and number >= pair.pause:
-                    self._accuse(case, theirs, pair.ours.observed[decoy_of(number - pair.pause, pair.pause)])
+                    self._accuse(case, theirs, twins[decoy_of(number - pair.pause, pair.pause)])
                 raise
 
     def _accuse(self, case: int, theirs: checker.Observed, shown: checker.Observed) -> None:

@@ -63,6 +63,8 @@ class News:
 
     buffers: tuple[wire.NewBuffer, ...]
     fds: tuple[int, ...]
+    dropped: tuple[int, ...]
+    """That it will not need again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Stage:
         self.device = device
         self._buffers: dict[int, SharedBuffer] = {}
         self._unannounced: list[int] = []
+        self._dropped: list[int] = []
         self._numbers = itertools.count()
         self._chunk: int | None = None
         self._chunk_bytes = CHUNK_BYTES
@@ -116,7 +119,9 @@ class Stage:
         `fresh` puts the inputs into a buffer of their own, which the worker cannot see before it gets
         the request; the buffer of the last such call is dropped.
         """
-        dropped = self._drop_fresh()
+        if self._fresh is not None:
+            self._drop(self._fresh)
+            self._fresh = None
         if fresh:
             self._fresh = self._reserve_buffer(call)
         tensors = tensors_of(call)
@@ -143,23 +148,20 @@ class Stage:
             tensors=specs,
             outputs=slots,
             buffers=(news := self.news()).buffers,
-            dropped=dropped,
+            dropped=news.dropped,
             record=record,
         )
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return Staged(frame, news.fds, tuple(places), numbers)
 
-    def track(self, nbytes: int) -> tuple[int, tuple[int, ...]]:
-        """A buffer with room for a whole block, and the buffers that it replaces."""
-        known = self._track
-        if known is not None and self._buffers[known].nbytes >= nbytes:
-            return known, ()
-        dropped = () if known is None else (known,)
-        if known is not None:
-            self._buffers.pop(known).close()
-        self._track = self._new_buffer(nbytes)
-        return self._track, dropped
+    def track(self, nbytes: int) -> int:
+        """A buffer with room for a whole block; it replaces a smaller one, and what was planned there is void."""
+        if self._track is None or self._buffers[self._track].nbytes < nbytes:
+            if self._track is not None:
+                self._drop(self._track)
+            self._track = self._new_buffer(nbytes)
+        return self._track
 
     def news(self) -> News:
         """What the worker has not heard of yet; it counts as told."""
@@ -167,8 +169,10 @@ class Stage:
         if len(fds) > wire.MAX_FDS:
             raise JudgeError(f"one call needs {len(fds)} shared buffers; at most {wire.MAX_FDS}")
         buffers = tuple(wire.NewBuffer(n, self._buffers[n].nbytes) for n in self._unannounced)
+        news = News(buffers, fds, tuple(self._dropped))
         self._unannounced.clear()
-        return News(buffers, fds)
+        self._dropped.clear()
+        return news
 
     def inputs_after(self, staged: Staged) -> tuple[torch.Tensor, ...]:
         """Private copies of the input tensors as the call left them."""
@@ -240,12 +244,12 @@ class Stage:
         self._fresh_used += place.room
         return place
 
-    def _drop_fresh(self) -> tuple[int, ...]:
-        if self._fresh is None:
-            return ()
-        number, self._fresh = self._fresh, None
+    def _drop(self, number: int) -> None:
         self._buffers.pop(number).close()
-        return (number,)
+        if number in self._unannounced:
+            self._unannounced.remove(number)
+        else:
+            self._dropped.append(number)
 
 
 def _private(shared: torch.Tensor) -> torch.Tensor:

@@ -132,7 +132,7 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
         with torch.no_grad(), full_precision() if desk.device.type == "cuda" else contextlib.nullcontext():
             with recorder or contextlib.nullcontext():
                 result, elapsed_us = on_cpu(call)
-            done = _done(request, result, tensors, desk)
+            done = _done(request, result, tensors, _copied(request, result, desk))
             if desk.device.type == "cuda":
                 torch.cuda.synchronize()
     except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
@@ -164,11 +164,15 @@ def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk) 
             results = course.queue(calls[: request.pause])
             if calls[request.pause :]:
                 results += course.queue(calls[request.pause :])
+            each = list(zip(request.calls, results, tensors, strict=True))
+            copied = [_copied(call, result, desk) for call, result, _ in each]
+            course.begin()
+            # While the device is at it.
             done = tuple(
-                _done(call, result, given, desk)
-                for call, result, given in zip(request.calls, results, tensors, strict=True)
+                _done(call, result, given, came)
+                for (call, result, given), came in zip(each, copied, strict=True)
             )
-            elapsed_us = course.run()
+            elapsed_us = course.elapsed_us()
     except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
         return wire.Timed(number=request.number, error=_text_of(error), error_type=_name_of(error))
     return wire.Timed(number=request.number, calls=done, elapsed_us=elapsed_us)
@@ -182,16 +186,35 @@ def _prepared(
     return lambda: kernel(*args, **kwargs)
 
 
-def _done(request: wire.Call, result: Any, tensors: list[torch.Tensor], desk: _Desk) -> wire.Done:
-    """The claims about a result, its values copied to where the judge wants them."""
+def _leaves(result: Any) -> tuple[Any, ...]:
+    """The outputs; one more than allowed shows that there are too many, a million would not fit a reply."""
+    return tuple(result)[: wire.MAX_OUTPUTS + 1] if isinstance(result, (tuple, list)) else (result,)
+
+
+def _copied(request: wire.Call, result: Any, desk: _Desk) -> tuple[bool, ...]:
+    """Copy the values to where the judge wants them; which were as it expects them."""
+    leaves = _leaves(result)
+    slots = _padded(request.outputs, len(leaves))
+    return tuple(_copy(leaf, slot, desk) for leaf, slot in zip(leaves, slots, strict=True))
+
+
+def _copy(leaf: Any, slot: wire.TensorSpec | None, desk: _Desk) -> bool:
+    if slot is None or type(leaf) is not torch.Tensor or not _is_plain(leaf):
+        return False
+    if _dtype_of(leaf) != slot.dtype or tuple(leaf.shape) != slot.shape:
+        return False
+    # Through the class: an attribute of the object itself would hide the method.
+    torch.Tensor.copy_(desk.slot(slot), torch.Tensor.detach(leaf))
+    return True
+
+
+def _done(
+    request: wire.Call, result: Any, tensors: list[torch.Tensor], copied: tuple[bool, ...]
+) -> wire.Done:
+    """The claims about a result."""
+    claims = (_claim(leaf, tensors, came) for leaf, came in zip(_leaves(result), copied, strict=True))
     single = not isinstance(result, (tuple, list))
-    # One more than allowed shows that there are too many; a million would not fit a reply.
-    leaves = (result,) if single else tuple(result)[: wire.MAX_OUTPUTS + 1]
-    claims = tuple(
-        _claim(leaf, slot, tensors, desk)
-        for leaf, slot in zip(leaves, _padded(request.outputs, len(leaves)), strict=True)
-    )
-    return wire.Done(number=request.number, single=single, outputs=claims)
+    return wire.Done(number=request.number, single=single, outputs=tuple(claims))
 
 
 def _text_of(error: BaseException) -> str:
@@ -206,9 +229,7 @@ def _padded(slots: tuple[wire.TensorSpec | None, ...], count: int) -> tuple[wire
     return (*slots, *(None,) * count)[:count]
 
 
-def _claim(
-    leaf: Any, slot: wire.TensorSpec | None, inputs: list[torch.Tensor], desk: _Desk
-) -> wire.OutputClaim:
+def _claim(leaf: Any, inputs: list[torch.Tensor], copied: bool) -> wire.OutputClaim:
     name = type(leaf).__name__[: wire.MAX_NAME]
     if leaf is None:
         return wire.OutputClaim(kind="none", type_name=name)
@@ -219,25 +240,27 @@ def _claim(
         return wire.OutputClaim(kind="other", type_name=name)
     if type(leaf) is not torch.Tensor:
         return wire.OutputClaim(kind="tensor", type_name=name)  # a subclass may lie about everything else
-    plain = leaf.layout == torch.strided and leaf.dim() <= wire.MAX_DIMS
-    dtype = str(leaf.dtype).removeprefix("torch.")
-    shape = tuple(int(size) for size in leaf.shape[: wire.MAX_DIMS])
-    copied = plain and slot is not None and dtype == slot.dtype and shape == slot.shape
-    if copied and slot is not None:
-        # Through the class: an attribute of the object itself would hide the method.
-        torch.Tensor.copy_(desk.slot(slot), torch.Tensor.detach(leaf))
+    plain = _is_plain(leaf)
     return wire.OutputClaim(
         kind="tensor",
         type_name=name,
         plain=plain,
-        dtype=dtype,
-        shape=shape,
+        dtype=_dtype_of(leaf),
+        shape=tuple(int(size) for size in leaf.shape[: wire.MAX_DIMS]),
         stride=tuple(leaf.stride()) if plain else (),
         device=leaf.device.type,
         alias=_first(inputs, lambda given: plain and _shares(leaf, given)),
         same=_first(inputs, lambda given: plain and is_same(leaf, given)),
         copied=copied,
     )
+
+
+def _is_plain(leaf: torch.Tensor) -> bool:
+    return leaf.layout == torch.strided and leaf.dim() <= wire.MAX_DIMS
+
+
+def _dtype_of(leaf: torch.Tensor) -> str:
+    return str(leaf.dtype).removeprefix("torch.")
 
 
 def _shares(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -27,24 +27,28 @@ class Course:
 
     def __init__(self, gate: Gate, turn: int) -> None:
         self._gate, self._turn = gate, turn
+        self._stream = torch.cuda.current_stream()
         self._laps: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
     def queue(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         """What the calls return; the device may not have begun with them."""
         start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         if self._laps:
-            self._gate.write(Word.PASSED, self._turn)
+            self._gate.write(Word.PASSED, self._turn, self._stream)
             self._turn += 1
-        self._gate.wait(Word.OPEN, self._turn)
+        self._gate.wait(Word.OPEN, self._turn, self._stream)
         start.record()
         results = [call() for call in calls]
         stop.record()
         self._laps.append((start, stop))
         return results
 
-    def run(self) -> float:
-        """Let the judge begin, and wait for the end; the time of all calls in microseconds."""
-        self._gate.write(Word.PASSED, self._turn)
+    def begin(self) -> None:
+        """Let the judge begin: all is queued."""
+        self._gate.write(Word.PASSED, self._turn, self._stream)
         self._gate.say(Word.ENQUEUED, self._turn)
+
+    def elapsed_us(self) -> float:
+        """Wait for the end; the time of all calls in microseconds."""
         torch.cuda.synchronize()
         return float(sum(start.elapsed_time(stop) for start, stop in self._laps)) * 1e3

@@ -15,7 +15,7 @@ from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.gate import Word
 from backend_bench.judge import blocks
-from backend_bench.judge.blocks import Block, Landing, decoy_of, laid_in, plan, taken
+from backend_bench.judge.blocks import Asked, Block, Copies, Landing, decoy_of, laid_in, plan
 from backend_bench.judge.stage import Meta, Place, Stage, rebuild
 
 ROWS, COLUMNS, PICKED = 64, 33, 17
@@ -49,7 +49,14 @@ def _seen(stage: Stage, spec: wire.TensorSpec) -> torch.Tensor:
 
 def planned(stage: Stage, count: int) -> tuple[Block, list[Call]]:
     made = calls(count)
-    return plan(stage, made, METAS, turn=1, pause=random.randrange(1, count)), made
+    [block] = plan(stage, [Asked(0, tuple(made), METAS, pause=random.randrange(1, count))])
+    return block, made
+
+
+def taken(stage: Stage, block: Block) -> Copies:
+    landing = Landing.of(stage, block)
+    landing.take(stage)
+    return landing.copies()
 
 
 @pytest.mark.parametrize("count", [2, 3, 5, 8])
@@ -57,12 +64,12 @@ def test_each_call_has_its_own_inputs_and_outputs(stage: Stage, count: int) -> N
     block, made = planned(stage, count)
     laid_in(block.early)
     laid_in(block.decoys())
-    for call in block.frame.calls[: block.frame.pause]:
+    for call in block.calls[: block.pause]:
         answer(stage, call)
     laid_in(block.late)
-    for call in block.frame.calls[block.frame.pause :]:
+    for call in block.calls[block.pause :]:
         answer(stage, call)
-    copies = taken(stage, block, Landing.of(stage, block))
+    copies = taken(stage, block)
     for call, outputs, inputs in zip(made, copies.outputs, copies.inputs, strict=True):
         assert torch.equal(inputs[0], call.args[0])
         assert torch.equal(inputs[1], call.args[2])
@@ -74,11 +81,11 @@ def test_what_is_computed_ahead_in_a_rewritten_block_is_that_of_a_decoy(stage: S
     block, made = planned(stage, 5)
     laid_in(block.early)
     laid_in(block.decoys())
-    for call in block.frame.calls:
+    for call in block.calls:
         answer(stage, call)
     laid_in(block.late)
-    pause = block.frame.pause
-    for number, outputs in enumerate(taken(stage, block, Landing.of(stage, block)).outputs[pause:]):
+    pause = block.pause
+    for number, outputs in enumerate(taken(stage, block).outputs[pause:]):
         shown = made[decoy_of(number, pause)]
         assert outputs[0] is not None
         assert torch.equal(outputs[0], torch.index_select(shown.args[0], 0, shown.args[2]))
@@ -87,12 +94,38 @@ def test_what_is_computed_ahead_in_a_rewritten_block_is_that_of_a_decoy(stage: S
 def test_a_stage_keeps_one_buffer_for_all_blocks(stage: Stage) -> None:
     """And tells the worker of the one that a larger block replaces."""
     small, _ = planned(stage, 2)
+    first = stage.news()
     again, _ = planned(stage, 2)
-    large, _ = planned(stage, 8)
     assert small.outputs.buffer == again.outputs.buffer
-    assert not again.frame.buffers
-    assert large.frame.dropped == (small.outputs.buffer,)
-    assert [new.number for new in large.frame.buffers] == [large.outputs.buffer]
+    assert not stage.news().buffers
+    large, _ = planned(stage, 8)
+    second = stage.news()
+    assert [new.number for new in first.buffers] == [small.outputs.buffer]
+    assert second.dropped == (small.outputs.buffer,)
+    assert [new.number for new in second.buffers] == [large.outputs.buffer]
+
+
+def test_blocks_that_are_planned_together_find_room_in_one_buffer(stage: Stage) -> None:
+    """Else the larger one would take the smaller one's memory away."""
+    asked = [Asked(0, tuple(calls(count)), METAS, pause=1) for count in (2, 8, 3)]
+    many = plan(stage, asked)
+    for block, each in zip(many, asked, strict=True):
+        laid_in(block.moves)
+        for call in block.calls:
+            answer(stage, call)
+        for given, (output,) in zip(each.calls, taken(stage, block).outputs, strict=True):
+            assert output is not None
+            assert torch.equal(output, torch.index_select(given.args[0], 0, given.args[2]))
+
+
+def test_a_worker_does_not_hear_of_a_buffer_that_came_and_went(stage: Stage) -> None:
+    """What is planned need not be run."""
+    planned(stage, 2)
+    large, _ = planned(stage, 8)
+    news = stage.news()
+    assert [new.number for new in news.buffers] == [large.outputs.buffer]
+    assert len(news.fds) == 1
+    assert not news.dropped
 
 
 class Words:
@@ -115,7 +148,7 @@ def test_a_block_that_the_driver_keeps_from_being_queued_is_let_go_and_queued_ag
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
     gate, tries, done = Words(), [], object()
 
-    def queued(block: Any, rewrite: bool) -> Any:
+    def queued(block: Any, turn: int, rewrite: bool) -> Any:
         tries.append(rewrite)
         if len(tries) == 1:
             assert gate.let_go.wait(60)
@@ -124,7 +157,8 @@ def test_a_block_that_the_driver_keeps_from_being_queued_is_let_go_and_queued_ag
     course = blocks.Course.__new__(blocks.Course)
     course._gate, course._stream = gate, SimpleNamespace(wait_stream=lambda _: None, synchronize=lambda: None)  # type: ignore[assignment]
     course._queued = queued  # type: ignore[method-assign]
-    block = SimpleNamespace(frame=SimpleNamespace(turn=7))
-    assert course.queue(block, rewrite=True) is done  # type: ignore[arg-type]
+    course._turn = 7
+    assert course.queue(SimpleNamespace(), rewrite=True) == blocks.Queued(7, done)  # type: ignore[arg-type]
+    assert course._turn == 9
     assert tries == [True, True]
     assert gate.said == [(Word.ENQUEUED, 7), (Word.PASSED, 8), *((word, 6) for word in Word)]

@@ -48,7 +48,7 @@ def verdict_of(judge: Judge, stage: Stage, is_full: Callable[[], bool], error: E
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError(NO_MEMORY), CudaDriverError("cuMemCreate: out of memory (2)")]
+    "error", [torch.OutOfMemoryError(NO_MEMORY), CudaDriverError("cuMemCreate: out of memory (2)", 2)]
 )
 @pytest.mark.parametrize("stage", ["draw", "oracle", "run"])
 def test_who_finds_no_memory_beside_others_is_judged_again_without_them(
@@ -89,7 +89,7 @@ def test_no_memory_is_seen_through_what_was_made_of_it() -> None:
         "the reference failed on ((T([2], f32),), {}): OutOfMemoryError: CUDA out of memory. Tried",
     ):
         assert ran_out_of_memory(RuntimeError(text))
-    assert not ran_out_of_memory(CudaDriverError("cuMemMap: invalid argument (1)"))
+    assert not ran_out_of_memory(CudaDriverError("cuMemMap: invalid argument (1)", 1))
     assert not ran_out_of_memory(JudgeError("the judge has no idea"))
 
 
