@@ -4,7 +4,7 @@
     python benchmarks/throughput.py stream [--kernels 200] [--in-flight 32] [--with-performance] [--json FILE]
 
 Kernels are generated: right ones of relu in Triton (in PyTorch for `--device cpu`), each with other names, constants and block sizes, so
-that no cache of anybody knows them. `latency` submits them one after the other, `stream` many at once. Printed: kernels a second,
+that no cache of anybody knows them. `latency` submits them one after the other, `stream` many at once, when all judges have started. Printed: kernels a second,
 median and 90th percentile from submission to verdict, the stages of a verdict, who had the device, and for a GPU how busy it was.
 """
 
@@ -88,17 +88,22 @@ async def measure(options: argparse.Namespace) -> None:
     alone = options.what == "latency"
     spec = SuiteSpec(name=options.suite, device=options.device, dtype=options.dtype)
     only: Only | None = None if options.with_performance else "correctness"
+    warm = 2 if alone else 2 + options.in_flight
     submissions = [
         Submission(op=Operator.parse("relu"), source=source, suite=spec, only=only)
-        for source in kernels(options.kernels or (20 if alone else 200), options.device)
+        for source in kernels(warm + (options.kernels or (20 if alone else 200)), options.device)
     ]
     try:
-        warm = submissions[0] if alone else None  # the first opens the suite and warms the spares
-        await common.stream(executor, [warm or submissions.pop()] * 2, in_flight=1)
+        await common.stream(
+            executor, submissions[:2], in_flight=1
+        )  # the first opens the suite and warms the spares
+        await common.stream(
+            executor, submissions[2:warm], in_flight=warm
+        )  # and judges start as they are needed
         with busy(options.device) as samples, states(options.device) as seen:
             in_flight = 1 if alone else options.in_flight
-            found = await common.stream(executor, submissions, in_flight=in_flight)
-        results = summary(found, in_flight, samples)
+            found = await common.stream(executor, submissions[warm:], in_flight=in_flight)
+        results = summary(found, samples)
         results["device_states"] = {state: seen.count(state) / len(seen) for state in sorted(set(seen))}
         await common.write(
             executor, options.json, {"what": options.what, "options": vars(options), **results}
@@ -108,14 +113,13 @@ async def measure(options: argparse.Namespace) -> None:
         await executor.aclose()
 
 
-def summary(found: list[common.Answer], in_flight: int, samples: list[int]) -> dict[str, Any]:
+def summary(found: list[common.Answer], samples: list[int]) -> dict[str, Any]:
     took_s = [answer.took_s for answer in found]
-    at_s = sorted(answer.at_s for answer in found)
     return {
         "kernels": len(found),
         "ok": sum(answer.verdict.status is Status.OK for answer in found),
-        "a_second": len(found) / at_s[-1],
-        "steady_a_second": steady_a_second(at_s, in_flight),
+        "a_second": len(found) / max(answer.at_s for answer in found),
+        "at_s": sorted(round(answer.at_s, 3) for answer in found),
         "median_s": statistics.median(took_s),
         "p90_s": common.percentile(took_s, 0.9),
         "stages_median_s": common.stages_median_s([answer.verdict.stages_s for answer in found]),
@@ -123,17 +127,9 @@ def summary(found: list[common.Answer], in_flight: int, samples: list[int]) -> d
     }
 
 
-def steady_a_second(at_s: list[float], in_flight: int) -> float | None:
-    """The rate once all judges have started and until fewer are in flight; None where the stream is too short for that."""
-    first, last = len(at_s) // 3, len(at_s) - in_flight
-    return (last - first) / (at_s[last] - at_s[first]) if last - first >= in_flight else None
-
-
 def show(results: dict[str, Any]) -> None:
     print(f"{results['ok']} of {results['kernels']} ok; {results['a_second']:.2f} a second; from submission to "
           f"verdict {results['median_s']:.2f} s at the median, {results['p90_s']:.2f} s for nine in ten")  # fmt: skip
-    if results["steady_a_second"]:
-        print(f"  {results['steady_a_second']:.2f} a second once all judges have started")
     for stage, seconds in sorted(results["stages_median_s"].items(), key=lambda item: -item[1]):
         print(f"  {stage:<12}{seconds:8.3f} s")
     shares = ", ".join(f"{state} {share:.0%}" for state, share in results["device_states"].items())

@@ -7,10 +7,14 @@ cannot do that (`paused`) he waits for the answer.
 
 from __future__ import annotations
 
+import logging
+
 from backend_bench.judge import awake, paused
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.stages import Stages
 from backend_bench.judge.zygotes import Life
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 0.005
 """Between two looks at who wants the device."""
@@ -40,10 +44,9 @@ class Aside:
 
     def _step(self, life: Life) -> None:
         """Aside, and back when nobody wants it any more."""
-        pause = paused.Pause()
         try:
-            self._works = pause.begin(life.processes())
-            if self._works:
+            with paused.kept_from_the_gpu(life.processes()):
                 self._lease.give_way()
-        finally:
-            pause.end()
+        except paused.Refused as error:
+            log.warning("%s", error)
+            self._works = False

@@ -5,18 +5,20 @@ Knows the limits and how a life can end. What a worker says is handed on as a cl
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn, TypeVar
 
+import msgspec
 import torch
 
 from backend_bench import wire
 from backend_bench.errors import SandboxUnavailable, WorkerLost
-from backend_bench.judge import awake, blocks
+from backend_bench.judge import awake, blocks, paused
 from backend_bench.judge.aside import Aside
 from backend_bench.judge.blocks import ONE_AT_A_TIME, Asked, Block, Course, Landing
 from backend_bench.judge.memory import Watch
@@ -30,6 +32,8 @@ QUEUE_LIMIT_S = 0.02
 waits for the device itself."""
 READY_LIMIT_S = 60.0
 """From fork to locked in; a CUDA context under load has been seen to take 2 s."""
+GPU_PAUSE = "gpu-pause"
+"""The wall between a candidate and the timing of anybody else."""
 END_LIMIT_S = 1.0
 """From a worker's last word to the news of its death; it may have closed its channel and live on."""
 
@@ -140,6 +144,8 @@ class Keeper:
             ) from error
         if self.sandbox.level == wire.REFUSED:
             raise SandboxUnavailable("; ".join(self.sandbox.missing))
+        if self.stage.device.type == "cuda":
+            self.sandbox = _with_pause(self.sandbox, paused.missing(self.processes()))
         return self.sandbox
 
     def load(self, load: wire.Load, *, limit_s: float, aside: Aside | None = None) -> str:
@@ -203,6 +209,29 @@ class Keeper:
         """Let a frozen worker go on."""
         self._life.thaw()
 
+    @contextlib.contextmanager
+    def standing_still(self, pids: Sequence[int]) -> Iterator[None]:
+        """Nothing of this worker is in the way of a timing inside: on a CPU it is frozen, on a GPU these processes are kept
+        from it, where the driver can do that. Raises `Forged` where its work on the GPU is not done after its reply.
+        """
+        if self.stage.device.type == "cpu":
+            self._life.freeze()
+            try:
+                yield
+            finally:
+                self._life.thaw()
+            return
+        with contextlib.ExitStack() as still:
+            if paused.is_offered():
+                try:
+                    still.enter_context(paused.kept_from_the_gpu(pids))
+                except paused.Busy:
+                    self._blame(Forged("its work on the device was not done long after its reply"))
+                except paused.Refused:
+                    if self.lives:
+                        raise
+            yield
+
     def _must_match(self, answered: int, asked: int) -> None:
         if answered != asked:
             self._blame(Forged("the worker answered a call that was not asked for"))
@@ -260,6 +289,13 @@ class Keeper:
         if status < 0:
             return f"killed by {_signal_name(-status)}"
         return f"exit code {status}"
+
+
+def _with_pause(ready: wire.Ready, missing: str) -> wire.Ready:
+    """A wall that the judge holds up itself."""
+    if missing:
+        return msgspec.structs.replace(ready, missing=(*ready.missing, f"{GPU_PAUSE}: {missing}"))
+    return msgspec.structs.replace(ready, holds=(*ready.holds, GPU_PAUSE))
 
 
 def _signal_name(number: int) -> str:

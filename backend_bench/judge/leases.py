@@ -32,7 +32,7 @@ FOLDER = Path("/tmp/backend-bench-leases")
 """The same for every user and build, whatever TMPDIR says."""
 State = Literal["idle", "shared", "draining", "alone"]
 """Draining: somebody wants the device alone, and waits for those who share it."""
-GATHER_S = 0.3
+GATHER_S = 0.1
 """The first who wants a device alone lets others share it for so long, if they do."""
 _LOOK_S = 0.005
 

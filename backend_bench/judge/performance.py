@@ -106,6 +106,8 @@ LEASE_LIMIT_S = 5.0
 """A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
 FEW_PAIRS = 3
 NOTHING = "ATen launches nothing that could be timed"
+LISTED_S = 0.25
+"""A process that was started after the candidate's were looked up needs longer to have a CUDA context."""
 ROUND_S = 0.25
 """After so long with the device no further case of a round begins."""
 
@@ -230,6 +232,9 @@ class Timing:
         self._overload = resolve(op)
         self._plans: dict[int, _Plan] = {}
         self._before: dict[int, Before] = {}
+        self._processes: list[int] = []
+        self._listed = -math.inf
+        """The candidate's, and when they were looked up."""
         self._disagree_bytes = 0
         """Of this round, beyond what was planned: what is kept of pairs that were looked at."""
         self.phase = Phase()
@@ -340,7 +345,7 @@ class Timing:
             self._bench.reserve(
                 sum(self._plans[state.case].kept_bytes(len(state.ready)) for state in running)
             )
-        self._disagree_bytes = 0
+        self._disagree_bytes, self._listed = 0, -math.inf
         with self._bench.alone():
             for state in _for_a_round(running):
                 if not self._is_ready(state):
@@ -418,7 +423,7 @@ class Timing:
                 both = state.ready.pop()
                 took: dict[bool, Timed] = {}
                 for is_ours in self._either(True, False):
-                    took[is_ours] = self._reference(both.ours) if is_ours else self._candidate(both)
+                    took[is_ours] = self._reference_beside(both) if is_ours else self._candidate(both)
                 asked = both.ours.asked
                 pair = _Pair(asked.calls, asked.pause, both.rewritten, took[True], took[False])
                 state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
@@ -536,6 +541,14 @@ class Timing:
         if timed.error:
             raise JudgeError(f"the reference failed on {text}: {timed.error}")
         return timed
+
+    def _reference_beside(self, both: _Both) -> Timed:
+        """The reference while the candidate's worker stands still."""
+        candidate = both.theirs.keeper
+        if time.monotonic() - self._listed > LISTED_S:
+            self._processes, self._listed = candidate.processes(), time.monotonic()
+        with candidate.standing_still(self._processes):
+            return self._reference(both.ours)
 
     def _candidate(self, both: _Both) -> Timed:
         """A block of the candidate; raises `_Wrong` if it failed or claims no time."""

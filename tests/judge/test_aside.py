@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -12,14 +13,17 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from backend_bench import wire
 from backend_bench.buffers import CudaDriverError
-from backend_bench.judge import paused
+from backend_bench.judge import aside, paused
 from backend_bench.judge.aside import Aside
+from backend_bench.judge.keeper import GPU_PAUSE, Forged, Keeper, _with_pause
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.stages import Stages
 
@@ -53,7 +57,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What the driver was told; it does all that it is asked for."""
     said: list[tuple[str, int]] = []
     monkeypatch.setattr(paused, "cu", lambda name, pid, _: said.append((name, pid.value)))
-    monkeypatch.setattr(paused, "is_offered", lambda: True)
+    monkeypatch.setattr(paused, "_known", [""])
     return said
 
 
@@ -101,7 +105,7 @@ def test_a_worker_that_cannot_be_kept_from_the_gpu_is_waited_for(
     lease, has_it, left_s = Lease("gpu", tmp_path), threading.Event(), list[float]()
     ended = threading.Event()
     steps = Aside(lease, Stages())
-    monkeypatch.setattr(paused.log, "warning", lambda *_: ended.set())
+    monkeypatch.setattr(aside.log, "warning", lambda *_: ended.set())
     sharer = threading.Thread(target=shared_by, args=(lease, steps, worker, has_it, left_s))
     sharer.start()
     assert has_it.wait(60)
@@ -123,10 +127,8 @@ def test_processes_without_cuda_need_not_be_kept_from_it(
     told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paused, "cu", refusing(NOT_INITIALIZED, [11], told))
-    pause = paused.Pause()
-    assert pause.begin([11, 12])
-    pause.end()
-    pause.end()
+    with paused.kept_from_the_gpu([11, 12]):
+        assert told == [("cuCheckpointProcessLock", 12)]
     assert told == [("cuCheckpointProcessLock", 12), ("cuCheckpointProcessUnlock", 12)]
 
 
@@ -171,8 +173,6 @@ while True:
 
 @pytest.mark.gpu
 def test_a_paused_process_thinks_and_does_nothing_on_the_gpu() -> None:
-    import torch
-
     fd = os.memfd_create("steps")
     os.ftruncate(fd, 4096)
     seen = mmap.mmap(fd, 4096)
@@ -189,17 +189,14 @@ def test_a_paused_process_thinks_and_does_nothing_on_the_gpu() -> None:
     try:
         torch.cuda.init()
         until(lambda: counts()[0] > 100)
-        pause = paused.Pause()
-        assert pause.begin([other.pid])
-        steps, thoughts = counts()
-        until(lambda: counts()[1] > thoughts + 10_000)
-        assert counts()[0] <= steps + 1  # the last was done, and had not been counted yet
-        pause.end()
+        with paused.kept_from_the_gpu([other.pid]):
+            steps, thoughts = counts()
+            until(lambda: counts()[1] > thoughts + 10_000)
+            assert counts()[0] <= steps + 1  # the last was done, and had not been counted yet
         until(lambda: counts()[0] > steps + 10)
-        assert pause.begin([other.pid])  # and who is killed in the middle is gone
-        other.send_signal(signal.SIGKILL)
-        assert other.wait(60) == -signal.SIGKILL
-        pause.end()
+        with paused.kept_from_the_gpu([other.pid]):  # and who is killed in the middle is gone
+            other.send_signal(signal.SIGKILL)
+            assert other.wait(60) == -signal.SIGKILL
     finally:
         other.kill()
         other.wait()
@@ -209,3 +206,64 @@ def test_a_paused_process_thinks_and_does_nothing_on_the_gpu() -> None:
 def test_the_limit_of_a_lock_is_the_first_word() -> None:
     assert list(paused._arguments(7))[:2] == [7, 0]
     assert ctypes.sizeof(paused._arguments()) == 64
+
+
+class Idle:
+    """A life with nothing in it."""
+
+    gone = threading.Event()
+
+
+def keeper_of(life: object) -> Keeper:
+    made = Keeper(life, torch.device("cuda"), memory_bytes=0)  # type: ignore[arg-type]
+    made._watch = SimpleNamespace()  # type: ignore[assignment]  # there is a candidate in it
+    return made
+
+
+def test_a_candidate_is_kept_from_the_gpu_while_the_reference_runs(told: list[tuple[str, int]]) -> None:
+    with keeper_of(Idle()).standing_still([21]):
+        assert told == [("cuCheckpointProcessLock", 21)]
+    assert told[1:] == [("cuCheckpointProcessUnlock", 21)]
+
+
+def test_work_that_is_not_done_after_the_reply_is_a_cheat(
+    told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paused, "cu", refusing(NOT_READY, [21], told))
+    with pytest.raises(Forged, match="not done"), keeper_of(Idle()).standing_still([21]):
+        raise AssertionError("the reference must not be timed beside it")
+
+
+def test_a_dead_candidate_is_in_nobodys_way(
+    told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paused, "cu", refusing(NOT_PERMITTED, [21], told))
+    keeper = keeper_of(Idle())
+    with pytest.raises(paused.Refused), keeper.standing_still([21]):
+        raise AssertionError("it lives")
+    keeper.alive = False
+    with keeper.standing_still([21]):
+        assert not told
+
+
+@pytest.mark.parametrize("code", [NOT_PERMITTED, None])
+def test_a_host_that_cannot_do_it_says_so(
+    told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    monkeypatch.setattr(paused, "_known", [])
+    if code is not None:
+        monkeypatch.setattr(paused, "cu", refusing(code, [21], told))
+    assert bool(paused.missing([21])) == (code is not None)
+    assert paused._known == [paused.missing([])]
+    found = _with_pause(wire.Ready("best-effort", ("seccomp",), ()), paused.missing([]))
+    assert [*found.holds, *(line.partition(":")[0] for line in found.missing)] == ["seccomp", GPU_PAUSE]
+
+
+def test_the_candidate_of_a_cpu_is_frozen_while_the_reference_runs() -> None:
+    said: list[str] = []
+    life = SimpleNamespace(freeze=lambda: said.append("freeze"), thaw=lambda: said.append("thaw"))
+    keeper = Keeper(life, torch.device("cpu"), memory_bytes=0)  # type: ignore[arg-type]
+    with contextlib.suppress(KeyError), keeper.standing_still([]):
+        assert said == ["freeze"]
+        raise KeyError
+    assert said == ["freeze", "thaw"]
