@@ -108,7 +108,7 @@ FEW_PAIRS = 3
 NOTHING = "ATen launches nothing that could be timed"
 LISTED_S = 0.25
 """A process that was started after the candidate's were looked up needs longer to have a CUDA context."""
-ROUND_S = 0.25
+ROUND_S = 0.5
 """After so long with the device no further case of a round begins."""
 
 
@@ -152,13 +152,13 @@ class _Plan:
         return (min(pairs, 2) if self.is_heavy else pairs) * self.left_bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Both:
     """The same calls, planned for the twin and for the candidate."""
 
     ours: Ready
     theirs: Ready
-    rewritten: bool
+    rewritten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,9 +374,21 @@ class Timing:
         assert candidate is not None
         asked = [each for _, each in many]
         sides = (self._bench.prepare(keeper, asked) for keeper in (twin, candidate))
-        for (state, each), ours, theirs in zip(many, *sides, strict=True):
-            rewritten = len(each.calls) > 1 and self._rng.random() < REWRITTEN
-            state.ready.append(_Both(ours, theirs, rewritten))
+        for (state, _), ours, theirs in zip(many, *sides, strict=True):
+            state.ready.append(_Both(ours, theirs))
+        for state in running:
+            for number in self._rewritten(state):
+                state.ready[number].rewritten = True
+
+    def _rewritten(self, state: _State) -> list[int]:
+        """Which blocks of a round, without there being too few others: a quarter, or a few more or less, so that nobody can count
+        them and know when it is over."""
+        able = [number for number, both in enumerate(state.ready) if len(both.ours.asked.calls) > 1]
+        spare = len(able) - state.waiting - max(self._pace.least - len(state.measured.claimed_us), 0)
+        usual = round(REWRITTEN * len(able))
+        if usual < 2 or spare <= usual:
+            return [number for number in able if self._rng.random() < REWRITTEN]
+        return self._rng.sample(able, self._rng.randint(usual - 1, usual + 1))
 
     def _prepare(self, state: _State) -> None:
         """Have a worker that knows the case, and fresh values."""
