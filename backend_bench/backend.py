@@ -40,14 +40,22 @@ class Installed:
     """By operator: calls that its kernel answered."""
 
 
+Around = Callable[[Operator, Callable[..., Any]], Callable[..., Any]]
+"""An operator and its kernel to something that is called like it."""
+
+
 @contextlib.contextmanager
 def install(
-    folder: str | Path, *, device: Literal["cpu", "cuda"] | None = None, ops: Sequence[str] | None = None
+    folder: str | Path,
+    *,
+    device: Literal["cpu", "cuda"] | None = None,
+    ops: Sequence[str] | None = None,
+    around: Around | None = None,
 ) -> Iterator[Installed]:
     """Run the operators of `folder` (one folder an operator, see `backend-bench export`) on its kernels, inside this context.
 
     `device` is the one whose tensors are served: cuda where there is one, else cpu. `ops` leaves out the other operators of the
-    folder. What a kernel calls itself runs on ATen. A kernel's exception is the caller's, with a note that names the
+    folder. What `around` gives back serves in a kernel's stead. What either calls runs on ATen. A kernel's exception is the caller's, with a note that names the
     kernel: nothing falls back in silence.
     Raises `UsageError` for a folder or a kernel that cannot be installed.
     """
@@ -61,11 +69,17 @@ def install(
     found = _chosen(kernels.find(Path(folder)), ops)
     files = {str(kernel.op): kernel.path for kernel in found}
     installed = Installed(tuple(files), place, files)
-    inside = threading.local()
+    inside, wrap = threading.local(), around or (lambda _, kernel: kernel)
     serving = [
         (
             kernel.op,
-            _serving(kernel, _load(kernel), _aten(kernel.op, _KEYS[place]), installed.calls, inside),
+            _serving(
+                kernel,
+                wrap(kernel.op, _load(kernel)),
+                _aten(kernel.op, _KEYS[place]),
+                installed.calls,
+                inside,
+            ),
         )
         for kernel in found
     ]

@@ -20,6 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from backend_bench import backend, kernels, languages
 from backend_bench.cases import Call
 from backend_bench.errors import UsageError
+from backend_bench.grading import checker, oracle
+from backend_bench.grading.inputs import clone_call
+from backend_bench.grading.observing import observed
 from backend_bench.operator import Operator
 from backend_bench.recording import libraries, steps
 from backend_bench.recording.libraries import callables
@@ -87,10 +90,18 @@ class Check:
     """The same on the kernels."""
     alone: Mapping[str, str] = field(default_factory=dict)
     """By operator, where something is wrong: what the model says with its kernel alone; only those that are wrong then."""
+    explained: Mapping[str, str] = field(default_factory=dict)
+    """By operator: kernels of `alone` of which every single call is right. A model makes much of a rounding, or of another choice
+    among equals; and without them it is as on ATen."""
 
     @property
     def right(self) -> bool:
-        return not self.failure and all(each.right for each in self.compared)
+        """As on ATen, or different for nothing but what is explained."""
+        if self.failure:
+            return False
+        return all(each.right for each in self.compared) or (
+            bool(self.explained) and self.explained.keys() == self.alone.keys()
+        )
 
     @property
     def served(self) -> int:
@@ -133,7 +144,16 @@ def check(
     if right:
         return Check(**about, compared=compared, called=called, aten_ms=aten_ms, kernels_ms=kernels_ms)
     alone = _alone(trial, folder, installed, expected, allowed)
-    return Check(**about, failure=failure, compared=compared, called=called, aten_ms=aten_ms, alone=alone)
+    explained = {} if failure else _explained(trial, folder, installed, expected, allowed, alone)
+    return Check(
+        **about,
+        failure=failure,
+        compared=compared,
+        called=called,
+        aten_ms=aten_ms,
+        alone=alone,
+        explained=explained,
+    )
 
 
 Results = Mapping[tuple[Literal["output", "gradient"], str], Tensor]
@@ -304,6 +324,51 @@ def _alone(
         elif worst is not None and not worst.right:
             blamed[op] = f"{worst.kind} {worst.name} is off by {worst.error:.2g} of its largest value"
     return blamed
+
+
+def _explained(
+    trial: Trial, folder: Path, installed: backend.Installed, expected: Results, allowed: float, alone: Mapping[str, str]
+) -> dict[str, str]:  # fmt: skip
+    """Of the kernels that are wrong alone, those of which every call is right; none, if the model is wrong without them."""
+    explained: dict[str, str] = {}
+    for op in alone:
+        calls = _Calls()
+        with backend.install(folder, device=installed.device, ops=[op], around=calls.around):  # type: ignore[arg-type]
+            _attempt(trial.run)
+        if calls.judged and not calls.wrong:
+            explained[op] = f"each of its {calls.judged} calls is right"
+    others = [op for op in installed.ops if op not in explained]
+    with backend.install(folder, device=installed.device, ops=others):  # type: ignore[arg-type]
+        found, failure = _attempt(trial.run)
+    right = not failure and all(each.right for each in _compare(expected, found, allowed))
+    return explained if right else {}
+
+
+class _Calls:
+    """Judges each call of a kernel by itself, as a verdict does, on the values that the model has there."""
+
+    def __init__(self) -> None:
+        self.judged = 0
+        self.wrong: list[str] = []
+
+    def around(self, op: Operator, kernel: Callable[..., Any]) -> Callable[..., Any]:
+        """The kernel, looked at in every call."""
+        overload = getattr(getattr(torch.ops.aten, op.base), op.overload)
+
+        def judged(*args: Any, **kwargs: Any) -> Any:
+            call = Call(args, kwargs)
+            before = clone_call(call)
+            result = kernel(*args, **kwargs)
+            try:
+                finding = checker.check(oracle.expect(overload, before), observed(result, call))
+            except oracle.Unjudgeable as error:
+                self.wrong.append(str(error))
+            else:
+                self.judged += 1
+                self.wrong += [] if finding.passed else [finding.message]
+            return result
+
+        return judged
 
 
 def _compare(expected: Results, found: Results, tolerance: float) -> tuple[Compared, ...]:

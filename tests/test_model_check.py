@@ -29,6 +29,22 @@ import torch
 def relu__default_kernel_impl(x):
     return torch.where(x > 0, x, x * 0.01)
 """
+FIRST_OF_EQUALS = """
+import torch
+def topk__default_kernel_impl(x, k, dim=-1, largest=True, sorted=True):
+    values, order = torch.sort(x, dim=dim, descending=largest, stable=True)
+    return values.narrow(dim, 0, k).contiguous(), order.narrow(dim, 0, k).contiguous()
+"""
+LAST_OF_EQUALS = """
+import torch
+def topk__default_kernel_impl(x, k, dim=-1, largest=True, sorted=True):
+    values, order = torch.sort(x.flip(dim), dim=dim, descending=largest, stable=True)
+    return values.narrow(dim, 0, k).contiguous(), (x.shape[dim] - 1 - order).narrow(dim, 0, k).contiguous()
+"""
+TIES = torch.arange(8.0).repeat(2)
+ANOTHER_OF_EQUALS = FIRST_OF_EQUALS if torch.topk(TIES, 3).indices[2] >= 8 else LAST_OF_EQUALS
+"""Than ATen's; nobody promises which that is."""
+NEARLY_LARGEST = LAST_OF_EQUALS.replace("narrow(dim, 0, k)", "narrow(dim, 1, k)")
 RAISES = """
 def relu__default_kernel_impl(x):
     raise ValueError("mine")
@@ -74,6 +90,19 @@ class Net(torch.nn.Module):
 
 def net():
     return Net(), torch.randn(4, 8)
+
+class Ties(torch.nn.Module):
+    # The largest of two lists that begin as the same: whose value is taken decides whose parameter learns.
+    def __init__(self):
+        super().__init__()
+        self.one = torch.nn.Parameter(torch.arange(8.0))
+        self.other = torch.nn.Parameter(torch.arange(8.0))
+
+    def forward(self, x):
+        return torch.topk(torch.cat([self.one, self.other]), 3).values + x.relu().sum()
+
+def ties():
+    return Ties(), torch.randn(4, 8)
 
 def silent():
     return torch.nn.Linear(2, 2).requires_grad_(False), torch.randn(1, 2)
@@ -127,6 +156,29 @@ def test_a_wrong_kernel_is_found_and_named(place: Path) -> None:
     assert not found.right
     assert list(found.alone) == ["relu.default"]
     assert not found.kernels_ms, "wrong kernels are not timed"
+
+
+def test_another_choice_among_equals_is_explained_and_right(place: Path) -> None:
+    folder = put(place, topk__default=ANOTHER_OF_EQUALS, relu__default=RELU)
+    found = check(folder, "own_network:ties")
+    assert not all(row.right for row in found.compared)
+    assert list(found.explained) == list(found.alone) == ["topk.default"]
+    assert "each of its 1 calls is right" in found.explained["topk.default"]
+    assert found.right
+
+
+def test_what_is_wrong_in_a_call_is_not_explained(place: Path) -> None:
+    found = check(put(place, topk__default=NEARLY_LARGEST), "own_network:ties")
+    assert list(found.alone) == ["topk.default"]
+    assert not found.explained
+    assert not found.right
+
+
+def test_an_explained_kernel_does_not_excuse_another(place: Path) -> None:
+    found = check(put(place, topk__default=ANOTHER_OF_EQUALS, relu__default=LEAKY), "own_network:ties")
+    assert set(found.alone) == {"topk.default", "relu.default"}
+    assert not found.explained
+    assert not found.right
 
 
 @pytest.mark.parametrize(
@@ -240,6 +292,10 @@ def test_the_command_says_all_and_ends_as_found(place: Path) -> None:
     written = json.loads(Path("check.json").read_text())
     assert written["right"]
     assert {row["op"] for row in written["operators"]} >= {"relu.default", "addmm.default"}
+    ties = ["check-model", "own_network:ties", str(put(place / "ties", topk__default=ANOTHER_OF_EQUALS))]
+    right = CliRunner().invoke(cli.app, [*ties, "--device", "cpu", "--repeat", "1"])
+    assert right.exit_code == 0, right.output
+    assert "right, and not as ATen: topk.default: " in right.output
     put(place, relu__default=LEAKY)
     wrong = CliRunner().invoke(cli.app, arguments)
     assert wrong.exit_code == 1

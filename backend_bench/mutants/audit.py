@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from backend_bench.cases import Call
 from backend_bench.fates import Fate, OperatorAudit, Outcome
 from backend_bench.grading import checker, oracle
+from backend_bench.grading.observing import observe
 from backend_bench.grading.traits import Op
 from backend_bench.judge import correctness
 from backend_bench.mutants.answers import wrong_answers
@@ -21,7 +22,6 @@ from backend_bench.mutants.likeness import Likeness, is_identity, likeness
 from backend_bench.mutants.mutant import DoesNotApply, Mutant
 from backend_bench.mutants.probes import probes
 from backend_bench.mutants.readings import wrong_readings
-from backend_bench.mutants.wall import observe
 from backend_bench.operator import Operator
 from backend_bench.suites import Suite, resolve
 

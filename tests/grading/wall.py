@@ -7,8 +7,8 @@ from typing import Any
 
 from backend_bench.cases import Call
 from backend_bench.grading.checker import Finding, check
+from backend_bench.grading.observing import observe as observe
 from backend_bench.grading.oracle import Expectation, expect
-from backend_bench.mutants.wall import observe as observe
 
 
 def judge(op: Any, call: Call, function: Callable[..., Any]) -> Finding:

@@ -7,13 +7,13 @@ import torch
 from backend_bench.cases import Call
 from backend_bench.fates import OperatorAudit
 from backend_bench.grading.checker import check
+from backend_bench.grading.observing import observe
 from backend_bench.grading.oracle import expect
 from backend_bench.mutants.answers import wrong_answers
 from backend_bench.mutants.audit import audit
 from backend_bench.mutants.likeness import Likeness, is_identity, likeness
 from backend_bench.mutants.mutant import DoesNotApply, Mutant
 from backend_bench.mutants.readings import wrong_readings
-from backend_bench.mutants.wall import observe
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites import Suite, open_suite
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from backend_bench.grading import checker, oracle
+from backend_bench.grading.observing import observe
 from backend_bench.judge import correctness
-from backend_bench.mutants.wall import observe
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites import Suite, open_suite, resolve

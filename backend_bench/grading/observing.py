@@ -1,7 +1,4 @@
-"""What the judge would see of one call of a trusted function: the claims and private copies that come over the wall.
-
-There is no wall here: the function runs in this process, on a copy of the call.
-"""
+"""What the judge would see of one call in this process: the claims and private copies that come over the wall elsewhere."""
 
 from __future__ import annotations
 
@@ -20,9 +17,13 @@ from backend_bench.grading.running import flatten
 def observe(function: Callable[..., Any], call: Call, *, clone: bool = True) -> Observed:
     """Call once; what the function raises comes through."""
     mine = clone_call(call) if clone else call
-    inputs = tensors_of(mine)
     with torch.no_grad():
-        result = function(*mine.args, **mine.kwargs)
+        return observed(function(*mine.args, **mine.kwargs), mine)
+
+
+def observed(result: Any, call: Call) -> Observed:
+    """Of a call that has returned, its arguments as it left them."""
+    inputs = tensors_of(call)
     return Observed(
         outputs=tuple(_claim(value, inputs) for value in flatten(result)),
         single=not isinstance(result, (list, tuple)),
