@@ -59,7 +59,7 @@ for name in $steps; do
                 [ "$name" = torchbench ] && break # keeps its recorded dtypes
             done ;;
         model)
-            python3 scripts/lay_out_author.py triton second /tmp/kernels-second
+            python3 scripts/lay_out_author.py triton 2 /tmp/kernels-second
             for dtype in ${DTYPES:-bfloat16 float32}; do
                 PYTHONPATH=$PWD/benchmarks:$PYTHONPATH step "model $dtype" $BB check-model ten_operators:build /tmp/kernels-second \
                     --device cuda --dtype "$dtype" --json "$OUT/model-$dtype.json"
