@@ -8,6 +8,7 @@ cannot do that (`paused`) he waits for the answer.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from backend_bench.judge import awake, paused
 from backend_bench.judge.leases import Lease
@@ -23,30 +24,40 @@ LOOK_S = 0.005
 class Aside:
     """Steps aside on one device, for whoever wants it alone, on behalf of one submission."""
 
-    def __init__(self, lease: Lease, stages: Stages) -> None:
-        self._lease, self._stages = lease, stages
-        self._works = paused.is_offered()
-        """Until a worker could not be kept from the GPU."""
+    def __init__(self, lease: Lease, stages: Stages, held_longer: Callable[[float], None]) -> None:
+        self._lease, self._stages, self._held_longer = lease, stages, held_longer
+        self._refused = False
+        """A worker could not be kept from the GPU."""
         self.waited_s = 0.0
         """In all; no limit of a submission counts it."""
 
     def wait(self, life: Life, limit_s: float) -> float:
-        """Return when the worker answers, is gone or is late; what is left of its time, which stands still while it is paused."""
+        """Return when the worker answers, is gone or is late; what is left of its time, which stands still while it is paused.
+
+        Raises `paused.Undone`.
+        """
         deadline = awake.now() + limit_s
-        while self._works and not life.channel.answers(LOOK_S) and awake.now() < deadline:
+        while self._can_step() and not life.channel.answers(LOOK_S) and awake.now() < deadline:
             if self._lease.is_wanted():
                 begun = awake.now()
                 with self._stages("device"):
                     self._step(life)
-                self.waited_s += awake.now() - begun
-                deadline += awake.now() - begun
+                took_s = awake.now() - begun
+                deadline += took_s
+                self.waited_s += took_s
+                self._held_longer(took_s)
         return max(deadline - awake.now(), 0.0)
+
+    def _can_step(self) -> bool:
+        return paused.is_offered() and not self._refused
 
     def _step(self, life: Life) -> None:
         """Aside, and back when nobody wants it any more."""
         try:
-            with paused.kept_from_the_gpu(life.processes()):
+            with paused.kept_from_the_gpu(life.processes(), when_stuck=life.interrupt):
                 self._lease.give_way()
+        except paused.Busy:
+            return  # it is in the middle of a long kernel: the next try may do
         except paused.Refused as error:
             log.warning("%s", error)
-            self._works = False
+            self._refused = True

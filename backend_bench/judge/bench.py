@@ -101,7 +101,7 @@ class Bench:
                 own_work=submission.profile == "strict",
             )
         )
-        self._deadline = awake.now() + submission.limits.total_s
+        self._deadline = awake.now() + submission.limits.total_s - self._waited_aside_s()
         self._clean: Keeper | None = None
         self._candidate: Keeper | None = None
         self._twin: Keeper | None = None
@@ -245,9 +245,11 @@ class Bench:
             return self.limits.first_call_s  # the reference has all the time it needs
         return self._left(self.limits.first_call_s if first else self.limits.call_s)
 
+    def _waited_aside_s(self) -> float:
+        return self._stay.aside.waited_s if self._stay.aside is not None else 0.0
+
     def _left(self, limit_s: float) -> float:
-        waited_s = self._stay.aside.waited_s if self._stay.aside is not None else 0.0
-        left = self._deadline + waited_s - awake.now()
+        left = self._deadline + self._waited_aside_s() - awake.now()
         if left <= 0:
             raise TimedOut(f"the submission used up its {self.limits.total_s:g} s")
         return min(limit_s, left)

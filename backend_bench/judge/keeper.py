@@ -144,8 +144,9 @@ class Keeper:
             ) from error
         if self.sandbox.level == wire.REFUSED:
             raise SandboxUnavailable("; ".join(self.sandbox.missing))
+        self._life.is_relayed = "pid-namespace" in self.sandbox.holds
         if self.stage.device.type == "cuda":
-            self.sandbox = _with_pause(self.sandbox, paused.missing(self.processes()))
+            self.sandbox = _with_pause(self.sandbox, paused.missing(self.processes))
         return self.sandbox
 
     def load(self, load: wire.Load, *, limit_s: float, aside: Aside | None = None) -> str:
@@ -178,7 +179,7 @@ class Keeper:
         self._send(staged.frame, staged.fds)
         claims = self._receive(wire.Done, limit_s, "in a call", aside)
         if freeze:
-            self._life.freeze()
+            self._freeze()
         wall_us = (time.perf_counter_ns() - start) / 1e3
         self._must_match(claims.number, staged.frame.number)
         return Answer(claims, wall_us)
@@ -211,26 +212,43 @@ class Keeper:
 
     @contextlib.contextmanager
     def standing_still(self, pids: Sequence[int]) -> Iterator[None]:
-        """Nothing of this worker is in the way of a timing inside: on a CPU it is frozen, on a GPU these processes are kept
-        from it, where the driver can do that. Raises `Forged` where its work on the GPU is not done after its reply.
+        """Nothing of this worker is beside a timing inside: on a CPU all of it is frozen, on a GPU these processes are kept from the
+        device, where the driver can do that; their processors go on. Raises `Ended` where they do not let that be done.
         """
         if self.stage.device.type == "cpu":
-            self._life.freeze()
+            self._freeze()
             try:
                 yield
             finally:
                 self._life.thaw()
             return
-        with contextlib.ExitStack() as still:
-            if paused.is_offered():
-                try:
-                    still.enter_context(paused.kept_from_the_gpu(pids))
-                except paused.Busy:
-                    self._blame(Forged("its work on the device was not done long after its reply"))
-                except paused.Refused:
-                    if self.lives:
-                        raise
-            yield
+        try:
+            with self._kept_from_the_gpu(pids):
+                yield
+        except paused.Undone as error:
+            self._blame(Forged(str(error)), error)
+
+    def _kept_from_the_gpu(self, pids: Sequence[int]) -> contextlib.AbstractContextManager[object]:
+        if not paused.is_offered():
+            return contextlib.nullcontext()
+        for is_last in (False, True):
+            kept = contextlib.ExitStack()
+            try:
+                kept.enter_context(paused.kept_from_the_gpu(pids, when_stuck=self._life.interrupt))
+            except paused.Busy as error:
+                if is_last:
+                    self._blame(TimedOut("its work on the device was not done long after its reply"), error)
+            except paused.Refused as error:
+                if self.lives:  # and it was possible when there was no candidate in it
+                    self._blame(Crashed(str(error)), error)
+            else:
+                return kept
+        return contextlib.nullcontext()
+
+    def _freeze(self) -> None:
+        if not self._life.freeze():
+            self._life.thaw()
+            self._blame(TimedOut("its processes do not stand still when they are stopped"))
 
     def _must_match(self, answered: int, asked: int) -> None:
         if answered != asked:
@@ -252,6 +270,8 @@ class Keeper:
         try:
             left_s = limit_s if aside is None else aside.wait(self._life, limit_s)
             return self._life.channel.receive(kind, limit_s=left_s, now=awake.now)
+        except paused.Undone as error:
+            self._blame(Forged(f"{when}: {error}"), error)
         except wire.ChannelTimeout as error:
             self._blame(TimedOut(f"no answer within {limit_s:g} s {when}: killed"), error)
         except wire.BadFrame as error:

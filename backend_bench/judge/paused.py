@@ -3,22 +3,26 @@
 Calls that give a GPU work stand still in a locked process, everything else in it goes on, a compiler too; and what it gave
 the GPU before is done when the lock holds. The driver offers that from 12.8 on (570) to whoever may signal the process. On an H200 it
 takes 0.1 ms where the process is idle, and 0.3 ms where it is not.
+
+Not prevented: the lock is kept by the driver's own thread in that process. Code in there can undo it, which is noticed unless it
+locks itself again in time; and a stopped process cannot be locked, so whoever is stuck at that is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from backend_bench.buffers import CudaDriverError, cu
-
-log = logging.getLogger(__name__)
+from backend_bench.judge.overdue import overdue
+from backend_bench.judge.zygotes import is_gone
 
 LOCK_LIMIT_MS = 2_000
 """For what a process is in the middle of; the driver gives up then and the process goes on."""
+STUCK_S = LOCK_LIMIT_MS / 1e3 + 1
+"""A call that has not returned then never will: the process is stopped."""
 _NO_CUDA = 3
 """`CUDA_ERROR_NOT_INITIALIZED`: there is nothing to lock in that process."""
 _NOT_READY = 600
@@ -26,21 +30,35 @@ _NOT_READY = 600
 
 
 class Refused(Exception):
-    """A process cannot be kept from the GPU here."""
+    """A process that lives cannot be kept from the GPU."""
 
 
 class Busy(Refused):
     """Its work was not done in time."""
 
 
+class Undone(Exception):
+    """A process was locked, and is not any more, by nobody's doing but its own."""
+
+
 @contextlib.contextmanager
-def kept_from_the_gpu(pids: Iterable[int]) -> Iterator[None]:
-    """None of these processes uses a GPU inside. Raises `Refused` before anything has begun, and then all go on."""
-    with contextlib.ExitStack() as locked:
+def kept_from_the_gpu(pids: Iterable[int], *, when_stuck: Callable[[], None]) -> Iterator[list[int]]:
+    """None of these processes uses a GPU inside; those that do at all are told.
+
+    `when_stuck` is to end them. Raises `Refused` before anything has begun, and then all go on; `Undone` at the end.
+    """
+    locked: list[int] = []
+    try:
         for pid in pids:
-            if _lock(pid):
-                locked.callback(_unlock, pid)
-        yield
+            with overdue().after(STUCK_S, when_stuck):
+                if _lock(pid):
+                    locked.append(pid)
+        yield locked
+    except BaseException:
+        _unlock(locked, when_stuck)
+        raise
+    if undone := _unlock(locked, when_stuck):
+        raise Undone("; ".join(undone))
 
 
 def _lock(pid: int) -> bool:
@@ -48,39 +66,48 @@ def _lock(pid: int) -> bool:
     try:
         cu("cuCheckpointProcessLock", ctypes.c_int(pid), _arguments(LOCK_LIMIT_MS))
     except CudaDriverError as error:
-        if error.code == _NO_CUDA:
+        if error.code == _NO_CUDA or is_gone(pid):
             return False
         kind = Busy if error.code == _NOT_READY else Refused
         raise kind(f"process {pid} cannot be kept from the GPU: {error}") from error
     return True
 
 
-def _unlock(pid: int) -> None:
-    try:
-        cu("cuCheckpointProcessUnlock", ctypes.c_int(pid), _arguments())
-    except CudaDriverError as error:
-        log.info("process %s was not let go: %s", pid, error)  # it was killed meanwhile, as a rule
+def _unlock(pids: Iterable[int], when_stuck: Callable[[], None]) -> list[str]:
+    """What was not locked any more and lives."""
+    undone = []
+    for pid in pids:
+        try:
+            with overdue().after(STUCK_S, when_stuck):
+                cu("cuCheckpointProcessUnlock", ctypes.c_int(pid), _arguments())
+        except CudaDriverError as error:
+            if not is_gone(pid):
+                undone.append(f"process {pid} was kept from the GPU and is not any more: {error}")
+    return undone
 
 
-_known: list[str] = []
 _trying = threading.Lock()
+_found = {"works": False}
 
 
-def missing(pids: Iterable[int]) -> str:
-    """Why processes like these cannot be kept from a GPU here; empty where they can. Found out with the first, which must be idle."""
+def missing(pids: Callable[[], Iterable[int]]) -> str:
+    """Why processes like these, which are idle, cannot be kept from a GPU here; empty where it has worked once."""
     with _trying:
-        if not _known:
-            try:
-                with kept_from_the_gpu(pids):
-                    _known.append("")
-            except (Refused, AttributeError) as error:  # the latter: a driver that has never heard of it
-                _known.append(f"needs a driver from 570 on ({error})")
-        return _known[0]
+        if _found["works"]:
+            return ""
+        try:
+            with kept_from_the_gpu(pids(), when_stuck=lambda: None) as locked:
+                _found["works"] = bool(locked)
+        except AttributeError:
+            return "needs a driver from 570 on"
+        except (Refused, Undone) as error:
+            return str(error)
+        return "" if locked else "no process of a worker was found that uses it"
 
 
 def is_offered() -> bool:
-    """Whether it was tried, and worked."""
-    return _known == [""]
+    """Whether it has worked once."""
+    return _found["works"]
 
 
 def _arguments(first: int = 0) -> ctypes.Array[ctypes.c_uint]:

@@ -106,8 +106,9 @@ LEASE_LIMIT_S = 5.0
 """A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
 FEW_PAIRS = 3
 NOTHING = "ATen launches nothing that could be timed"
-LISTED_S = 0.25
-"""A process that was started after the candidate's were looked up needs longer to have a CUDA context."""
+LISTED_S = 0.1
+"""A process that was started after the candidate's were looked up needs longer to have a CUDA context, at least 0.2 s. To look takes
+0.6 ms on a host with an H200."""
 ROUND_S = 0.5
 """After so long with the device no further case of a round begins."""
 
@@ -381,12 +382,12 @@ class Timing:
                 state.ready[number].rewritten = True
 
     def _rewritten(self, state: _State) -> list[int]:
-        """Which blocks of a round, without there being too few others: a quarter, or a few more or less, so that nobody can count
-        them and know when it is over."""
+        """Which blocks of a round: a quarter, or one more or less, so that enough others are left. In every fourth round it may be any
+        number: nobody can count them and know when it is over."""
         able = [number for number, both in enumerate(state.ready) if len(both.ours.asked.calls) > 1]
         spare = len(able) - state.waiting - max(self._pace.least - len(state.measured.claimed_us), 0)
         usual = round(REWRITTEN * len(able))
-        if usual < 2 or spare <= usual:
+        if usual < 2 or spare <= usual or self._rng.random() < REWRITTEN:
             return [number for number in able if self._rng.random() < REWRITTEN]
         return self._rng.sample(able, self._rng.randint(usual - 1, usual + 1))
 
@@ -557,7 +558,7 @@ class Timing:
     def _reference_beside(self, both: _Both) -> Timed:
         """The reference while the candidate's worker stands still."""
         candidate = both.theirs.keeper
-        if time.monotonic() - self._listed > LISTED_S:
+        if self._bench.device.type == "cuda" and time.monotonic() - self._listed > LISTED_S:
             self._processes, self._listed = candidate.processes(), time.monotonic()
         with candidate.standing_still(self._processes):
             return self._reference(both.ours)

@@ -26,7 +26,7 @@ from backend_bench.judge.aside import Aside
 from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
-from backend_bench.judge.overdue import overdue
+from backend_bench.judge.overdue import Watched, overdue
 from backend_bench.judge.stages import Stages
 from backend_bench.judge.twins import Twins
 
@@ -53,8 +53,10 @@ class Stay:
         self._nursery, self._twins, self._lease, self._share = nursery, twins, lease, share
         self._when_stuck = when_stuck
         self.stages = Stages()
-        self.aside = Aside(lease, self.stages) if nursery.device.type == "cuda" else None
+        self.aside = Aside(lease, self.stages, self._held_longer) if nursery.device.type == "cuda" else None
         """How workers are waited for while the device is shared; on a CPU, where compilers are in a timing's way, to the end."""
+        self._held: Watched | None = None
+        """The limit of what this stay holds at the moment."""
         self._keepers: list[Keeper] = []
         self._lock = threading.Lock()
         self._abandoned = False
@@ -111,9 +113,20 @@ class Stay:
             self._check()
             yield
 
-    def _in_time(self, limit_s: float) -> contextlib.AbstractContextManager[object]:
+    @contextlib.contextmanager
+    def _in_time(self, limit_s: float) -> Iterator[None]:
         why = f"a device was held for more than {limit_s:g} s"
-        return overdue().after(limit_s, functools.partial(self._when_stuck, why))
+        outer = self._held
+        with overdue().after(limit_s, functools.partial(self._when_stuck, why)) as self._held:
+            try:
+                yield
+            finally:
+                self._held = outer
+
+    def _held_longer(self, seconds: float) -> None:
+        """It was given up for so long in between."""
+        if self._held is not None:
+            self._held.deadline += seconds
 
     @contextlib.contextmanager
     def waited_for(self, lease: contextlib.AbstractContextManager[None]) -> Iterator[None]:

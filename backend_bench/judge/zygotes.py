@@ -27,8 +27,12 @@ START_LIMIT_S = 120.0
 EXIT_LIMIT_S = 20.0
 """A killed process that holds a CUDA context has been seen to take seconds to go."""
 
-_STOP_LOOKS = 2000
+_STOP_LOOKS = 500
 """Looks at a process that was told to stop, some 20 us each; it takes one or two."""
+_STOP_TRIES = 10
+"""Processes may wake each other until all of them stand still at once."""
+_STILL = "TtZX"
+"""Stopped, or gone."""
 
 _INHERITED = (
     "PATH",
@@ -75,6 +79,8 @@ class Life:
     number: int
     channel: wire.Channel
     pid: int = 0
+    is_relayed: bool = False
+    """The first process is a relay outside of the sandbox, and not the worker itself."""
     status: int | None = None
     """Negative for a signal, else the exit code; None while it lives."""
     orphaned: bool = False
@@ -82,24 +88,37 @@ class Life:
     spawned: threading.Event = dataclasses.field(default_factory=threading.Event)
     gone: threading.Event = dataclasses.field(default_factory=threading.Event)
 
-    def freeze(self) -> None:
-        """Stop every process of this life but its relay, and wait until they stand still."""
-        for pid in _signal_below(self.pid, signal.SIGSTOP):
-            for _ in range(_STOP_LOOKS):
-                if _state(pid) in "TtZX":
-                    break
+    def freeze(self) -> bool:
+        """Stop every process of this life but its relay; whether all of them stand still."""
+        for _ in range(_STOP_TRIES):
+            for pid in self._signal(signal.SIGSTOP):
+                for _ in range(_STOP_LOOKS):
+                    if is_still(pid):
+                        break
+            if all(map(is_still, self.processes())):
+                return True
+        return False
 
     def thaw(self) -> None:
         """Let them go on."""
-        _signal_below(self.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def processes(self) -> list[int]:
         """Every process of this life but its relay."""
-        return _signal_below(self.pid, 0) if self.pid else []
+        return self._signal(0)
 
     def family(self) -> list[int]:
-        """Every process of this life; without a sandbox there is no relay, and the first is the worker itself."""
-        return [self.pid, *self.processes()] if self.pid else []
+        """Every process of this life."""
+        return [self.pid, *_signal_below(self.pid, 0)] if self.pid else []
+
+    def _signal(self, number: int) -> list[int]:
+        """All but the relay; those that were reached."""
+        if not self.pid:
+            return []
+        reached = _signal_below(self.pid, number)
+        if not self.is_relayed and _reaches(self.pid, number):
+            reached.append(self.pid)
+        return reached
 
     def interrupt(self) -> None:
         """Kill it, with everything that it started, and wait for nothing."""
@@ -124,13 +143,18 @@ def _signal_below(root: int, number: int) -> list[int]:
     waiting = _children(root)
     while waiting:
         pid = waiting.pop()
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
-        reached.append(pid)
-        waiting += _children(pid)
+        if _reaches(pid, number):
+            reached.append(pid)
+            waiting += _children(pid)
     return reached
+
+
+def _reaches(pid: int, number: int) -> bool:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _children(pid: int) -> list[int]:
@@ -140,6 +164,16 @@ def _children(pid: int) -> list[int]:
         with contextlib.suppress(OSError):
             found += map(int, listing.read_text().split())
     return found
+
+
+def is_still(pid: int) -> bool:
+    """Whether a process is stopped or gone."""
+    return _state(pid) in _STILL
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    return _state(pid) in "ZX"
 
 
 def _state(pid: int) -> str:

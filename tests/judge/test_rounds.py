@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 import torch
 
 from backend_bench.judge.figures import Times
@@ -30,21 +29,25 @@ def state(blocks: int, calls: int, *, waiting: int, measured: int) -> _State:
     return made
 
 
-@pytest.mark.parametrize("seed", range(50))
-def test_a_first_round_suffices(seed: int) -> None:
+SEEDS = range(400)
+
+
+def test_a_first_round_suffices_nearly_always() -> None:
     blocks = PACE.chunk + PACE.warm_up
-    rewritten = timing(seed)._rewritten(state(blocks, 8, waiting=PACE.warm_up, measured=0))
-    assert len(set(rewritten)) == len(rewritten) >= 2
-    assert set(rewritten) <= set(range(blocks))
-    assert blocks - PACE.warm_up - len(rewritten) >= PACE.least
+    one = state(blocks, 8, waiting=PACE.warm_up, measured=0)
+    rewritten = [timing(seed)._rewritten(one) for seed in SEEDS]
+    assert all(len(set(each)) == len(each) for each in rewritten)
+    enough = sum(blocks - PACE.warm_up - len(each) >= PACE.least for each in rewritten)
+    assert enough > 0.9 * len(SEEDS)  # drawn one by one, 0.79 would be
 
 
 def test_nobody_can_tell_how_many() -> None:
+    """Whoever has seen as many as usual, or none until the last, knows nothing."""
     blocks = PACE.chunk + PACE.warm_up
     one = state(blocks, 8, waiting=PACE.warm_up, measured=0)
-    counts = {len(timing(seed)._rewritten(one)) for seed in range(50)}
-    assert len(counts) == 3
-    places = {number for seed in range(50) for number in timing(seed)._rewritten(one)}
+    counts = {len(timing(seed)._rewritten(one)) for seed in SEEDS}
+    assert counts >= set(range(6))
+    places = {number for seed in SEEDS for number in timing(seed)._rewritten(one)}
     assert places == set(range(blocks))
 
 
@@ -54,5 +57,5 @@ def test_a_block_of_one_call_has_nothing_to_rewrite() -> None:
 
 def test_of_a_few_blocks_each_may_be_rewritten() -> None:
     few = state(3, 2, waiting=1, measured=0)
-    counts = [len(timing(seed)._rewritten(few)) for seed in range(200)]
-    assert 0 < sum(counts) < 300
+    counts = [len(timing(seed)._rewritten(few)) for seed in SEEDS]
+    assert 0 < sum(counts) < 1.5 * len(SEEDS)
