@@ -46,6 +46,7 @@ def test_a_kernel_of_the_corpus_gets_its_verdict(folder: Path, expect: dict[str,
     _compare(verdict, expect)
 
 
+@pytest.mark.slow
 def test_after_all_of_them_an_honest_kernel_is_still_judged_right(judge: Judge) -> None:
     folder = Path(__file__).parent / "corpus" / "honest_where"
     assert judge(_submission(folder, {"op": "relu.default"})).status is Status.OK

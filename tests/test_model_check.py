@@ -210,6 +210,7 @@ def test_what_cannot_be_checked_says_why(place: Path, source: str, why: str) -> 
         check(put(place, relu__default=RELU), source)
 
 
+@pytest.mark.slow
 def test_triton_kernels_run_interpreted_on_a_cpu(place: Path) -> None:
     """In a process of its own: once triton interprets, it interprets for all."""
     pytest.importorskip("triton")

@@ -102,6 +102,7 @@ def run(line: str, folder: Path, runtime_folder: Path) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("document", "info", "line"), in_documents(mark="run"), ids=named)
 def test_a_command_marked_run_ends_as_the_page_says(
     document: Path, info: str, line: str, beside: Callable[[Path], Path], runtime_folder: Path

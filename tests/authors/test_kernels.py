@@ -12,6 +12,7 @@ import pytest
 TRIAL = Path(__file__).with_name("trial.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "dtype"),
     [

@@ -12,6 +12,7 @@ import pytest
 PROGRAM = Path(__file__).with_name("try_examples.py")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["pytorch", pytest.param("triton", marks=pytest.mark.slow)])
 def test_an_example_is_right_and_its_own_work(language: str) -> None:
     """Against ATen on the CPU; Triton in its interpreter."""

@@ -209,6 +209,7 @@ def test_the_built_in_author_fails_and_then_mends(play: Play) -> None:
     assert [turn["reward"] for turn in played.turns] == [0.5, 1.25]
 
 
+@pytest.mark.slow
 def test_64_rollouts_at_once_never_mix(play: Play) -> None:
     """Each model writes its own number; its verdict, feedback and files come back to it alone."""
 

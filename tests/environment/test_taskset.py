@@ -129,6 +129,7 @@ def test_an_unknown_operator_exits_2(play: Play) -> None:
     assert "did you mean relu.default" in played.err
 
 
+@pytest.mark.slow
 def test_the_client_never_imports_torch() -> None:
     """Not for the environment, the prompts, the authors, the records or the tables."""
     program = (

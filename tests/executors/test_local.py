@@ -92,6 +92,7 @@ def submission(source: str) -> Submission:
     return Submission(op=RELU, source=source, suite=SMOKE, only="correctness")
 
 
+@pytest.mark.slow
 def test_two_starts_at_once_give_one_service(fresh: Path) -> None:
     starters = [subprocess.Popen([sys.executable, "-c", ASK], stdout=subprocess.PIPE) for _ in range(2)]
     pids = {int(starter.communicate()[0]) for starter in starters}
@@ -99,6 +100,7 @@ def test_two_starts_at_once_give_one_service(fresh: Path) -> None:
     assert len(pids) == 1
 
 
+@pytest.mark.slow
 def test_a_service_is_nobodys_child_and_shares_nothing_with_its_starter(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_service_is_nobodys_child_and_shares_nothing_with_its_starter(
     assert log.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_a_service_that_is_killed_in_mid_run_is_replaced_and_the_verdict_arrives(fresh: Path) -> None:
     async def story(executor: LocalExecutor) -> None:
         first = (await executor.service())["pid"]
@@ -154,6 +157,7 @@ def test_a_verdict_that_is_not_awaited_any_more_frees_its_place(runtime_folder: 
     at_executor(story)
 
 
+@pytest.mark.slow
 def test_a_stale_socket_is_cleared_away(fresh: Path) -> None:
     place = runtime.address("best-effort")
     with launch.bound(place):
@@ -164,6 +168,7 @@ def test_a_stale_socket_is_cleared_away(fresh: Path) -> None:
     assert launch.listens(place)
 
 
+@pytest.mark.slow
 def test_a_service_that_was_ended_leaves_a_log_and_no_socket(fresh: Path) -> None:
     place = runtime.address("best-effort")
     launch.ensure(place, "best-effort")
@@ -175,6 +180,7 @@ def test_a_service_that_was_ended_leaves_a_log_and_no_socket(fresh: Path) -> Non
     assert services.running() == []
 
 
+@pytest.mark.slow
 def test_an_idle_service_ends(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(runtime.IDLE, "0.01")
     place = runtime.address("best-effort")

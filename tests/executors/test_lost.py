@@ -59,6 +59,7 @@ read_index("cpu", SuiteSpec(name="smoke", device="cpu", dtype="float32"))
 # ---- killed --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_service_that_is_killed_leaves_no_process_and_no_memory(fresh: Path) -> None:
     """Its zygotes miss it, its workers die with their zygote, and shared memory has no name."""
     before = set(os.listdir("/dev/shm"))
@@ -77,6 +78,7 @@ def test_a_service_that_is_killed_leaves_no_process_and_no_memory(fresh: Path) -
     assert set(os.listdir("/dev/shm")) <= before
 
 
+@pytest.mark.slow
 def test_a_service_that_is_killed_while_it_starts_is_replaced(fresh: Path) -> None:
     place = runtime.address("best-effort")
     launch.ensure(place, "best-effort")
@@ -92,6 +94,7 @@ def test_a_service_that_is_killed_while_it_starts_is_replaced(fresh: Path) -> No
     at_executor(story)
 
 
+@pytest.mark.slow
 def test_a_lock_that_names_a_dead_process_keeps_nobody_out(fresh: Path) -> None:
     place = runtime.address("best-effort")
     place.lock.write_text("4194304")
@@ -171,6 +174,7 @@ def _wait_for_the_call(service: int, asked: asyncio.Task[Verdict]) -> None:
 # ---- gone in mid-request -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_client_that_vanishes_in_the_middle_of_its_request_leaves_nothing(
     fresh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +221,7 @@ def full() -> Iterator[Path]:
     place.rmdir()
 
 
+@pytest.mark.slow
 def test_a_service_that_finds_no_room_is_not_started_and_says_why(
     full: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +244,7 @@ def test_a_folder_that_cannot_be_written_is_named(fresh: Path) -> None:
     place.lock.rmdir()
 
 
+@pytest.mark.slow
 def test_a_full_cache_costs_speed_only(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BACKEND_BENCH_CACHE", str(full))
     assert local.read_index("cpu", SuiteSpec(name="smoke", device="cpu", dtype="float32")).entries

@@ -244,6 +244,7 @@ def test_a_container_with_a_fault_of_its_own_is_not_asked_again(reused: ControlP
     assert judged(RIGHT).status is Status.OK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "warming",
     ["import backend_bench.judge.desk", "from backend_bench.worker import zygote; zygote._warm_up('native')"],
@@ -606,6 +607,7 @@ def test_the_image_has_the_tested_versions() -> None:
     assert [pin for pin in deployment.PINS if pin.lower() not in tested] == []
 
 
+@pytest.mark.slow
 def test_the_image_has_what_the_judge_imports() -> None:
     """Everything that the service, a zygote and the container's entry load comes with one of the pins."""
     code = (

@@ -351,6 +351,7 @@ def test_what_is_no_cluster_is_told(gpu: str) -> None:
         choose.check(gpu)
 
 
+@pytest.mark.slow
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "backend_bench.executors.ray")

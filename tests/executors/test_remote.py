@@ -60,6 +60,7 @@ def post(there: str, content: bytes = b"{}", **headers: str) -> httpx.Response:
     return httpx.post(f"{there}/v1/submissions", content=content, headers=given, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_let_in")
 def test_the_verdict_and_the_index_come_from_there(there: str) -> None:
     async def story() -> None:

@@ -55,6 +55,7 @@ def recorded(info: Any, dtype: torch.dtype) -> Iterator[tuple[Any, Call]]:
         yield from recorder.calls
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_aten_passes_its_own_examination(dtype: torch.dtype) -> None:

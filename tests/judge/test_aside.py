@@ -427,6 +427,7 @@ def relu__default_kernel_impl(x):
 """
 
 
+@pytest.mark.slow
 def test_all_of_a_candidate_is_stopped_in_each_call_of_the_reference_beside_it(
     own_judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -448,6 +449,7 @@ def test_all_of_a_candidate_is_stopped_in_each_call_of_the_reference_beside_it(
     assert set.union(*seen) == {"T"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", ["best-effort", "off"])
 def test_all_processes_of_a_life_are_stopped_with_a_relay_and_without(level: str) -> None:
     with zygotes.Zygote("native") as zygote:

@@ -36,6 +36,7 @@ def own_judge(zygotes: Zygotes) -> Iterator[Judge]:
         yield judge
 
 
+@pytest.mark.slow
 def test_a_dead_zygote_is_replaced_and_the_submission_judged_again(
     own_judge: Judge, zygotes: Zygotes
 ) -> None:
@@ -47,6 +48,7 @@ def test_a_dead_zygote_is_replaced_and_the_submission_judged_again(
     assert verdict.status is Status.OK, verdict.message
 
 
+@pytest.mark.slow
 def test_a_zygote_that_was_dead_before_is_replaced(own_judge: Judge, zygotes: Zygotes) -> None:
     os.kill(zygotes.of("native").pid, signal.SIGKILL)
     verdict = own_judge.judge(Submission(op=RELU, source=HONEST, suite=SPEC, only="correctness"))
@@ -67,6 +69,7 @@ def test_an_operator_without_cases_is_no_failure(own_judge: Judge) -> None:
         own_judge.judge(Submission(op=Operator.parse("dropout"), source=HONEST, suite=spec))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_findings(own_judge: Judge) -> None:
     submission = Submission(
         op=RELU, source=HONEST.replace("x > 0", "x > 0.05"), suite=SPEC, seed=7, only="correctness"

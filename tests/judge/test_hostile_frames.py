@@ -226,6 +226,7 @@ def test_an_honest_worker_is_right(lease: Lease) -> None:
     assert outcome(lambda line: line.send(line.honest), 1, lease) == "right right"
 
 
+@pytest.mark.slow
 @settings(max_examples=4 * settings().max_examples)
 @given(trick=TRICKS, at=st.integers(0, 2))
 def test_whatever_it_sends_in_a_call_has_an_end(trick: Trick, at: int, lease: Lease) -> None:
@@ -235,6 +236,7 @@ def test_whatever_it_sends_in_a_call_has_an_end(trick: Trick, at: int, lease: Le
 # ---- a whole submission --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=settings().max_examples // 3)
 @given(trick=TRICKS, at=st.integers(0, 70), times=st.sampled_from([1, 3, 1000]))
 def test_whatever_it_sends_the_verdict_is_about_the_worker(
@@ -272,6 +274,7 @@ def verdict_on(trick: Trick, at: int, times: int, only: Only, judge: Judge, leas
 # ---- what it costs us ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_of_it_stays_with_the_judge(lease: Lease) -> None:
     """Neither memory nor descriptors nor threads, however large its replies were."""
     tricks = [

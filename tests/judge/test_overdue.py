@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 from backend_bench.judge import cores
@@ -66,6 +67,7 @@ def test_a_stay_tells_when_its_device_is_held_too_long(tmp_path: Path) -> None:
             assert stuck.wait(60)
 
 
+@pytest.mark.slow
 def test_a_judge_that_stands_still_ends_and_its_lease_is_free(tmp_path: Path) -> None:
     lease = Lease("cpu", tmp_path)
     for hold in ("alone", "shared"):

@@ -64,6 +64,7 @@ def refused(verdict: Verdict) -> list[CaseStatus]:
     return [case.status for case in verdict.cases if case.kind is CaseKind.ERROR_INPUT]
 
 
+@pytest.mark.slow
 def test_a_kernel_that_raises_what_it_likes_passes(judged: Judge) -> None:
     checked = f"assert a.dim() == 2 and a.shape[1] == b.shape[0]; {RIGHT}"
     verdict = verdict_of(judged, checked)

@@ -27,6 +27,7 @@ def test_each_moment_belongs_to_the_innermost_stage() -> None:
     assert stages.spent_s() == {"other": 3.0, "load": 2.0, "fork": 1.0, "run": 1.0}
 
 
+@pytest.mark.slow
 def test_the_stages_of_a_verdict_add_up_to_its_time(judge: Judge) -> None:
     spec = SuiteSpec(name="smoke", device="cpu", dtype="float32")
     verdict = judge(Submission(op=Operator.parse("relu"), source=HONEST, suite=spec))

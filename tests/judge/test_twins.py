@@ -45,6 +45,7 @@ def called(keeper: Keeper, operator: str, values: list[float]) -> torch.Tensor |
     return keeper.stage.outputs_after(staged)[0]
 
 
+@pytest.mark.slow
 def test_it_serves_the_next_and_forgets_the_last(twins: Twins) -> None:
     first = twins.borrow(WISH)
     result = called(first, "relu.default", [-1, 0, 2])
@@ -153,6 +154,7 @@ def test_a_fault_in_the_middle_of_a_submission_ends_its_twin(own_judge: Judge, t
     assert twins._idle == []
 
 
+@pytest.mark.slow
 def test_verdicts_share_a_twin_where_twins_are_kept(
     own_judge: Judge, twins: Twins, monkeypatch: pytest.MonkeyPatch
 ) -> None:

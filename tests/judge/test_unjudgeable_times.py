@@ -17,6 +17,7 @@ from backend_bench.verdict import CaseKind, Status
 SPEC = SuiteSpec(name="smoke", device="cpu", dtype="float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [0, 1])
 def test_it_is_left_out(own_judge: Judge, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
     whole = correctness.expectation_of

@@ -57,6 +57,7 @@ def test_a_file_in_another_language_is_refused_first(judge: Judging) -> None:
     assert judge(submission("cuda", "import torch\n")).status is Status.COMPILE_ERROR
 
 
+@pytest.mark.slow
 def test_a_machine_says_what_it_offers(own_judge: Judge) -> None:
     offered = own_judge.languages()
     assert list(offered) == list(NAMES)

@@ -36,6 +36,7 @@ KERNELS = {
 """Some mutants as a submission would hold them."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("op", "name"), list(KERNELS), ids=" ".join)
 def test_the_full_judge_says_of_a_mutant_what_the_audit_says(op: str, name: str, judge: Judge) -> None:
     operator = Operator.parse(op)
@@ -53,6 +54,7 @@ def test_the_full_judge_says_of_a_mutant_what_the_audit_says(op: str, name: str,
         assert any(said in case.message for case in verdict.cases), fate.why
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_rate_and_writes_every_fate(tmp_path: Path) -> None:
     file = tmp_path / "audit.json"
     options = ["--ops", "relu,add.Tensor", "--device", "cpu", "--dtype", "float32", "--seed", "2"]
@@ -80,6 +82,7 @@ def test_bad_input_is_exit_2_with_one_sentence(arguments: list[str], complaint: 
     assert complaint in done.output + done.stderr
 
 
+@pytest.mark.slow
 def test_an_operator_that_ends_its_process_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     real = fleet._Process.audit
 

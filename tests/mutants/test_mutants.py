@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from backend_bench.cases import Call
@@ -85,6 +86,7 @@ def test_broadcasting_along_the_first_dimension_reads_flat_and_is_no_mistake() -
     assert "elements differ" in message(aten.mul.Tensor, "broadcasts wrongly", leading)
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_first_input_is_right_for_clone_and_is_no_survivor() -> None:
     suite = open_suite(SuiteSpec(name="opinfo", device="cpu", dtype="float32"))
     outcomes = fates(audit(suite, "clone.default", seed=3))
@@ -112,6 +114,7 @@ def test_what_passes_by_tolerance_alone_is_not_called_the_same() -> None:
         assert likeness(expectation, observed) is expected
 
 
+@pytest.mark.slow
 def test_no_trivial_kernel_survives_on_the_smoke_suite() -> None:
     suite = smoke()
     for name in suite.index().entries:

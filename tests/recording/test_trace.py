@@ -132,6 +132,7 @@ def test_dropout_is_one_kernel_on_cuda(record):
 # ---- transformers --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["LlamaForCausalLM", "LlamaConfig", "llama"])
 def test_a_model_of_transformers_goes_by_three_names(record, source):
     rows = record(f"transformers:{source}", SMALL, length=16)

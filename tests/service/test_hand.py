@@ -56,6 +56,7 @@ def gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_it_answers_everything_that_it_is_asked() -> None:
     async def story(hand: Hand) -> None:
         seats = await hand.ask(requests.ListSeats("cpu"), list[requests.Seat]).answer
@@ -74,6 +75,7 @@ def test_it_answers_everything_that_it_is_asked() -> None:
     with_hand(story)
 
 
+@pytest.mark.slow
 def test_what_nobody_waits_for_ends_soon_and_the_process_lives_on() -> None:
     async def story(hand: Hand) -> None:
         sleepy = hand.ask(requests.Judge("cpu", submission(SLEEPY)), Verdict)
@@ -90,6 +92,7 @@ def test_what_nobody_waits_for_ends_soon_and_the_process_lives_on() -> None:
     with_hand(story)
 
 
+@pytest.mark.slow
 def test_a_killed_process_takes_its_workers_along_and_says_so() -> None:
     async def story(hand: Hand) -> None:
         assert (await hand.ask(requests.Judge("cpu", submission(HONEST)), Verdict).answer).status is Status.OK
@@ -108,6 +111,7 @@ def test_a_killed_process_takes_its_workers_along_and_says_so() -> None:
     with_hand(story)
 
 
+@pytest.mark.slow
 def test_the_queue_survives_the_death_of_a_judge_in_mid_run() -> None:
     async def told() -> None:
         judges = Judges(cores.UNDIVIDED, sandbox="best-effort")

@@ -201,6 +201,7 @@ def test_one_case_is_drawn_as_in_the_whole_list(facto: Suite) -> None:
         facto.draw(Operator.parse("topq.default"), CORRECTNESS, 0, 5)
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_same_index(tmp_path: Path) -> None:
     def index(number: int) -> bytes:
         out = tmp_path / f"{number}.json"

@@ -26,6 +26,7 @@ def outcome() -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", dodges.FAIR)
 def test_what_is_permitted_works(outcome: dict[str, Any], way: str) -> None:
     assert outcome["fair"][way] == ""
