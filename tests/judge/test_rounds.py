@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
+from backend_bench.judge import performance
+from backend_bench.judge.bench import Bench, Ready, Timed
 from backend_bench.judge.figures import Times
+from backend_bench.judge.judge import Judge
 from backend_bench.judge.performance import PACES, Timing, _State
 from backend_bench.judge.roofline import Peaks
 from backend_bench.operator import Operator
+from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.verdict import Status
 
 PACE = PACES["cuda"]
 
@@ -59,3 +68,41 @@ def test_of_a_few_blocks_each_may_be_rewritten() -> None:
     few = state(3, 2, waiting=1, measured=0)
     counts = [len(timing(seed)._rewritten(few)) for seed in SEEDS]
     assert 0 < sum(counts) < 1.5 * len(SEEDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("heavy_bytes", [1.0, math.inf])
+def test_a_case_is_timed_in_one_round_as_on_a_gpu(
+    own_judge: Judge, monkeypatch: pytest.MonkeyPatch, heavy_bytes: float
+) -> None:
+    """Blocks of several calls, some of them rewritten; with values that are kept, and with such as are looked at at once."""
+    pace = dataclasses.replace(PACE, least_us=0.0, heavy_bytes=heavy_bytes, block_us=4000)
+    monkeypatch.setitem(performance.PACES, "cpu", pace)
+    rounds: Counter[int] = Counter()
+    kept: list[int] = []
+    pairs = Timing._pairs
+
+    def timed(self: Bench, ready: Ready, *, rewrite: bool = False) -> Timed:
+        """One call after the other, as if they were one block."""
+        asked = ready.asked
+        case = ("timed", asked.case)
+        samples = [self.call(ready.keeper, case, call, asked.metas, timed=True) for call in asked.calls]
+        observed = tuple(sample.observed for sample in samples)
+        claimed_us = sum(sample.claims.elapsed_us for sample in samples)
+        return Timed(lambda: observed, claimed_us, sum(sample.wall_us for sample in samples))
+
+    def counted(self: Timing, state: _State) -> None:
+        rounds[state.case] += 1
+        pairs(self, state)
+        kept.append(sum(not pair.agrees for pair in state.pairs))
+
+    monkeypatch.setattr(Bench, "timed", timed)
+    monkeypatch.setattr(Timing, "_pairs", counted)
+    suite = SuiteSpec(name="smoke", device="cpu", dtype="float32")
+    op = Operator.parse("topk")
+    verdict = own_judge.judge(Submission(op=op, kind="reference", suite=suite, only="performance", seed=7))
+    assert verdict.status is Status.OK, verdict
+    assert set(rounds) == set(range(len(verdict.cases)))
+    # One, but for the rounds in which more blocks than usual were rewritten.
+    assert sum(rounds.values()) <= len(verdict.cases) + 1
+    assert (sum(kept) == 0) == (heavy_bytes < math.inf)
