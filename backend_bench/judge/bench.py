@@ -31,7 +31,7 @@ from backend_bench.submission import Language, Limits, Submission
 RELAUNCHES = 2
 """A crash costs its own case and not the others; a kernel that crashes everywhere is stopped."""
 ALONE_S, ALONE_CALLS = 60.0, 6
-"""Nobody needs a device to himself for longer than this and so many calls at their limit (`performance.FEW_PAIRS`, both sides)."""
+"""Nobody needs a device to himself for longer than this and so many calls at their limit (`pace.FEW_PAIRS`, both sides)."""
 SHARED_S = 900.0
 """Nor beside others for longer than this and the longest that a kernel may take: the oracle may be slow."""
 

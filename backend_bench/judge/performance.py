@@ -33,10 +33,21 @@ from backend_bench.grading.speedup import compare
 from backend_bench.judge import audit, correctness
 from backend_bench.judge.bench import Bench, CompileFailed, Ready, Timed
 from backend_bench.judge.blocks import Asked, decoy_of
-from backend_bench.judge.figures import LEAST_US, SHORTEST_US, Before, Reading, Times
+from backend_bench.judge.figures import LEAST_US, Before, Reading, Times
 from backend_bench.judge.keeper import Ended, Forged, Keeper
+from backend_bench.judge.pace import (
+    FEW_PAIRS,
+    HELD_BYTES,
+    LEASE_LIMIT_S,
+    LISTED_S,
+    NOISE_GOAL,
+    PACES,
+    REWRITTEN,
+    ROUND_S,
+    Plan,
+)
+from backend_bench.judge.pairs import Both, Errors, Pair, State
 from backend_bench.judge.roofline import Peaks
-from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
 from backend_bench.submission import Profile
 from backend_bench.suites import Suite, resolve
@@ -44,73 +55,7 @@ from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How much is sampled, and how closely the judge's clock binds."""
-
-    warm_up: int
-    """Pairs of each case that do not count: caches, clocks coming up."""
-    baseline: int
-    """Pairs of the reference with itself, before the candidate is loaded."""
-    least: int
-    """Pairs that a usable band takes."""
-    most: int
-    """Pairs after which the band is what it is."""
-    chunk: int
-    """Pairs of a case in a round; between rounds, others have their turn with the device."""
-    budget_s: float
-    """Time with the device to oneself for the pairs of a case, after which its band is what it is."""
-    trust: float
-    """A claim is believed down to the judge's figure divided by this, and its own margin."""
-    block_us: float
-    """Calls are put together until a block takes so long."""
-    block_calls: int
-    """At most so many."""
-    least_us: float = 0.0
-    """Where ATen takes less it launches nothing, and there is no time to compare with."""
-    heavy_bytes: float = math.inf
-    """Where a pair leaves more, both sides are compared at once: that takes a tenth of what the pair took, and what agrees need
-    not be kept, so one round suffices where it took five."""
-
-
-PACES = {
-    "cpu": Pace(
-        warm_up=2, baseline=5, least=12, most=100, chunk=4, budget_s=0.6, trust=1.1, block_us=0, block_calls=1
-    ),
-    "cuda": Pace(
-        warm_up=1,
-        baseline=4,
-        least=8,
-        most=32,
-        chunk=12,
-        budget_s=0.04,
-        trust=1.03,
-        block_us=400,
-        block_calls=8,
-        least_us=SHORTEST_US,
-        heavy_bytes=64 << 20,
-    ),
-}
-"""A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); many
-calls in a block divide what that varies by, and what an event adds."""
-BLOCK_BYTES = 256 << 20
-"""Inputs and results of a block; each worker holds so much."""
-HELD_BYTES = 3 << 30
-"""Of a round: what was drawn, and what both sides left behind, until it is checked."""
-NOISE_GOAL = 0.005
-"""Half-width of the ratio's band at which sampling stops."""
-REWRITTEN = 0.25
-"""Share of blocks whose later inputs are rewritten; no time is taken from them."""
-LEASE_LIMIT_S = 5.0
-"""A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
-FEW_PAIRS = 3
 NOTHING = "ATen launches nothing that could be timed"
-LISTED_S = 0.1
-"""A process that was started after the candidate's were looked up needs longer to have a CUDA context, at least 0.2 s. To look takes
-0.6 ms on a host with an H200."""
-ROUND_S = 0.5
-"""After so long with the device no further case of a round begins."""
 
 
 @dataclass(slots=True)
@@ -124,89 +69,6 @@ class Phase:
     left_out: dict[str, str] = field(default_factory=dict)
     """Cases that have no time, and why: nobody can say whether their result is right, or ATen launches nothing."""
     ended: Ended | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How one case is timed."""
-
-    metas: tuple[Meta | None, ...]
-    calls: int
-    """In a block."""
-    pairs: int
-    """In a round."""
-    drawn_bytes: int
-    """Inputs of a block."""
-    left_bytes: int
-    """What both sides leave of a pair."""
-    is_heavy: bool
-    """Whether pairs are looked at one by one."""
-    floor_us: float
-    """No call on this device takes less."""
-
-    def held_bytes(self, pairs: int) -> int:
-        """What so many pairs take in a round."""
-        return pairs * self.drawn_bytes + self.kept_bytes(pairs)
-
-    def kept_bytes(self, pairs: int) -> int:
-        """What is left of so many pairs, as long as both sides agree; two, where one is looked at."""
-        return (min(pairs, 2) if self.is_heavy else pairs) * self.left_bytes
-
-
-@dataclass(slots=True)
-class _Both:
-    """The same calls, planned for the twin and for the candidate."""
-
-    ours: Ready
-    theirs: Ready
-    rewritten: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Both sides of the same calls."""
-
-    calls: tuple[Call, ...]
-    pause: int
-    rewritten: bool
-    ours: Timed
-    theirs: Timed
-    agrees: bool = False
-    """Looked at already, and its values let go."""
-
-
-@dataclass(slots=True)
-class _Errors:
-    """Largest errors over the timed calls of a case."""
-
-    max_abs_error: float | None = None
-    max_rel_error: float | None = None
-
-    def note(self, finding: checker.Finding) -> None:
-        self.max_abs_error = correctness.larger(self.max_abs_error, finding.max_abs_error)
-        self.max_rel_error = correctness.larger(self.max_rel_error, finding.max_rel_error)
-
-
-@dataclass(slots=True)
-class _State:
-    """How far the timing of one case is."""
-
-    case: int
-    reference: Times
-    measured: Times
-    waiting: int
-    """Pairs of the warm-up that are still to come."""
-    worker: Keeper | None = None
-    """Which has had its first call of this case."""
-    blocks: list[tuple[Call, ...]] = field(default_factory=list)
-    """Drawn, and not planned yet."""
-    ready: list[_Both] = field(default_factory=list)
-    """Planned, and not run yet."""
-    pairs: list[_Pair] = field(default_factory=list)
-    """Run, and not checked yet."""
-    spent_s: float = 0.0
-    errors: _Errors = field(default_factory=_Errors)
-    result: CaseResult | None = None
 
 
 class _Wrong(Exception):
@@ -231,7 +93,7 @@ class Timing:
         self._pace = PACES[bench.device.type]
         self._rng = random.Random(seed)
         self._overload = resolve(op)
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[int, Plan] = {}
         self._before: dict[int, Before] = {}
         self._processes: list[int] = []
         self._listed = -math.inf
@@ -283,7 +145,7 @@ class Timing:
     def run(self) -> Phase:
         """Time every case against the twin, some pairs of each in turn."""
         states = [
-            _State(case, Times(plan.calls), Times(plan.calls), self._pace.warm_up)
+            State(case, Times(plan.calls), Times(plan.calls), self._pace.warm_up)
             for case, plan in self._plans.items()
         ]
         while waiting := {state.case: state for state in states if state.result is None}:
@@ -299,13 +161,13 @@ class Timing:
         self.phase.results = [state.result for state in states if state.result is not None]
         return self.phase
 
-    def _note(self, state: _State, status: CaseStatus, message: str) -> None:
+    def _note(self, state: State, status: CaseStatus, message: str) -> None:
         state.result = CaseResult(
             args=self._texts[state.case], kind=CaseKind.PERFORMANCE, status=status, message=message
         )
 
     @contextlib.contextmanager
-    def _noting(self, state: _State) -> Iterator[None]:
+    def _noting(self, state: State) -> Iterator[None]:
         """How the case ends if what is done here ends it."""
         try:
             yield
@@ -328,11 +190,11 @@ class Timing:
             next(iter(needs))
         ]
 
-    def _lacking(self, state: _State) -> int:
+    def _lacking(self, state: State) -> int:
         """Pairs of a round."""
         return self._plans[state.case].pairs + state.waiting
 
-    def _round(self, batch: list[_State]) -> None:
+    def _round(self, batch: list[State]) -> None:
         """Draw for all, time all, check all: the device is asked for once."""
         for state in batch:
             with self._noting(state):
@@ -360,10 +222,10 @@ class Timing:
                 with self._noting(state):
                     self._settle(state)
 
-    def _is_ready(self, state: _State) -> bool:
+    def _is_ready(self, state: State) -> bool:
         return state.worker is not None and state.worker.alive
 
-    def _plan(self, running: Sequence[_State], twin: Keeper) -> None:
+    def _plan(self, running: Sequence[State], twin: Keeper) -> None:
         """Plan all blocks of a round for both sides, which the device need not wait for."""
         many = []
         for state in running:
@@ -376,12 +238,12 @@ class Timing:
         asked = [each for _, each in many]
         sides = (self._bench.prepare(keeper, asked) for keeper in (twin, candidate))
         for (state, _), ours, theirs in zip(many, *sides, strict=True):
-            state.ready.append(_Both(ours, theirs))
+            state.ready.append(Both(ours, theirs))
         for state in running:
             for number in self._rewritten(state):
                 state.ready[number].rewritten = True
 
-    def _rewritten(self, state: _State) -> list[int]:
+    def _rewritten(self, state: State) -> list[int]:
         """Which blocks of a round: a quarter, or one more or less, so that enough others are left. In every fourth round it may be any
         number: nobody can count them and know when it is over."""
         able = [number for number, both in enumerate(state.ready) if len(both.ours.asked.calls) > 1]
@@ -391,7 +253,7 @@ class Timing:
             return [number for number in able if self._rng.random() < REWRITTEN]
         return self._rng.sample(able, self._rng.randint(usual - 1, usual + 1))
 
-    def _prepare(self, state: _State) -> None:
+    def _prepare(self, state: State) -> None:
         """Have a worker that knows the case, and fresh values."""
         candidate = self._bench.candidate()
         if state.worker is not candidate:
@@ -401,7 +263,7 @@ class Timing:
         with self._bench.sharing(), self._bench.stages("draw"):
             state.blocks += [self._drawn(state.case) for _ in range(missing)]
 
-    def _settle(self, state: _State) -> None:
+    def _settle(self, state: State) -> None:
         """Check what was run, and see whether it is enough."""
         pairs, state.pairs = state.pairs, []
         for pair in pairs[state.waiting :]:
@@ -417,7 +279,7 @@ class Timing:
         if self._enough(state):
             state.result = self._result(state)
 
-    def _first_call(self, candidate: Keeper, state: _State) -> None:
+    def _first_call(self, candidate: Keeper, state: State) -> None:
         """The first call may compile for a minute; nobody should wait for that alone."""
         case = state.case
         with self._bench.sharing(), self._bench.stages("first_calls"):
@@ -427,7 +289,7 @@ class Timing:
                 raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
             self._check(case, call, sample.observed, state.errors)
 
-    def _pairs(self, state: _State) -> None:
+    def _pairs(self, state: State) -> None:
         """Both sides of each block in turn; fewer where the kernel is slow."""
         plan = self._plans[state.case]
         begun = time.monotonic()
@@ -438,7 +300,7 @@ class Timing:
                 for is_ours in self._either(True, False):
                     took[is_ours] = self._reference_beside(both) if is_ours else self._candidate(both)
                 asked = both.ours.asked
-                pair = _Pair(asked.calls, asked.pause, both.rewritten, took[True], took[False])
+                pair = Pair(asked.calls, asked.pause, both.rewritten, took[True], took[False])
                 state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
                 if self._disagree_bytes > HELD_BYTES:
                     break
@@ -447,7 +309,7 @@ class Timing:
         finally:
             state.spent_s += time.monotonic() - begun
 
-    def _looked_at(self, pair: _Pair, plan: _Plan) -> _Pair:
+    def _looked_at(self, pair: Pair, plan: Plan) -> Pair:
         """Without its values, if both sides agree."""
         sides = zip(pair.theirs.observed(), self._of_twin(pair), strict=True)
         if not all(alike(theirs, ours) for theirs, ours in sides):
@@ -456,13 +318,13 @@ class Timing:
         ours, theirs = (dataclasses.replace(side, observed=tuple) for side in (pair.ours, pair.theirs))
         return dataclasses.replace(pair, calls=(), ours=ours, theirs=theirs, agrees=True)
 
-    def _of_twin(self, pair: _Pair) -> tuple[checker.Observed, ...]:
+    def _of_twin(self, pair: Pair) -> tuple[checker.Observed, ...]:
         try:
             return pair.ours.observed()
         except Ended as error:
             raise JudgeError(f"the reference did not survive: {error}") from error
 
-    def _enough(self, state: _State) -> bool:
+    def _enough(self, state: State) -> bool:
         pairs, pace = len(state.measured.claimed_us), self._pace
         if pairs >= FEW_PAIRS and state.spent_s > LEASE_LIMIT_S:
             return True
@@ -476,7 +338,7 @@ class Timing:
         """Both, in an order that nobody knows beforehand."""
         yield from (one, other) if self._rng.random() < 0.5 else (other, one)
 
-    def _result(self, state: _State) -> CaseResult:
+    def _result(self, state: State) -> CaseResult:
         plan = self._plans[state.case]
         found = Reading(
             self._texts[state.case], self._before[state.case], state.reference, state.measured,
@@ -498,7 +360,7 @@ class Timing:
 
     # ---- calls -------------------------------------------------------------------------------------
 
-    def _planned(self, case: int, clean: Keeper, twin: Keeper) -> _Plan:
+    def _planned(self, case: int, clean: Keeper, twin: Keeper) -> Plan:
         """What its outputs are like, and how many calls make a block, by a first call in both workers."""
         with self._bench.sharing():
             call = self._draw(case)
@@ -507,7 +369,7 @@ class Timing:
                 expectation = correctness.expectation_of(self._overload, attempt, self._profile)
             assert expectation is not None
             floor_us = self._peaks.floor_us(self._overload, call)
-            plan = _Plan(correctness.output_metas(expectation), 1, 1, 0, 0, False, floor_us)
+            plan = Plan(correctness.output_metas(expectation), 1, 1, 0, 0, False, floor_us)
             del expectation  # several times what the call itself holds
             self._plans[case] = plan
             with self._bench.stages("first_calls"):
@@ -521,19 +383,10 @@ class Timing:
                         )
             [ready] = self._bench.prepare(clean, [self._asked(case, (call,))])
             claimed_us = self._reference(ready).claimed_us
-        given = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
-        held = given + sum(meta.nbytes for meta in plan.metas if meta is not None)
-        count = min(
-            self._pace.block_us / max(claimed_us, SHORTEST_US),
-            BLOCK_BYTES / max(held, 1),
-            self._pace.block_calls,
+        given_bytes = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
+        return Plan.of(
+            self._pace, plan.metas, given_bytes=given_bytes, claimed_us=claimed_us, floor_us=floor_us
         )
-        calls = max(math.floor(count), 1)
-        left_bytes = 2 * calls * held
-        is_heavy = left_bytes > self._pace.heavy_bytes
-        plan = _Plan(plan.metas, calls, 1, calls * given, left_bytes, is_heavy, floor_us)
-        fitting = [pairs for pairs in range(1, self._pace.chunk + 1) if plan.held_bytes(pairs) <= HELD_BYTES]
-        return dataclasses.replace(plan, pairs=max(fitting, default=1))
 
     def _drawn(self, case: int) -> tuple[Call, ...]:
         """Fresh values for a block."""
@@ -555,7 +408,7 @@ class Timing:
             raise JudgeError(f"the reference failed on {text}: {timed.error}")
         return timed
 
-    def _reference_beside(self, both: _Both) -> Timed:
+    def _reference_beside(self, both: Both) -> Timed:
         """The reference while the candidate's worker stands still."""
         candidate = both.theirs.keeper
         if self._bench.device.type == "cuda" and time.monotonic() - self._listed > LISTED_S:
@@ -563,7 +416,7 @@ class Timing:
         with candidate.standing_still(self._processes):
             return self._reference(both.ours)
 
-    def _candidate(self, both: _Both) -> Timed:
+    def _candidate(self, both: Both) -> Timed:
         """A block of the candidate; raises `_Wrong` if it failed or claims no time."""
         timed = self._bench.timed(both.theirs, rewrite=both.rewritten)
         if timed.error:
@@ -572,7 +425,7 @@ class Timing:
             raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
         return timed
 
-    def _check_pair(self, case: int, pair: _Pair, errors: _Errors) -> None:
+    def _check_pair(self, case: int, pair: Pair, errors: Errors) -> None:
         """Every call of the candidate; raises `_Wrong`."""
         if pair.agrees:
             return
@@ -598,7 +451,7 @@ class Timing:
         self.phase.evidence.append(Evidence(rule="precomputed", detail=detail))
         raise _Wrong(CaseStatus.CHEATED, "in a timed call: computed before it was called")
 
-    def _check(self, case: int, call: Call, observed: checker.Observed, errors: _Errors) -> None:
+    def _check(self, case: int, call: Call, observed: checker.Observed, errors: Errors) -> None:
         """The whole check of one call; raises `_Wrong`."""
         attempt = correctness.Attempt(case, call, "base")
         try:

@@ -15,7 +15,9 @@ from backend_bench.judge import performance
 from backend_bench.judge.bench import Bench, Ready, Timed
 from backend_bench.judge.figures import Times
 from backend_bench.judge.judge import Judge
-from backend_bench.judge.performance import PACES, Timing, _State
+from backend_bench.judge.pace import PACES
+from backend_bench.judge.pairs import State
+from backend_bench.judge.performance import Timing
 from backend_bench.judge.roofline import Peaks
 from backend_bench.operator import Operator
 from backend_bench.submission import Submission, SuiteSpec
@@ -30,8 +32,8 @@ def timing(seed: int) -> Timing:
     return Timing(bench, suite, Operator.parse("relu"), [], seed=seed, profile="strict", peaks=Peaks())
 
 
-def state(blocks: int, calls: int, *, waiting: int, measured: int) -> _State:
-    made = _State(0, Times(calls), Times(calls), waiting)
+def state(blocks: int, calls: int, *, waiting: int, measured: int) -> State:
+    made = State(0, Times(calls), Times(calls), waiting)
     ready = SimpleNamespace(asked=SimpleNamespace(calls=(None,) * calls))
     made.ready = [SimpleNamespace(ours=ready) for _ in range(blocks)]  # type: ignore[misc]
     made.measured.claimed_us = [1.0] * measured
@@ -91,7 +93,7 @@ def test_a_case_is_timed_in_one_round_as_on_a_gpu(
         claimed_us = sum(sample.claims.elapsed_us for sample in samples)
         return Timed(lambda: observed, claimed_us, sum(sample.wall_us for sample in samples))
 
-    def counted(self: Timing, state: _State) -> None:
+    def counted(self: Timing, state: State) -> None:
         rounds[state.case] += 1
         pairs(self, state)
         kept.append(sum(not pair.agrees for pair in state.pairs))

@@ -1,0 +1,119 @@
+"""How much of a timed case is sampled: what makes a block, how many make a round, and how long a device may be held for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from backend_bench.judge.figures import SHORTEST_US
+from backend_bench.judge.stage import Meta
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How much is sampled, and how closely the judge's clock binds."""
+
+    warm_up: int
+    """Pairs of each case that do not count: caches, clocks coming up."""
+    baseline: int
+    """Pairs of the reference with itself, before the candidate is loaded."""
+    least: int
+    """Pairs that a usable band takes."""
+    most: int
+    """Pairs after which the band is what it is."""
+    chunk: int
+    """Pairs of a case in a round; between rounds, others have their turn with the device."""
+    budget_s: float
+    """Time with the device to oneself for the pairs of a case, after which its band is what it is."""
+    trust: float
+    """A claim is believed down to the judge's figure divided by this, and its own margin."""
+    block_us: float
+    """Calls are put together until a block takes so long."""
+    block_calls: int
+    """At most so many."""
+    least_us: float = 0.0
+    """Where ATen takes less it launches nothing, and there is no time to compare with."""
+    heavy_bytes: float = math.inf
+    """Where a pair leaves more, both sides are compared at once: that takes a tenth of what the pair took, and what agrees need
+    not be kept, so one round suffices where it took five."""
+
+
+PACES = {
+    "cpu": Pace(
+        warm_up=2, baseline=5, least=12, most=100, chunk=4, budget_s=0.6, trust=1.1, block_us=0, block_calls=1
+    ),
+    "cuda": Pace(
+        warm_up=1,
+        baseline=4,
+        least=8,
+        most=32,
+        chunk=12,
+        budget_s=0.04,
+        trust=1.03,
+        block_us=400,
+        block_calls=8,
+        least_us=SHORTEST_US,
+        heavy_bytes=64 << 20,
+    ),
+}
+"""A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); many
+calls in a block divide what that varies by, and what an event adds."""
+BLOCK_BYTES = 256 << 20
+"""Inputs and results of a block; each worker holds so much."""
+HELD_BYTES = 3 << 30
+"""Of a round: what was drawn, and what both sides left behind, until it is checked."""
+NOISE_GOAL = 0.005
+"""Half-width of the ratio's band at which sampling stops."""
+REWRITTEN = 0.25
+"""Share of blocks whose later inputs are rewritten; no time is taken from them."""
+LEASE_LIMIT_S = 5.0
+"""A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
+FEW_PAIRS = 3
+LISTED_S = 0.1
+"""A process that was started after the candidate's were looked up needs longer to have a CUDA context, at least 0.2 s. To look takes
+0.6 ms on a host with an H200."""
+ROUND_S = 0.5
+"""After so long with the device no further case of a round begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one case is timed."""
+
+    metas: tuple[Meta | None, ...]
+    calls: int
+    """In a block."""
+    pairs: int
+    """In a round."""
+    drawn_bytes: int
+    """Inputs of a block."""
+    left_bytes: int
+    """What both sides leave of a pair."""
+    is_heavy: bool
+    """Whether pairs are looked at one by one."""
+    floor_us: float
+    """No call on this device takes less."""
+
+    def held_bytes(self, pairs: int) -> int:
+        """What so many pairs take in a round."""
+        return pairs * self.drawn_bytes + self.kept_bytes(pairs)
+
+    def kept_bytes(self, pairs: int) -> int:
+        """What is left of so many pairs, as long as both sides agree; two, where one is looked at."""
+        return (min(pairs, 2) if self.is_heavy else pairs) * self.left_bytes
+
+    @classmethod
+    def of(
+        cls, pace: Pace, metas: tuple[Meta | None, ...], *, given_bytes: int, claimed_us: float, floor_us: float
+    ) -> Plan:  # fmt: skip
+        """For calls whose inputs take so many bytes; `claimed_us`: what one was seen to take."""
+        held_bytes = given_bytes + sum(meta.nbytes for meta in metas if meta is not None)
+        count = min(
+            pace.block_us / max(claimed_us, SHORTEST_US), BLOCK_BYTES / max(held_bytes, 1), pace.block_calls
+        )
+        calls = max(math.floor(count), 1)
+        left_bytes = 2 * calls * held_bytes
+        plan = cls(metas, calls, 1, calls * given_bytes, left_bytes, left_bytes > pace.heavy_bytes, floor_us)
+        fitting = [pairs for pairs in range(1, pace.chunk + 1) if plan.held_bytes(pairs) <= HELD_BYTES]
+        return dataclasses.replace(plan, pairs=max(fitting, default=1))

@@ -1,0 +1,69 @@
+"""What is known of a case while it is timed: blocks for both sides, pairs that were run, and how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from backend_bench.cases import Call
+from backend_bench.grading import checker
+from backend_bench.judge import correctness
+from backend_bench.judge.bench import Ready, Timed
+from backend_bench.judge.figures import Times
+from backend_bench.judge.keeper import Keeper
+from backend_bench.verdict import CaseResult
+
+
+@dataclass(slots=True)
+class Both:
+    """The same calls, planned for the twin and for the candidate."""
+
+    ours: Ready
+    theirs: Ready
+    rewritten: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both sides of the same calls."""
+
+    calls: tuple[Call, ...]
+    pause: int
+    rewritten: bool
+    ours: Timed
+    theirs: Timed
+    agrees: bool = False
+    """Looked at already, and its values let go."""
+
+
+@dataclass(slots=True)
+class Errors:
+    """Largest errors over the timed calls of a case."""
+
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+
+    def note(self, finding: checker.Finding) -> None:
+        self.max_abs_error = correctness.larger(self.max_abs_error, finding.max_abs_error)
+        self.max_rel_error = correctness.larger(self.max_rel_error, finding.max_rel_error)
+
+
+@dataclass(slots=True)
+class State:
+    """How far the timing of one case is."""
+
+    case: int
+    reference: Times
+    measured: Times
+    waiting: int
+    """Pairs of the warm-up that are still to come."""
+    worker: Keeper | None = None
+    """Which has had its first call of this case."""
+    blocks: list[tuple[Call, ...]] = field(default_factory=list)
+    """Drawn, and not planned yet."""
+    ready: list[Both] = field(default_factory=list)
+    """Planned, and not run yet."""
+    pairs: list[Pair] = field(default_factory=list)
+    """Run, and not checked yet."""
+    spent_s: float = 0.0
+    errors: Errors = field(default_factory=Errors)
+    result: CaseResult | None = None
