@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 from backend_bench.buffers import CudaDriverError, cu
@@ -23,6 +24,9 @@ LOCK_LIMIT_MS = 2_000
 """For what a process is in the middle of; the driver gives up then and the process goes on."""
 STUCK_S = LOCK_LIMIT_MS / 1e3 + 1
 """A call that has not returned then never will: the process is stopped."""
+ENDING_S = 3.0
+"""To let go of a CUDA context has been seen to take seconds."""
+_LOOK_S = 0.01
 _NO_CUDA = 3
 """`CUDA_ERROR_NOT_INITIALIZED`: there is nothing to lock in that process."""
 _NOT_READY = 600
@@ -66,10 +70,13 @@ def _lock(pid: int) -> bool:
     try:
         cu("cuCheckpointProcessLock", ctypes.c_int(pid), _arguments(LOCK_LIMIT_MS))
     except CudaDriverError as error:
-        if error.code == _NO_CUDA or is_gone(pid):
+        if error.code == _NO_CUDA:
             return False
-        kind = Busy if error.code == _NOT_READY else Refused
-        raise kind(f"process {pid} cannot be kept from the GPU: {error}") from error
+        if error.code == _NOT_READY:
+            raise Busy(f"process {pid} cannot be kept from the GPU: {error}") from error
+        if not _ends(pid):
+            raise Refused(f"process {pid} cannot be kept from the GPU: {error}") from error
+        return False
     return True
 
 
@@ -81,9 +88,19 @@ def _unlock(pids: Iterable[int], when_stuck: Callable[[], None]) -> list[str]:
             with overdue().after(STUCK_S, when_stuck):
                 cu("cuCheckpointProcessUnlock", ctypes.c_int(pid), _arguments())
         except CudaDriverError as error:
-            if not is_gone(pid):
+            if not _ends(pid):
                 undone.append(f"process {pid} was kept from the GPU and is not any more: {error}")
     return undone
+
+
+def _ends(pid: int) -> bool:
+    """Whether a process that the driver does not know any more is on its way out."""
+    until = time.monotonic() + ENDING_S
+    while not is_gone(pid):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_LOOK_S)
+    return True
 
 
 _trying = threading.Lock()

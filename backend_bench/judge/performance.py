@@ -3,7 +3,8 @@
 Calls are timed in blocks: one call on a CPU; on a GPU a few, queued behind a gate (`blocks`). The reference runs
 first in the worker that will be the candidate's, before any candidate code is loaded, in turn with a twin, a worker that
 never sees candidate code. That gives a time to compare with later, what a block costs around its kernels, and
-how far two processes differ on the same work. Then the twin and the candidate take turns.
+how far two processes differ on the same work. Then the twin and the candidate take turns; the candidate stands still in
+the twin's.
 
 Every timed call gets values that did not exist before it, and its output is checked: against the
 twin's at the dtype's own tolerance, and where that does not settle it against the oracle. The

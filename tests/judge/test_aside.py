@@ -74,6 +74,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     monkeypatch.setattr(paused, "cu", lambda name, pid, _: said.append((name, pid.value)))
     monkeypatch.setattr(paused, "_found", {"works": True})
     monkeypatch.setattr(paused, "is_gone", lambda pid: pid == GONE)
+    monkeypatch.setattr(paused, "ENDING_S", 0.0)
     return said
 
 
@@ -324,6 +325,19 @@ def test_processes_that_have_ended_are_in_nobodys_way(
     monkeypatch.setattr(paused, "cu", refusing(SYSTEM, [GONE], told))
     with paused.kept_from_the_gpu([11, GONE, 12], when_stuck=nothing_is_stuck) as locked:
         assert locked == [11, 12]
+
+
+def test_a_process_on_its_way_out_has_undone_nothing(
+    told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies in the middle, and takes a while."""
+    looks = iter([False, False, True])
+    monkeypatch.setattr(paused, "ENDING_S", 60.0)
+    monkeypatch.setattr(paused, "is_gone", lambda _: next(looks))
+    monkeypatch.setattr(paused, "cu", refusing(SYSTEM, [21], told, what="Unlock"))
+    with keeper_of(Idle()).standing_still([21]):
+        assert told == [("cuCheckpointProcessLock", 21)]
+    assert next(looks, None) is None
 
 
 def test_whoever_was_busy_is_asked_again_when_the_device_is_wanted(
