@@ -20,6 +20,8 @@ SuiteName = Literal["smoke", "opinfo", "torchbench", "facto"]
 
 LONGEST_S = 86_400.0
 """A day: more than any kernel may have."""
+LONGEST_TIMING_S = 30.0
+"""Nobody else has the device meanwhile."""
 MOST_BYTES = 1 << 46
 """More than any host has."""
 
@@ -60,6 +62,9 @@ class Limits:
     """Wall time for the first call of a case, compilation included, in seconds."""
     total_s: float = 300.0
     """Wall time for all of it, in seconds."""
+    timing_s: float | None = None
+    """What the timing of one performance case may take while its ratio is noisy, in seconds with the device to itself; None is
+    0.04 on a GPU and 0.6 on a CPU."""
     memory_bytes: int = 8 << 30
     """Host memory that a worker may map beyond what it started with."""
 
@@ -70,6 +75,10 @@ class Limits:
                 raise UsageError(
                     f"limits.{name} is {getattr(self, name):g}; it has to be more than 0 and at most {LONGEST_S:g}"
                 )
+        if self.timing_s is not None and not 0 < self.timing_s <= LONGEST_TIMING_S:
+            raise UsageError(
+                f"limits.timing_s is {self.timing_s:g}; it has to be more than 0 and at most {LONGEST_TIMING_S:g}"
+            )
         if not 1 << 20 <= self.memory_bytes <= MOST_BYTES:
             raise UsageError(
                 f"limits.memory_bytes is {self.memory_bytes}; it has to be between {1 << 20} and {MOST_BYTES}"

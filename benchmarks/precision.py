@@ -28,7 +28,7 @@ import common
 
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.operator import Operator
-from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.submission import Limits, Submission, SuiteSpec
 
 SHORT_US = 10.0
 HEADINGS = f"{'ratios':>8}{'in 1 %':>9}{'in 3 %':>9}{'mean':>9}{'least':>8}{'most':>8}"
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--ops", default="", help="names with commas; all ten unless given")
     parser.add_argument("--in-flight", type=int, default=4)
+    parser.add_argument("--timing-s", type=float, help="budget of a case, as of grade")
     parser.add_argument("--load", action="store_true")
     parser.add_argument("--births", action="store_true")
     parser.add_argument("--table", nargs="+", metavar="FILE")
@@ -59,11 +60,14 @@ def main() -> None:
 async def measure(options: argparse.Namespace) -> None:
     executor = LocalExecutor()
     try:
+        limits = Limits(timing_s=options.timing_s)
         spec = SuiteSpec(name="smoke", device=options.device, dtype=options.dtype)
         index = await executor.index(spec)
         names = [str(Operator.parse(name)) for name in options.ops.split(",") if name] or list(index.entries)
         submissions = [
-            Submission(op=Operator.parse(name), suite=spec, kind="reference", only="performance")
+            Submission(
+                op=Operator.parse(name), suite=spec, kind="reference", only="performance", limits=limits
+            )
             for _ in range(options.repetitions)
             for name in names
         ]
@@ -79,7 +83,7 @@ async def measure(options: argparse.Namespace) -> None:
                      "cases": [_case(case) for case in verdict.cases]} for verdict, _, _ in found]  # fmt: skip
         await common.write(executor, options.json, {
             "what": "ATen against itself", "dtype": options.dtype, "load": options.load, "births": options.births,
-            "repetitions": options.repetitions, "in_flight": in_flight, "verdicts": verdicts,
+            "repetitions": options.repetitions, "timing_s": options.timing_s, "in_flight": in_flight, "verdicts": verdicts,
         })  # fmt: skip
         table([case for verdict in verdicts for case in verdict["cases"] if case["speedup"] is not None])
         wrong = [verdict["op"] for verdict in verdicts if verdict["status"] != "ok"]

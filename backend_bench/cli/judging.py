@@ -20,6 +20,7 @@ from backend_bench.cli.options import (
     OpsOption,
     SeedOption,
     SuiteOptions,
+    TimingOption,
     check_choice,
     chosen_operators,
     expanded,
@@ -27,7 +28,7 @@ from backend_bench.cli.options import (
 from backend_bench.errors import BackendBenchError
 from backend_bench.executors import Executor, choose
 from backend_bench.operator import Operator
-from backend_bench.submission import Only, Profile, Sandbox, Submission, SuiteSpec
+from backend_bench.submission import Limits, Only, Profile, Sandbox, Submission, SuiteSpec
 from backend_bench.suites.near_matches import near_matches
 from backend_bench.verdict import Verdict
 
@@ -66,11 +67,15 @@ def grade(
     ] = None,
     sandbox: SandboxOption = "best-effort",
     seed: SeedOption = None,
+    timing_s: TimingOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Judge kernel files: right first, then fast."""
     with usage():
-        rules = _rules(language=language, profile=profile, only=only, sandbox=sandbox, seed=seed)
+        limits = Limits(timing_s=timing_s)
+        rules = _rules(
+            language=language, profile=profile, only=only, sandbox=sandbox, seed=seed, limits=limits
+        )
         place = choose.place(gpu, correctness_on, performance_on)
         choose.check(place)
         spec = options.spec(place)
@@ -90,11 +95,12 @@ def selfcheck(
     gpu: GpuOption = "local",
     sandbox: SandboxOption = "best-effort",
     seed: SeedOption = None,
+    timing_s: TimingOption = None,
     json_file: JsonOption = None,
 ) -> None:
     """Judge ATen against itself through the whole path: nothing may fail."""
     with usage():
-        rules = _rules(only=only, sandbox=sandbox, seed=seed)
+        rules = _rules(only=only, sandbox=sandbox, seed=seed, limits=Limits(timing_s=timing_s))
         choose.check(gpu)
         index = _index(options.spec(gpu), gpu, rules["sandbox"])
         names = chosen_operators(ops, index)

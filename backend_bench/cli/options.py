@@ -26,6 +26,13 @@ from backend_bench.suites.near_matches import did_you_mean, near_matches
 DeviceOption = Annotated[str, typer.Option("--device", help="auto (a GPU if there is one), cpu or cuda")]
 OpsOption = Annotated[str, typer.Option("--ops", help="comma-separated; all by default")]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="fix the draws; secret and fresh by default")]
+TimingOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timing-s",
+        help="seconds that a noisy performance case may be timed; 0.04 on a GPU and 0.6 on a CPU if not given",
+    ),
+]
 JsonOption = Annotated[
     str | None, typer.Option("--json", help="write JSON to this file; - is standard output")
 ]

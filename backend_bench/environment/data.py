@@ -10,6 +10,7 @@ from backend_bench.submission import (
     Device,
     Kind,
     Language,
+    Limits,
     Only,
     PerfCases,
     Profile,
@@ -78,8 +79,9 @@ class BackendBenchData(vf.TaskData):
         return f"backend-bench:{self.suite}:{self.op}:{self.language}"
 
     async def judge(
-        self, code: str, *, place: str, sandbox: Sandbox, kind: Kind = "candidate", only: Only | None = None
-    ) -> Verdict:
+        self, code: str, *, place: str, sandbox: Sandbox, timing_s: float | None = None, kind: Kind = "candidate",
+        only: Only | None = None,
+    ) -> Verdict:  # fmt: skip
         """Send one kernel to a place, and wait."""
         submission = Submission(
             op=self.operator,
@@ -89,6 +91,7 @@ class BackendBenchData(vf.TaskData):
             profile=self.profile,
             only=only,
             sandbox=sandbox,
+            limits=Limits(timing_s=timing_s),
             kind=kind,
         )
         return await choose.choose(place).submit(submission)

@@ -44,7 +44,7 @@ FLAGS = {
     },
     **{
         name: f"--env.taskset.task.{name.replace('_', '-')}"
-        for name in ("gpu", "correctness_on", "performance_on", "kernels_dir", "sandbox",
+        for name in ("gpu", "correctness_on", "performance_on", "kernels_dir", "sandbox", "timing_s",
                      "grader_calls", "feedback_budget", "run")
     },
     **{name: f"--env.{name.replace('_', '-')}" for name in ("num_turns", "feedback_loop")},

@@ -46,6 +46,8 @@ class GraderConfig(vf.ToolsetConfig):
     """Where they are judged."""
     sandbox: Sandbox = "best-effort"
     """What to do where the host cannot give the whole sandbox."""
+    timing_s: float | None = None
+    """Seconds that the timing of a noisy case may take; None: as the judge likes."""
     feedback_budget: int = feedback.BUDGET
     """Characters of one answer, at most."""
 
@@ -74,7 +76,9 @@ class GraderToolset(vf.Toolset[GraderConfig, GraderState]):
             return f"The draft is longer than {reply.CODE_LIMIT:,} characters; it was not run, and no call was used."
         self._used += 1  # before anything is awaited: calls may come at once
         try:
-            verdict = await self._data.judge(code, place=self.config.place, sandbox=self.config.sandbox)
+            verdict = await self._data.judge(
+                code, place=self.config.place, sandbox=self.config.sandbox, timing_s=self.config.timing_s
+            )
         except BackendBenchError as error:
             self._used -= 1
             return f"The judge failed, which is not your fault and used no call: {error}"

@@ -28,6 +28,7 @@ from backend_bench.errors import JudgeError, UsageError
 from backend_bench.executors import choose
 from backend_bench.operator import Operator
 from backend_bench.submission import (
+    LONGEST_TIMING_S,
     Device,
     Language,
     PerfCases,
@@ -56,6 +57,8 @@ class BackendBenchTaskConfig(vf.TaskConfig):
     """Folder that holds the kernels and verdicts of each run."""
     sandbox: Sandbox = "best-effort"
     """What to do where the host cannot give the whole sandbox: required, best-effort, off."""
+    timing_s: float | None = Field(None, gt=0, le=LONGEST_TIMING_S)
+    """Seconds with the device to itself that the timing of a noisy case may take; 0.04 on a GPU and 0.6 on a CPU if unset."""
     grader_calls: int = Field(0, ge=0)
     """Drafts that an agent with a shell may have judged by the tool `kernel_grade`; 0 offers no tool."""
     feedback_budget: int = Field(feedback.BUDGET, ge=1)
@@ -98,6 +101,7 @@ class BackendBenchTask(vf.Task[BackendBenchData, GraderState, BackendBenchTaskCo
                     calls=config.grader_calls,
                     place=config.place,
                     sandbox=config.sandbox,
+                    timing_s=config.timing_s,
                     feedback_budget=config.feedback_budget,
                 )
             )
@@ -160,7 +164,9 @@ class BackendBenchTask(vf.Task[BackendBenchData, GraderState, BackendBenchTaskCo
 
     async def judge(self, code: str) -> Verdict:
         """Send one kernel to its place, and wait."""
-        return await self.data.judge(code, place=self.config.place, sandbox=self.config.sandbox)
+        return await self.data.judge(
+            code, place=self.config.place, sandbox=self.config.sandbox, timing_s=self.config.timing_s
+        )
 
     async def validate(self, runtime: vf.Runtime) -> bool:
         """Whether PyTorch's own operator, judged as a kernel is, passes every correctness case."""

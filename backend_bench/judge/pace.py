@@ -38,6 +38,13 @@ class Pace:
     """Where a pair leaves more, both sides are compared at once: that takes a tenth of what the pair took, and what agrees need
     not be kept, so one round suffices where it took five."""
 
+    def within(self, timing_s: float | None) -> Pace:
+        """With another budget for a case, and as many more pairs; None: as it is."""
+        if timing_s is None:
+            return self
+        most = max(math.ceil(self.most * timing_s / self.budget_s), self.least)
+        return dataclasses.replace(self, budget_s=timing_s, most=most)
+
 
 PACES = {
     "cpu": Pace(

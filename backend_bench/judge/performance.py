@@ -91,7 +91,7 @@ class Timing:
         self._texts = list(texts)
         self._profile: Profile = profile
         self._peaks = peaks
-        self._pace = PACES[bench.device.type]
+        self._pace = PACES[bench.device.type].within(bench.limits.timing_s)
         self._rng = random.Random(seed)
         self._overload = resolve(op)
         self._plans: dict[int, Plan] = {}

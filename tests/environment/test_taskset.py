@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from backend_bench.environment.taskset import BackendBenchConfig, BackendBenchTa
 from backend_bench.errors import UsageError
 from backend_bench.executors import choose
 from backend_bench.executors.scripted import ScriptedExecutor
+from backend_bench.submission import Limits, Submission
 
 from .conftest import INDEX, Play, by_marker, rewards
 
@@ -88,11 +90,29 @@ def test_an_operator_that_cannot_be_had_is_told(ops: str, said: str) -> None:
         ({"task": {"gpu": "http://"}}, "is no address"),
         ({"task": {"sandbox": "of"}}, "did you mean off"),
         ({"task": {"run": "../up"}}, "pattern"),
+        ({"task": {"timing_s": 0}}, "greater than 0"),
+        ({"task": {"timing_s": 31}}, "less than or equal to 30"),
     ],
 )
 def test_a_value_that_does_not_exist_is_told(config: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         tasks(**config)
+
+
+@pytest.mark.parametrize("timing_s", [None, 0.2])
+def test_what_a_timing_may_take_reaches_the_judge(
+    monkeypatch: pytest.MonkeyPatch, timing_s: float | None
+) -> None:
+    asked: list[Submission] = []
+
+    class Place:
+        async def submit(self, submission: Submission) -> None:
+            asked.append(submission)
+
+    [task] = tasks(ops="relu", task={"gpu": "cpu", "timing_s": timing_s})
+    monkeypatch.setattr(choose, "choose", lambda _: Place())
+    asyncio.run(task.judge("code"))
+    assert asked[0].limits == Limits(timing_s=timing_s)
 
 
 def test_a_run_has_a_name_of_its_own() -> None:

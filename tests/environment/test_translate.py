@@ -55,6 +55,7 @@ def between(argv: list[str]) -> list[str]:
         (["-a", '{"run":"r","ops":"relu,add.Tensor"}'], ["--env.taskset.ops", "relu,add.Tensor"]),
         (["-a", '{"run":"r","gpu":"H100"}'], ["--env.taskset.task.gpu", "H100"]),
         (["-a", '{"run":"r","kernels_dir":"k"}'], ["--env.taskset.task.kernels-dir", "k"]),
+        (["-a", '{"run":"r","timing_s":0.2}'], ["--env.taskset.task.timing-s", "0.2"]),
         (["-a", '{"run":"r","num_turns":10}'], ["--env.num-turns", "10"]),
         (["-a", '{"run":"r","feedback_loop":"none"}'], ["--env.feedback-loop", "none"]),
         (["-a", '{"run":"r","dtype":null}'], []),

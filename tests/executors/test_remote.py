@@ -115,7 +115,7 @@ def test_a_request_without_sense_is_refused(there: str, body: bytes) -> None:
     assert "not a request" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("limits", [{"total_s": 0}, {"load_s": 1e300}, {"memory_bytes": 5}])
+@pytest.mark.parametrize("limits", [{"total_s": 0}, {"load_s": 1e300}, {"memory_bytes": 5}, {"timing_s": 31}])
 def test_limits_without_sense_are_not_the_kernels_fault(there: str, limits: dict[str, float]) -> None:
     answer = post(there, msgspec.json.encode({"op": {"base": "relu"}, "limits": limits}))
     assert answer.status_code == 422

@@ -20,14 +20,14 @@ from backend_bench.judge.pairs import State
 from backend_bench.judge.performance import Timing
 from backend_bench.judge.roofline import Peaks
 from backend_bench.operator import Operator
-from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.verdict import Status
 
 PACE = PACES["cuda"]
 
 
 def timing(seed: int) -> Timing:
-    bench: Any = SimpleNamespace(device=torch.device("cuda"))
+    bench: Any = SimpleNamespace(device=torch.device("cuda"), limits=Limits())
     suite: Any = None
     return Timing(bench, suite, Operator.parse("relu"), [], seed=seed, profile="strict", peaks=Peaks())
 
@@ -70,6 +70,13 @@ def test_of_a_few_blocks_each_may_be_rewritten() -> None:
     few = state(3, 2, waiting=1, measured=0)
     counts = [len(timing(seed)._rewritten(few)) for seed in SEEDS]
     assert 0 < sum(counts) < 1.5 * len(SEEDS)
+
+
+def test_a_budget_of_ones_own_is_for_more_pairs_or_fewer() -> None:
+    assert PACE.within(None) is PACE
+    more, less = PACE.within(4 * PACE.budget_s), PACE.within(PACE.budget_s / 100)
+    assert (more.budget_s, more.most) == (4 * PACE.budget_s, 4 * PACE.most)
+    assert less.most == PACE.least
 
 
 @pytest.mark.slow
