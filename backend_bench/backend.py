@@ -55,8 +55,8 @@ def install(
     """Run the operators of `folder` (one folder an operator, see `backend-bench export`) on its kernels, inside this context.
 
     `device` is the one whose tensors are served: cuda where there is one, else cpu. `ops` leaves out the other operators of the
-    folder. What `around` gives back serves in a kernel's stead. What either calls runs on ATen. A kernel's exception is the caller's, with a note that names the
-    kernel: nothing falls back in silence.
+    folder. What `around` gives back serves in a kernel's stead. What either calls runs on ATen. A kernel's exception is the
+    caller's, with a note that names the kernel: nothing falls back in silence.
     Raises `UsageError` for a folder or a kernel that cannot be installed.
     """
     if not hasattr(torch.library, "get_kernel"):

@@ -337,6 +337,8 @@ def _explained(
             _attempt(trial.run)
         if calls.judged and not calls.wrong:
             explained[op] = f"each of its {calls.judged} calls is right"
+    if not explained:
+        return {}
     others = [op for op in installed.ops if op not in explained]
     with backend.install(folder, device=installed.device, ops=others):  # type: ignore[arg-type]
         found, failure = _attempt(trial.run)

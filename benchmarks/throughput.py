@@ -4,8 +4,8 @@
     python benchmarks/throughput.py stream [--kernels 200] [--in-flight 32] [--with-performance] [--json FILE]
 
 Kernels are generated: right ones of relu in Triton (in PyTorch for `--device cpu`), each with other names, constants and block sizes, so
-that no cache of anybody knows them. `latency` submits them one after the other, `stream` many at once, when all judges have started. Printed: kernels a second,
-median and 90th percentile from submission to verdict, the stages of a verdict, who had the device, and for a GPU how busy it was.
+that no cache of anybody knows them. `latency` submits them one after the other, `stream` many at once, when all judges have
+started. Printed: kernels a second, median and 90th percentile from submission to verdict, the stages of a verdict, who had the device, and for a GPU how busy it was.
 """
 
 from __future__ import annotations
@@ -94,12 +94,9 @@ async def measure(options: argparse.Namespace) -> None:
         for source in kernels(warm + (options.kernels or (20 if alone else 200)), options.device)
     ]
     try:
-        await common.stream(
-            executor, submissions[:2], in_flight=1
-        )  # the first opens the suite and warms the spares
-        await common.stream(
-            executor, submissions[2:warm], in_flight=warm
-        )  # and judges start as they are needed
+        # The first opens the suite and warms the spares; then judges start as they are needed.
+        await common.stream(executor, submissions[:2], in_flight=1)
+        await common.stream(executor, submissions[2:warm], in_flight=options.in_flight)
         with busy(options.device) as samples, states(options.device) as seen:
             in_flight = 1 if alone else options.in_flight
             found = await common.stream(executor, submissions[warm:], in_flight=in_flight)

@@ -101,6 +101,7 @@ class Bench:
                 own_work=submission.profile == "strict",
             )
         )
+        # What is waited aside is added later; a second attempt has the first one's behind it.
         self._deadline = awake.now() + submission.limits.total_s - self._waited_aside_s()
         self._clean: Keeper | None = None
         self._candidate: Keeper | None = None

@@ -6,6 +6,7 @@ Knows the limits and how a life can end. What a worker says is handed on as a cl
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,9 @@ READY_LIMIT_S = 60.0
 """From fork to locked in; a CUDA context under load has been seen to take 2 s."""
 GPU_PAUSE = "gpu-pause"
 """The wall between a candidate and the timing of anybody else."""
+LISTED_S = 0.1
+"""A process that was started after the candidate's were looked up needs longer to have a CUDA context, at least 0.2 s. To look takes
+0.6 ms on a host with an H200."""
 END_LIMIT_S = 1.0
 """From a worker's last word to the news of its death; it may have closed its channel and live on."""
 
@@ -88,6 +92,9 @@ class Keeper:
         self.stage = Stage(device)
         self._course: Course | None = None
         self.sandbox: wire.Ready | None = None
+        self._listed: list[int] = []
+        self._listed_at = -math.inf
+        """Its processes, and when they were looked up."""
         self.alive = True
         self.served = 0
         """Submissions whose twin it was."""
@@ -211,8 +218,8 @@ class Keeper:
         self._life.thaw()
 
     @contextlib.contextmanager
-    def standing_still(self, pids: Sequence[int]) -> Iterator[None]:
-        """Nothing of this worker is beside a timing inside: on a CPU all of it is frozen, on a GPU these processes are kept from the
+    def standing_still(self) -> Iterator[None]:
+        """Nothing of this worker is beside a timing inside: on a CPU all of it is frozen, on a GPU its processes are kept from the
         device, where the driver can do that; their processors go on. Raises `Ended` where they do not let that be done.
         """
         if self.stage.device.type == "cpu":
@@ -223,18 +230,20 @@ class Keeper:
                 self._life.thaw()
             return
         try:
-            with self._kept_from_the_gpu(pids):
+            with self._kept_from_the_gpu():
                 yield
         except paused.Undone as error:
             self._blame(Forged(str(error)), error)
 
-    def _kept_from_the_gpu(self, pids: Sequence[int]) -> contextlib.AbstractContextManager[object]:
+    def _kept_from_the_gpu(self) -> contextlib.AbstractContextManager[object]:
         if not paused.is_offered():
             return contextlib.nullcontext()
+        if time.monotonic() - self._listed_at > LISTED_S:
+            self._listed, self._listed_at = self.processes(), time.monotonic()
         for is_last in (False, True):
             kept = contextlib.ExitStack()
             try:
-                kept.enter_context(paused.kept_from_the_gpu(pids, when_stuck=self._life.interrupt))
+                kept.enter_context(paused.kept_from_the_gpu(self._listed, when_stuck=self._life.interrupt))
             except paused.Busy as error:
                 if is_last:
                     self._blame(TimedOut("its work on the device was not done long after its reply"), error)

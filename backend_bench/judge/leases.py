@@ -56,7 +56,7 @@ class Lease:
             return "idle"
         if not _is_free(self._device, fcntl.LOCK_SH):
             return "alone"
-        return "draining" if self._is_shut() else "shared"
+        return "draining" if self.is_wanted() else "shared"
 
     @property
     def held(self) -> bool:
@@ -74,10 +74,6 @@ class Lease:
             self._mine.share = share
             with self._noted():
                 yield
-
-    def is_wanted(self) -> bool:
-        """Whether somebody waits to have it alone."""
-        return self._is_shut()
 
     def give_way(self) -> None:
         """For a thread that shares: let those have it who want it alone, and share it again when they are done."""
@@ -101,9 +97,9 @@ class Lease:
     def _among_others(self) -> Iterator[None]:
         """With the gate shut, by us or by who leads."""
         self._gather()
-        while self._is_shut():
+        while self.is_wanted():
             with _locked(self._party, fcntl.LOCK_SH):
-                if self._is_shut():  # still: who leads waits for us now
+                if self.is_wanted():  # still: who leads waits for us now
                     yield
                     return
         with _locked(self._gate, fcntl.LOCK_EX):
@@ -116,10 +112,11 @@ class Lease:
     def _gather(self) -> None:
         """Wait for others who want it alone, while nobody leads and somebody shares."""
         until = time.monotonic() + GATHER_S
-        while not self._is_shut() and not _is_free(self._device) and time.monotonic() < until:
+        while not self.is_wanted() and not _is_free(self._device) and time.monotonic() < until:
             time.sleep(_LOOK_S)
 
-    def _is_shut(self) -> bool:
+    def is_wanted(self) -> bool:
+        """Whether somebody has it alone, or waits for that: the gate is shut."""
         return not _is_free(self._gate, fcntl.LOCK_SH)
 
     @contextlib.contextmanager

@@ -77,9 +77,6 @@ REWRITTEN = 0.25
 LEASE_LIMIT_S = 5.0
 """A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
 FEW_PAIRS = 3
-LISTED_S = 0.1
-"""A process that was started after the candidate's were looked up needs longer to have a CUDA context, at least 0.2 s. To look takes
-0.6 ms on a host with an H200."""
 ROUND_S = 0.5
 """After so long with the device no further case of a round begins."""
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import math
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +39,6 @@ from backend_bench.judge.pace import (
     FEW_PAIRS,
     HELD_BYTES,
     LEASE_LIMIT_S,
-    LISTED_S,
     NOISE_GOAL,
     PACES,
     REWRITTEN,
@@ -96,9 +94,6 @@ class Timing:
         self._overload = resolve(op)
         self._plans: dict[int, Plan] = {}
         self._before: dict[int, Before] = {}
-        self._processes: list[int] = []
-        self._listed = -math.inf
-        """The candidate's, and when they were looked up."""
         self._disagree_bytes = 0
         """Of this round, beyond what was planned: what is kept of pairs that were looked at."""
         self.phase = Phase()
@@ -209,7 +204,7 @@ class Timing:
             self._bench.reserve(
                 sum(self._plans[state.case].kept_bytes(len(state.ready)) for state in running)
             )
-        self._disagree_bytes, self._listed = 0, -math.inf
+        self._disagree_bytes = 0
         with self._bench.alone():
             for state in _for_a_round(running):
                 if not self._is_ready(state):
@@ -234,7 +229,7 @@ class Timing:
                 pause = self._rng.randrange(1, len(calls)) if len(calls) > 1 else 1
                 many.append((state, self._asked(state.case, calls, pause)))
             state.blocks.clear()
-        [candidate] = {id(state.worker): state.worker for state in running}.values()
+        [candidate] = {state.worker for state in running}
         assert candidate is not None
         asked = [each for _, each in many]
         sides = (self._bench.prepare(keeper, asked) for keeper in (twin, candidate))
@@ -411,10 +406,7 @@ class Timing:
 
     def _reference_beside(self, both: Both) -> Timed:
         """The reference while the candidate's worker stands still."""
-        candidate = both.theirs.keeper
-        if self._bench.device.type == "cuda" and time.monotonic() - self._listed > LISTED_S:
-            self._processes, self._listed = candidate.processes(), time.monotonic()
-        with candidate.standing_still(self._processes):
+        with both.theirs.keeper.standing_still():
             return self._reference(both.ours)
 
     def _candidate(self, both: Both) -> Timed:

@@ -239,8 +239,11 @@ def test_the_limit_of_a_lock_is_the_first_word() -> None:
 class Idle:
     """A life with nothing in it."""
 
-    def __init__(self) -> None:
-        self.gone = threading.Event()
+    def __init__(self, pid: int = 21) -> None:
+        self.gone, self._pid = threading.Event(), pid
+
+    def processes(self) -> list[int]:
+        return [self._pid]
 
     def interrupt(self) -> None:
         self.gone.set()
@@ -253,7 +256,7 @@ def keeper_of(life: object) -> Keeper:
 
 
 def test_a_candidate_is_kept_from_the_gpu_while_the_reference_runs(told: list[tuple[str, int]]) -> None:
-    with keeper_of(Idle()).standing_still([21]):
+    with keeper_of(Idle()).standing_still():
         assert told == [("cuCheckpointProcessLock", 21)]
     assert told[1:] == [("cuCheckpointProcessUnlock", 21)]
 
@@ -262,7 +265,7 @@ def test_work_that_is_not_done_after_the_reply_has_timed_out(
     told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paused, "cu", refusing(NOT_READY, [21], told))
-    with pytest.raises(TimedOut, match="not done"), keeper_of(Idle()).standing_still([21]):
+    with pytest.raises(TimedOut, match="not done"), keeper_of(Idle()).standing_still():
         raise AssertionError("the reference must not be timed beside it")
 
 
@@ -272,7 +275,7 @@ def test_a_dead_candidate_is_in_nobodys_way(
     monkeypatch.setattr(paused, "cu", refusing(NOT_PERMITTED, [21], told))
     keeper = keeper_of(Idle())
     keeper.alive = False
-    with keeper.standing_still([21]):
+    with keeper.standing_still():
         assert not told
 
 
@@ -281,7 +284,7 @@ def test_a_candidate_that_lives_and_cannot_be_kept_from_the_gpu_is_to_blame(
 ) -> None:
     """It could be, before there was a candidate in it."""
     monkeypatch.setattr(paused, "cu", refusing(ILLEGAL_STATE, [21], told))
-    with pytest.raises(Crashed, match="cannot be kept"), keeper_of(Idle()).standing_still([21]):
+    with pytest.raises(Crashed, match="cannot be kept"), keeper_of(Idle()).standing_still():
         raise AssertionError("the reference must not be timed beside it")
 
 
@@ -289,7 +292,7 @@ def test_a_candidate_that_is_busy_once_is_asked_again(
     told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paused, "cu", refusing(NOT_READY, [21], told, times=1))
-    with keeper_of(Idle()).standing_still([21]):
+    with keeper_of(Idle()).standing_still():
         assert told == [("cuCheckpointProcessLock", 21)]
 
 
@@ -297,7 +300,7 @@ def test_a_candidate_that_takes_itself_back_is_found_out(
     told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paused, "cu", refusing(ILLEGAL_STATE, [21], told, what="Unlock"))
-    with pytest.raises(Forged, match="not any more"), keeper_of(Idle()).standing_still([21]):
+    with pytest.raises(Forged, match="not any more"), keeper_of(Idle()).standing_still():
         assert told == [("cuCheckpointProcessLock", 21)]
 
 
@@ -306,7 +309,7 @@ def test_who_is_stuck_at_a_lock_is_ended(
 ) -> None:
     """The driver waits for a stopped process without a limit."""
     monkeypatch.setattr(paused, "STUCK_S", 0.05)
-    life = Idle()
+    life = Idle(GONE)
 
     def cu(name: str, pid: ctypes.c_int, _: object) -> None:
         assert life.gone.wait(60)
@@ -314,7 +317,7 @@ def test_who_is_stuck_at_a_lock_is_ended(
 
     monkeypatch.setattr(paused, "cu", cu)
     keeper = keeper_of(life)
-    with keeper.standing_still([GONE]):
+    with keeper.standing_still():
         assert not keeper.lives
 
 
@@ -335,7 +338,7 @@ def test_a_process_on_its_way_out_has_undone_nothing(
     monkeypatch.setattr(paused, "ENDING_S", 60.0)
     monkeypatch.setattr(paused, "is_gone", lambda _: next(looks))
     monkeypatch.setattr(paused, "cu", refusing(SYSTEM, [21], told, what="Unlock"))
-    with keeper_of(Idle()).standing_still([21]):
+    with keeper_of(Idle()).standing_still():
         assert told == [("cuCheckpointProcessLock", 21)]
     assert next(looks, None) is None
 
@@ -399,7 +402,7 @@ def test_the_candidate_of_a_cpu_is_frozen_while_the_reference_runs() -> None:
     said: list[str] = []
     life = SimpleNamespace(freeze=lambda: not said.append("freeze"), thaw=lambda: said.append("thaw"))  # type: ignore[func-returns-value]
     keeper = Keeper(life, torch.device("cpu"), memory_bytes=0)  # type: ignore[arg-type]
-    with contextlib.suppress(KeyError), keeper.standing_still([]):
+    with contextlib.suppress(KeyError), keeper.standing_still():
         assert said == ["freeze"]
         raise KeyError
     assert said == ["freeze", "thaw"]
@@ -421,7 +424,7 @@ def test_a_candidate_that_does_not_stand_still_when_it_is_stopped_is_ended() -> 
         SimpleNamespace(freeze=lambda: False, thaw=lambda: None), torch.device("cpu"), memory_bytes=0
     )  # type: ignore[arg-type]
     keeper._watch = SimpleNamespace()  # type: ignore[assignment]
-    with pytest.raises(TimedOut, match="stand still"), keeper.standing_still([]):
+    with pytest.raises(TimedOut, match="stand still"), keeper.standing_still():
         raise AssertionError("the reference must not be timed beside it")
 
 
