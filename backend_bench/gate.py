@@ -1,6 +1,6 @@
 """A gate between two processes on one GPU: words of shared host memory that their streams wait for and write.
 
-The judge's stream waits until a worker has everything in its queue, lays the inputs in, opens the gate, and waits for
+The judge's stream waits until it and a worker have everything in their queues, lays the inputs in, opens the gate, and waits for
 the worker's stream to pass the end; no processor takes part in between, so nothing but the device itself is in the figures.
 A word only ever grows. A worker can write them all: what it gains by that is inputs that are not there yet, or
 outputs that are taken before they are finished. Knows nothing about calls or times.
@@ -33,6 +33,8 @@ class Word(IntEnum):
     """Judge: the inputs are there, go on."""
     PASSED = 2
     """Worker: its stream has got so far."""
+    QUEUED = 3
+    """Judge: all of its own side of this block is in its stream."""
 
 
 class Gate:

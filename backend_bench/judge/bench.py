@@ -18,6 +18,7 @@ import torch
 
 from backend_bench import wire
 from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
 from backend_bench.grading.checker import Observed, Output
 from backend_bench.judge import awake, blocks
 from backend_bench.judge.blocks import Asked, Block
@@ -73,6 +74,8 @@ class Timed:
     """Text of the exception, if one was raised."""
     operators: tuple[wire.OperatorCall, ...] = ()
     """What the kernel called and should not; on a CPU."""
+    is_void: bool = False
+    """The judge was late: there are neither times nor results."""
 
 
 class Bench:
@@ -221,7 +224,17 @@ class Bench:
         answer = keeper.run_block(ready.block, rewrite=rewrite, limit_s=self._limit(keeper, case))
         error = wire.printable(answer.claims.error, wire.MAX_TEXT) if answer.claims.error else ""
         observed = functools.partial(_observed, keeper, answer)
-        return Timed(observed, answer.claims.elapsed_us, answer.wall_us, error)
+        return Timed(observed, answer.claims.elapsed_us, answer.wall_us, error, is_void=answer.stalled)
+
+    def rehearse(self, ready: Ready) -> None:
+        """Call the reference before it is timed: a first call loads what it needs. Raises `JudgeError` if it fails."""
+        case = ("timed", ready.asked.case)
+        if ready.block is not None:
+            ready.keeper.rehearse(ready.block, limit_s=self._limit(ready.keeper, case))
+            return
+        [call] = ready.asked.calls
+        if error := self.call(ready.keeper, case, call, ready.asked.metas).claims.error:
+            raise JudgeError(f"the reference failed: {error}")
 
     def reserve(self, nbytes: int) -> None:
         """Memory for what timed blocks leave behind; on a CPU there is nothing to prepare."""

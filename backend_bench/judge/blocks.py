@@ -1,6 +1,6 @@
 """One timed block on a GPU: inputs go in after the judge's first stamp, outputs come out before its second.
 
-The stamps are events of a stream of the judge's own: it waits until the worker has queued all calls, then
+The stamps are events of a stream of the judge's own: it waits until both sides have queued all they have to, then
 stamps, copies the inputs in, empties the cache, opens the gate, waits for the worker's stream to have passed, copies the
 outputs out, stamps. Contexts take turns on a device, so nothing of the worker runs while the judge copies, and whatever
 it runs before its outputs are taken lies between the stamps. No processor takes part in between.
@@ -40,7 +40,7 @@ FLUSH_BYTES = 128 << 20
 
 STALLED_S = 0.1
 """To queue the judge's side of a block takes a millisecond."""
-QUEUE_TRIES = 50
+MOST_STALLS = 50
 ONE_AT_A_TIME = threading.Lock()
 """For a block and all that belongs to it: the judge's stream is one, also where the device is shared."""
 
@@ -148,6 +148,8 @@ class Queued:
     turn: int
     """What the gate's words are compared with; the second part has the next one."""
     landing: Landing
+    stalled: bool
+    """The driver kept it from being queued in time; it runs to its end, and what it leaves means nothing."""
 
 
 class Course:
@@ -158,6 +160,8 @@ class Course:
         self._gate = Gate.make()
         self._known = False
         self._turn = 1
+        self._stalls = 0
+        """One after the other."""
         self._stream = stream_of(stage.device)
         self._began = torch.cuda.Event(enable_timing=True)
         self._ended = torch.cuda.Event(enable_timing=True)
@@ -169,13 +173,14 @@ class Course:
         self._stream.synchronize()
         self._gate.close()
 
-    def request(self, queued: Queued) -> tuple[wire.Block, tuple[int, ...]]:
-        """What the worker is told of it, and the descriptors that go along."""
-        block, news = queued.landing.block, self._stage.news()
+    def request(self, block: Block) -> tuple[wire.Block, tuple[int, ...]]:
+        """What the worker is told of it, and the descriptors that go along. It queues its calls while the judge queues the rest."""
+        news = self._stage.news()
         fds = news.fds if self._known else (self._gate.fd, *news.fds)
+        turn, self._turn = self._turn, self._turn + 2
         frame = wire.Block(
             number=secrets.randbits(62),
-            turn=queued.turn,
+            turn=turn,
             calls=block.calls,
             pause=block.pause,
             buffers=news.buffers,
@@ -185,26 +190,27 @@ class Course:
         self._known = True
         return frame, fds
 
-    def queue(self, block: Block, *, rewrite: bool) -> Queued:
-        """Queue the judge's side of a block, all of it before the worker hears of it, so that nothing of the host's is
-        between the stamps; what it leaves behind is there when `wall_us` has returned."""
+    def queue(self, block: Block, turn: int, *, rewrite: bool) -> Queued:
+        """Queue the judge's side of a block that the worker has heard of, and let it begin: nothing of the host's is
+        between the stamps. What it leaves behind is there when `wall_us` has returned."""
         self._stream.wait_stream(torch.cuda.current_stream())
-        turn, self._turn = self._turn, self._turn + 2
-        for _ in range(QUEUE_TRIES):
-            # A stream that waits for a word waits for this process: the worker hears of a block when it is queued. Another thread
-            # may want from the driver what it does only when the device stands still (code to be loaded, memory to be freed) and
-            # keep the driver's lock meanwhile; then neither comes to an end.
-            with overdue().after(STALLED_S, functools.partial(self._let_go, turn)) as queueing:
+        # Another thread may want from the driver what it does only when the device stands still (code to be loaded, memory to be
+        # freed) and keep the driver's lock until then, while the stream waits for a word of ours: neither would come to an end.
+        with overdue().after(STALLED_S, functools.partial(self._let_go, turn)) as queueing:
+            try:
                 landing = self._queued(block, turn, rewrite)
-            if not queueing.acted:
-                return Queued(turn, landing)
-            self._stream.synchronize()
-            for word in Word:
-                self._gate.say(word, turn - 1)
-        raise JudgeError(f"a timed block could not be queued in {QUEUE_TRIES} tries: the driver stalls each")
+            except BaseException:
+                self._let_go(turn)
+                raise
+        self._stalls = self._stalls + 1 if queueing.acted else 0
+        if self._stalls > MOST_STALLS:
+            raise JudgeError(f"a timed block could not be queued in {MOST_STALLS} tries: the driver stalls each")
+        self._gate.say(Word.QUEUED, turn)
+        return Queued(turn, landing, queueing.acted)
 
     def _let_go(self, turn: int) -> None:
         """Void it: whatever is queued runs through, and so does what waits for that."""
+        self._gate.say(Word.QUEUED, turn)
         self._gate.say(Word.ENQUEUED, turn)
         self._gate.say(Word.PASSED, turn + 1)
 
@@ -213,6 +219,7 @@ class Course:
         with torch.cuda.stream(stream):
             landing = Landing.of(self._stage, block)
             self._poison(block)
+            gate.wait(Word.QUEUED, turn, stream)
             gate.wait(Word.ENQUEUED, turn, stream)
             self._began.record()
             laid_in(block.early)
@@ -236,6 +243,15 @@ class Course:
     def begin(self, queued: Queued) -> None:
         """Go on without waiting for the worker any longer: it may be waiting for us."""
         self._gate.say(Word.ENQUEUED, queued.turn)
+
+    def lay_in(self, block: Block, turn: int) -> None:
+        """All inputs, for a block that is not timed: its gate is open before the worker hears of it."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            self._poison(block)
+            laid_in(block.moves)
+        self._stream.synchronize()
+        self._gate.say(Word.OPEN, turn + 1)
 
     def wall_us(self, queued: Queued) -> float:
         """Time between the stamps, in microseconds, once the worker has answered or is gone."""

@@ -18,7 +18,7 @@ import msgspec
 import torch
 
 from backend_bench import wire
-from backend_bench.errors import SandboxUnavailable, WorkerLost
+from backend_bench.errors import JudgeError, SandboxUnavailable, WorkerLost
 from backend_bench.judge import awake, blocks, paused
 from backend_bench.judge.aside import Aside
 from backend_bench.judge.blocks import ONE_AT_A_TIME, Asked, Block, Course, Landing
@@ -79,6 +79,8 @@ class BlockAnswer:
     landing: Landing
     wall_us: float
     """From before the inputs went in to after the outputs came out."""
+    stalled: bool
+    """The judge's own side was late: times and outputs mean nothing."""
 
 
 class Keeper:
@@ -201,17 +203,31 @@ class Keeper:
         course = self._course
         assert course is not None
         with ONE_AT_A_TIME:
-            queued = course.queue(block, rewrite=rewrite)
+            frame, fds = course.request(block)
+            self._send(frame, fds)
+            queued = course.queue(block, frame.turn, rewrite=rewrite)
             try:
-                frame, fds = course.request(queued)
-                self._send(frame, fds)
                 if not self._life.channel.answers(QUEUE_LIMIT_S) and not course.begun():
                     course.begin(queued)
                 claims = self._receive(wire.Timed, limit_s, "in a timed call")
             finally:
                 wall_us = course.wall_us(queued)
         self._must_match(claims.number, frame.number)
-        return BlockAnswer(claims, queued.landing, wall_us)
+        return BlockAnswer(claims, queued.landing, wall_us, queued.stalled)
+
+    def rehearse(self, block: Block, *, limit_s: float) -> None:
+        """Run a block with its gate open, so that what its calls load is there when they are timed: only a worker that never held
+        candidate code."""
+        course = self._course
+        assert course is not None
+        with ONE_AT_A_TIME:
+            frame, fds = course.request(block)
+            course.lay_in(block, frame.turn)
+        self._send(frame, fds)
+        claims = self._receive(wire.Timed, limit_s, "in a first call")
+        self._must_match(claims.number, frame.number)
+        if claims.error:
+            raise JudgeError(f"the reference failed: {wire.printable(claims.error, wire.MAX_TEXT)}")
 
     def thaw(self) -> None:
         """Let a frozen worker go on."""

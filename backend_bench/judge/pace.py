@@ -32,6 +32,9 @@ class Pace:
     """Calls are put together until a block takes so long."""
     block_calls: int
     """At most so many."""
+    turn: int = 1
+    """Blocks of one side, one after the other, before the other side has as many: to keep a process from a GPU and to let it there again
+    takes 0.7 ms."""
     least_us: float = 0.0
     """Where ATen takes less it launches nothing, and there is no time to compare with."""
     heavy_bytes: float = math.inf
@@ -60,6 +63,7 @@ PACES = {
         trust=1.03,
         block_us=400,
         block_calls=8,
+        turn=4,
         least_us=SHORTEST_US,
         heavy_bytes=64 << 20,
     ),
@@ -70,6 +74,8 @@ BLOCK_BYTES = 256 << 20
 """Inputs and results of a block; each worker holds so much."""
 HELD_BYTES = 3 << 30
 """Of a round: what was drawn, and what both sides left behind, until it is checked."""
+HEAVY_TURN = 2
+"""Blocks of a turn that leave much memory."""
 NOISE_GOAL = 0.005
 """Half-width of the ratio's band at which sampling stops."""
 REWRITTEN = 0.25
@@ -77,6 +83,8 @@ REWRITTEN = 0.25
 LEASE_LIMIT_S = 5.0
 """A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
 FEW_PAIRS = 3
+DRAWN_BEFORE = 2
+"""Blocks with values of their own in a baseline."""
 ROUND_S = 0.5
 """After so long with the device no further case of a round begins."""
 
@@ -90,6 +98,8 @@ class Plan:
     """In a block."""
     pairs: int
     """In a round."""
+    turn: int
+    """Of them, one side after the other."""
     drawn_bytes: int
     """Inputs of a block."""
     left_bytes: int
@@ -104,8 +114,8 @@ class Plan:
         return pairs * self.drawn_bytes + self.kept_bytes(pairs)
 
     def kept_bytes(self, pairs: int) -> int:
-        """What is left of so many pairs, as long as both sides agree; two, where one is looked at."""
-        return (min(pairs, 2) if self.is_heavy else pairs) * self.left_bytes
+        """What is left of so many pairs, as long as both sides agree; a turn and one more, where they are looked at one by one."""
+        return (min(pairs, self.turn + 1) if self.is_heavy else pairs) * self.left_bytes
 
     @classmethod
     def of(
@@ -118,6 +128,8 @@ class Plan:
         )
         calls = max(math.floor(count), 1)
         left_bytes = 2 * calls * held_bytes
-        plan = cls(metas, calls, 1, calls * given_bytes, left_bytes, left_bytes > pace.heavy_bytes, floor_us)
+        is_heavy = left_bytes > pace.heavy_bytes
+        turn = min(pace.turn, HEAVY_TURN) if is_heavy else pace.turn
+        plan = cls(metas, calls, 1, turn, calls * given_bytes, left_bytes, is_heavy, floor_us)
         fitting = [pairs for pairs in range(1, pace.chunk + 1) if plan.held_bytes(pairs) <= HELD_BYTES]
         return dataclasses.replace(plan, pairs=max(fitting, default=1))

@@ -36,6 +36,7 @@ from backend_bench.judge.blocks import Asked, decoy_of
 from backend_bench.judge.figures import LEAST_US, Before, Reading, Times
 from backend_bench.judge.keeper import Ended, Forged, Keeper
 from backend_bench.judge.pace import (
+    DRAWN_BEFORE,
     FEW_PAIRS,
     HELD_BYTES,
     LEASE_LIMIT_S,
@@ -113,7 +114,7 @@ class Timing:
             count = 1 + self._pace.baseline
             batch = self._fitting({case: self._plans[case].held_bytes(count) for case in waiting})
             with self._bench.sharing(), self._bench.stages("draw"):
-                many = [self._asked(case, self._drawn(case)) for case in batch for _ in range(count)]
+                many = [asked for case in batch for asked in self._asked_before(case, count)]
                 ready = [self._bench.prepare(keeper, many) for keeper in (clean, twin)]
                 self._bench.reserve(2 * max(self._plans[case].left_bytes for case in batch))
             with self._bench.alone():
@@ -124,6 +125,11 @@ class Timing:
         for case, sides in self._before.items():
             if min(*sides.clean.claimed_us, *sides.twin.claimed_us) < self._pace.least_us:
                 self._leave_out(case, NOTHING)
+
+    def _asked_before(self, case: int, count: int) -> list[Asked]:
+        """Blocks of the reference alone. There is nobody yet who could know values again, so a few do for all."""
+        few = [self._asked(case, self._drawn(case)) for _ in range(min(count, DRAWN_BEFORE))]
+        return [few[number % len(few)] for number in range(count)]
 
     def _leave_out(self, case: int, why: str) -> None:
         self._plans.pop(case, None)
@@ -286,18 +292,20 @@ class Timing:
             self._check(case, call, sample.observed, state.errors)
 
     def _pairs(self, state: State) -> None:
-        """Both sides of each block in turn; fewer where the kernel is slow."""
+        """Both sides of each block, some blocks of the one and then those of the other; fewer where the kernel is slow."""
         plan = self._plans[state.case]
         begun = time.monotonic()
         try:
             while state.ready:
-                both = state.ready.pop()
-                took: dict[bool, Timed] = {}
+                few = [state.ready.pop() for _ in range(min(plan.turn, len(state.ready)))]
+                took: dict[bool, list[Timed]] = {}
                 for is_ours in self._either(True, False):
-                    took[is_ours] = self._reference_beside(both) if is_ours else self._candidate(both)
-                asked = both.ours.asked
-                pair = Pair(asked.calls, asked.pause, both.rewritten, took[True], took[False])
-                state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
+                    took[is_ours] = (self._references_beside if is_ours else self._candidates)(few)
+                for both, ours, theirs in zip(few, took[True], took[False], strict=True):
+                    if not theirs.is_void:
+                        asked = both.ours.asked
+                        pair = Pair(asked.calls, asked.pause, both.rewritten, ours, theirs)
+                        state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
                 if self._disagree_bytes > HELD_BYTES:
                     break
                 if len(state.pairs) >= FEW_PAIRS and time.monotonic() - begun > LEASE_LIMIT_S:
@@ -365,19 +373,13 @@ class Timing:
                 expectation = correctness.expectation_of(self._overload, attempt, self._profile)
             assert expectation is not None
             floor_us = self._peaks.floor_us(self._overload, call)
-            plan = Plan(correctness.output_metas(expectation), 1, 1, 0, 0, False, floor_us)
+            plan = Plan(correctness.output_metas(expectation), 1, 1, 1, 0, 0, False, floor_us)
             del expectation  # several times what the call itself holds
             self._plans[case] = plan
             with self._bench.stages("first_calls"):
-                for keeper in (clean, twin):
-                    sample = self._bench.call(
-                        keeper, ("timed", case), call, plan.metas
-                    )  # loads what it needs
-                    if sample.claims.error:
-                        raise JudgeError(
-                            f"the reference failed on {self._texts[case]}: {sample.claims.error}"
-                        )
-            [ready] = self._bench.prepare(clean, [self._asked(case, (call,))])
+                for keeper in (twin, clean):
+                    [ready] = self._bench.prepare(keeper, [self._asked(case, (call,))])
+                    self._bench.rehearse(ready)
             claimed_us = self._reference(ready).claimed_us
         given_bytes = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
         return Plan.of(
@@ -396,24 +398,32 @@ class Timing:
 
     def _reference(self, ready: Ready) -> Timed:
         text = self._texts[ready.asked.case]
-        try:
-            timed = self._bench.timed(ready)
-        except Ended as error:
-            raise JudgeError(f"the reference did not survive {text}: {error}") from error
-        if timed.error:
-            raise JudgeError(f"the reference failed on {text}: {timed.error}")
-        return timed
+        while True:
+            try:
+                timed = self._bench.timed(ready)
+            except Ended as error:
+                raise JudgeError(f"the reference did not survive {text}: {error}") from error
+            if timed.error:
+                raise JudgeError(f"the reference failed on {text}: {timed.error}")
+            if not timed.is_void:
+                return timed
 
-    def _reference_beside(self, both: Both) -> Timed:
+    def _references_beside(self, few: Sequence[Both]) -> list[Timed]:
         """The reference while the candidate's worker stands still."""
-        with both.theirs.keeper.standing_still():
-            return self._reference(both.ours)
+        [theirs] = {both.theirs.keeper for both in few}
+        with theirs.standing_still():
+            return [self._reference(both.ours) for both in few]
+
+    def _candidates(self, few: Sequence[Both]) -> list[Timed]:
+        """Blocks of the candidate; raises `_Wrong` if one failed or claims no time."""
+        return [self._candidate(both) for both in few]
 
     def _candidate(self, both: Both) -> Timed:
-        """A block of the candidate; raises `_Wrong` if it failed or claims no time."""
         timed = self._bench.timed(both.theirs, rewrite=both.rewritten)
         if timed.error:
             raise _Wrong(CaseStatus.RAISED, f"the kernel raised {timed.error}")
+        if timed.is_void:
+            return timed
         if not LEAST_US * len(both.theirs.asked.calls) < timed.claimed_us < float("inf"):
             raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
         return timed

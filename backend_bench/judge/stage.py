@@ -156,11 +156,12 @@ class Stage:
         return Staged(frame, news.fds, tuple(places), numbers)
 
     def track(self, nbytes: int) -> int:
-        """A buffer with room for a whole block; it replaces a smaller one, and what was planned there is void."""
+        """A buffer with room for a whole block, and up to twice that, so that a block which is a little larger needs no other; it replaces
+        a smaller one, and what was planned there is void."""
         if self._track is None or self._buffers[self._track].nbytes < nbytes:
             if self._track is not None:
                 self._drop(self._track)
-            self._track = self._new_buffer(nbytes)
+            self._track = self._new_buffer(1 << max(nbytes - 1, 0).bit_length())
         return self._track
 
     def news(self) -> News:

@@ -6,6 +6,7 @@ values, and never evaluates what it reads: a hostile text costs its author a `Us
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -162,8 +163,12 @@ _SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '
 _WORDS: Mapping[str, Value] = {"None": None, "True": True, "False": False}
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(text: str) -> Arguments:
-    """Read the arguments of a case; a UsageError says where and what was expected."""
+    """Read the arguments of a case; a UsageError says where and what was expected.
+
+    A case is drawn a hundred times for one kernel: whoever asks again gets the same object, and changes nothing in it.
+    """
     return _Parser(text).arguments()
 
 

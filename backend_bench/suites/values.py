@@ -5,6 +5,7 @@ Which edge values a judge plants on top (infinities, NaN) is not decided here.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Mapping
@@ -128,5 +129,10 @@ def _floating(count: int, dtype: torch.dtype, generator: torch.Generator) -> tor
         return torch.view_as_complex(real.reshape(count, 2)).to(dtype)
     values = torch.randn(count, generator=generator, device=device, dtype=wide)
     picks = torch.randint(0, len(SCALES), (count,), generator=generator, device=device, dtype=torch.int32)
-    scales = torch.tensor(SCALES, dtype=wide, device=device)
-    return values.mul_(scales.index_select(0, picks)).to(dtype)
+    return values.mul_(_scales(wide, device).index_select(0, picks)).to(dtype)
+
+
+@functools.cache
+def _scales(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Made once: to copy them to a GPU takes longer than most draws."""
+    return torch.tensor(SCALES, dtype=dtype, device=device)

@@ -13,6 +13,7 @@ import torch
 
 from backend_bench import wire
 from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
 from backend_bench.gate import Word
 from backend_bench.judge import blocks
 from backend_bench.judge.blocks import Asked, Block, Copies, Landing, decoy_of, laid_in, plan
@@ -141,10 +142,23 @@ class Words:
             self.let_go.set()
 
 
-def test_a_block_that_the_driver_keeps_from_being_queued_is_let_go_and_queued_again(
+def course_of(gate: Words, queued: Any) -> blocks.Course:
+    """A course without a device."""
+    course = blocks.Course.__new__(blocks.Course)
+    course._gate = gate  # type: ignore[assignment]
+    course._stream = SimpleNamespace(wait_stream=lambda _: None, synchronize=lambda: None)  # type: ignore[assignment]
+    course._queued = queued  # type: ignore[method-assign]
+    course._stalls = 0
+    return course
+
+
+BLOCK: Any = SimpleNamespace()
+
+
+def test_a_block_that_the_driver_keeps_from_being_queued_is_let_go_and_void(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its stream waits for the worker, the worker for the judge, and the judge for a driver that waits for the stream."""
+    """Its stream waits for the judge, and the judge for a driver that waits for the stream."""
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
     gate, tries, done = Words(), [], object()
 
@@ -154,11 +168,39 @@ def test_a_block_that_the_driver_keeps_from_being_queued_is_let_go_and_queued_ag
             assert gate.let_go.wait(60)
         return done
 
-    course = blocks.Course.__new__(blocks.Course)
-    course._gate, course._stream = gate, SimpleNamespace(wait_stream=lambda _: None, synchronize=lambda: None)  # type: ignore[assignment]
-    course._queued = queued  # type: ignore[method-assign]
-    course._turn = 7
-    assert course.queue(SimpleNamespace(), rewrite=True) == blocks.Queued(7, done)  # type: ignore[arg-type]
-    assert course._turn == 9
-    assert tries == [True, True]
-    assert gate.said == [(Word.ENQUEUED, 7), (Word.PASSED, 8), *((word, 6) for word in Word)]
+    course = course_of(gate, queued)
+    assert course.queue(BLOCK, 7, rewrite=True) == blocks.Queued(7, done, stalled=True)  # type: ignore[arg-type]
+    assert gate.said == [(Word.QUEUED, 7), (Word.ENQUEUED, 7), (Word.PASSED, 8), (Word.QUEUED, 7)]
+    gate.said.clear()
+    assert course.queue(BLOCK, 9, rewrite=False) == blocks.Queued(9, done, stalled=False)  # type: ignore[arg-type]
+    assert gate.said == [(Word.QUEUED, 9)]
+
+
+def test_a_driver_that_stalls_every_block_is_the_judges_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    monkeypatch.setattr(blocks, "STALLED_S", 0.0)
+    monkeypatch.setattr(blocks, "MOST_STALLS", 2)
+    gate = Words()
+
+    def queued(block: Any, turn: int, rewrite: bool) -> Any:
+        gate.let_go.clear()
+        assert gate.let_go.wait(60)
+
+    course = course_of(gate, queued)
+    for turn in (1, 3):
+        assert course.queue(BLOCK, turn, rewrite=False).stalled
+    with pytest.raises(JudgeError, match="stalls each"):
+        course.queue(BLOCK, 5, rewrite=False)
+
+
+def test_a_block_that_cannot_be_queued_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream is that of all: what was queued before the failure runs through."""
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    gate = Words()
+
+    def queued(block: Any, turn: int, rewrite: bool) -> Any:
+        raise torch.OutOfMemoryError("no room for the copies")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        course_of(gate, queued).queue(BLOCK, 7, rewrite=True)
+    assert gate.said == [(Word.QUEUED, 7), (Word.ENQUEUED, 7), (Word.PASSED, 8)]
