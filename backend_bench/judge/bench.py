@@ -207,24 +207,29 @@ class Bench:
             return [Ready(keeper, asked, None) for asked in many]
         return [Ready(keeper, asked, block) for asked, block in zip(many, keeper.plan(many), strict=True)]
 
-    def timed(self, ready: Ready, *, rewrite: bool = False) -> Timed:
-        """Time calls. Raises `Ended`.
+    def timed(self, many: Sequence[Ready], rewrite: Sequence[bool]) -> list[Timed]:
+        """Time calls of one case in one worker, block by block. Raises `Ended`.
 
-        `rewrite` is whether those behind the pause get their own inputs only then; before, they are shown those of earlier ones.
+        `rewrite`, for each: whether those behind the pause get their own inputs only then; before, they are shown those of earlier ones.
         """
-        keeper, asked = ready.keeper, ready.asked
-        case = ("timed", asked.case)
-        if ready.block is None:
-            [call] = asked.calls
-            sample = self.call(keeper, case, call, asked.metas, timed=True)
-            claims = sample.claims
-            return Timed(
-                lambda: (sample.observed,), claims.elapsed_us, sample.wall_us, claims.error, claims.operators
-            )
-        answer = keeper.run_block(ready.block, rewrite=rewrite, limit_s=self._limit(keeper, case))
-        error = wire.printable(answer.claims.error, wire.MAX_TEXT) if answer.claims.error else ""
-        observed = functools.partial(_observed, keeper, answer)
-        return Timed(observed, answer.claims.elapsed_us, answer.wall_us, error, is_void=answer.stalled)
+        [keeper], [number] = {ready.keeper for ready in many}, {ready.asked.case for ready in many}
+        case = ("timed", number)
+        blocks = [
+            (ready.block, each) for ready, each in zip(many, rewrite, strict=True) if ready.block is not None
+        ]
+        if not blocks:
+            return [self._timed_call(ready, case) for ready in many]
+        answers = keeper.run_blocks(blocks, limit_s=self._limit(keeper, case))
+        return [_timed(keeper, answer) for answer in answers]
+
+    def _timed_call(self, ready: Ready, case: object) -> Timed:
+        """On a CPU."""
+        [call] = ready.asked.calls
+        sample = self.call(ready.keeper, case, call, ready.asked.metas, timed=True)
+        claims = sample.claims
+        return Timed(
+            lambda: (sample.observed,), claims.elapsed_us, sample.wall_us, claims.error, claims.operators
+        )
 
     def rehearse(self, ready: Ready) -> None:
         """Call the reference before it is timed: a first call loads what it needs. Raises `JudgeError` if it fails."""
@@ -267,6 +272,12 @@ class Bench:
         if left <= 0:
             raise TimedOut(f"the submission used up its {self.limits.total_s:g} s")
         return min(limit_s, left)
+
+
+def _timed(keeper: Keeper, answer: BlockAnswer) -> Timed:
+    error = wire.printable(answer.claims.error, wire.MAX_TEXT) if answer.claims.error else ""
+    observed = functools.partial(_observed, keeper, answer)
+    return Timed(observed, answer.claims.elapsed_us, answer.wall_us, error, is_void=answer.stalled)
 
 
 def _observed(keeper: Keeper, answer: BlockAnswer) -> tuple[Observed, ...]:

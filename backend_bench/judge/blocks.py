@@ -142,18 +142,33 @@ class Landing:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamps:
+    """Events of one block."""
+
+    began: torch.cuda.Event
+    ended: torch.cuda.Event
+    landed: torch.cuda.Event
+    """All that it left behind is copied."""
+
+    @classmethod
+    def make(cls) -> Stamps:
+        return cls(*(torch.cuda.Event(enable_timing=True) for _ in range(3)))
+
+
+@dataclass(frozen=True, slots=True)
 class Queued:
     """A block whose judge's side is in the stream."""
 
     turn: int
     """What the gate's words are compared with; the second part has the next one."""
     landing: Landing
+    stamps: Stamps
     stalled: bool
     """The driver kept it from being queued in time; it runs to its end, and what it leaves means nothing."""
 
 
 class Course:
-    """Runs blocks of one worker. Use it as a context manager."""
+    """Runs blocks of one worker, of which two may be in the stream. Use it as a context manager."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage, self._flush = stage, flush_of(stage.device)
@@ -163,15 +178,19 @@ class Course:
         self._stalls = 0
         """One after the other."""
         self._stream = stream_of(stage.device)
-        self._began = torch.cuda.Event(enable_timing=True)
-        self._ended = torch.cuda.Event(enable_timing=True)
+        self._stamps = (Stamps.make(), Stamps.make())
 
     def __enter__(self) -> Course:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.synchronize()
+        self.clear()
         self._gate.close()
+
+    def clear(self) -> None:
+        """Nothing of it is in the stream afterwards; what was, means nothing."""
+        self._let_go(max(self._turn - 2, 0))
+        self._stream.synchronize()
 
     def request(self, block: Block) -> tuple[wire.Block, tuple[int, ...]]:
         """What the worker is told of it, and the descriptors that go along. It queues its calls while the judge queues the rest."""
@@ -191,37 +210,37 @@ class Course:
         return frame, fds
 
     def queue(self, block: Block, turn: int, *, rewrite: bool) -> Queued:
-        """Queue the judge's side of a block that the worker has heard of, and let it begin: nothing of the host's is
-        between the stamps. What it leaves behind is there when `wall_us` has returned."""
+        """Queue the judge's side of a block that the worker has heard of; it begins when `go` is called, so that nothing of the
+        host's is between the stamps. What it leaves behind is there when `wall_us` has returned."""
         self._stream.wait_stream(torch.cuda.current_stream())
         # Another thread may want from the driver what it does only when the device stands still (code to be loaded, memory to be
         # freed) and keep the driver's lock until then, while the stream waits for a word of ours: neither would come to an end.
         with overdue().after(STALLED_S, functools.partial(self._let_go, turn)) as queueing:
-            try:
-                landing = self._queued(block, turn, rewrite)
-            except BaseException:
-                self._let_go(turn)
-                raise
+            landing = self._queued(block, turn, rewrite)
         self._stalls = self._stalls + 1 if queueing.acted else 0
         if self._stalls > MOST_STALLS:
-            raise JudgeError(f"a timed block could not be queued in {MOST_STALLS} tries: the driver stalls each")
-        self._gate.say(Word.QUEUED, turn)
-        return Queued(turn, landing, queueing.acted)
+            raise JudgeError(
+                f"a timed block could not be queued in {MOST_STALLS} tries: the driver stalls each"
+            )
+        return Queued(turn, landing, self._stamps_of(turn), queueing.acted)
+
+    def _stamps_of(self, turn: int) -> Stamps:
+        return self._stamps[turn // 2 % 2]
 
     def _let_go(self, turn: int) -> None:
-        """Void it: whatever is queued runs through, and so does what waits for that."""
+        """Void it, and what was queued before: whatever is queued runs through, and so does what waits for that."""
         self._gate.say(Word.QUEUED, turn)
         self._gate.say(Word.ENQUEUED, turn)
         self._gate.say(Word.PASSED, turn + 1)
 
     def _queued(self, block: Block, turn: int, rewrite: bool) -> Landing:
-        gate, stream = self._gate, self._stream
+        gate, stream, stamps = self._gate, self._stream, self._stamps_of(turn)
         with torch.cuda.stream(stream):
             landing = Landing.of(self._stage, block)
             self._poison(block)
             gate.wait(Word.QUEUED, turn, stream)
             gate.wait(Word.ENQUEUED, turn, stream)
-            self._began.record()
+            stamps.began.record()
             laid_in(block.early)
             laid_in(block.decoys() if rewrite else block.late)
             self._flush.zero_()
@@ -233,12 +252,17 @@ class Course:
                 turn += 1
                 gate.write(Word.OPEN, turn, stream)
             gate.wait(Word.PASSED, turn, stream)
-            landing.take(self._stage, stamp=self._ended.record)
+            landing.take(self._stage, stamp=stamps.ended.record)
+            stamps.landed.record()
             return landing
 
-    def begun(self) -> bool:
+    def go(self, queued: Queued) -> None:
+        """Let it begin, when the worker is ready too."""
+        self._gate.say(Word.QUEUED, queued.turn)
+
+    def begun(self, queued: Queued) -> bool:
         """Whether the worker has queued its calls."""
-        return bool(self._began.query())
+        return bool(queued.stamps.began.query())
 
     def begin(self, queued: Queued) -> None:
         """Go on without waiting for the worker any longer: it may be waiting for us."""
@@ -257,8 +281,8 @@ class Course:
         """Time between the stamps, in microseconds, once the worker has answered or is gone."""
         self.begin(queued)
         self._gate.say(Word.PASSED, queued.turn + 1)
-        self._stream.synchronize()
-        return float(self._began.elapsed_time(self._ended)) * 1e3
+        queued.stamps.landed.synchronize()
+        return float(queued.stamps.began.elapsed_time(queued.stamps.ended)) * 1e3
 
     def _poison(self, block: Block) -> None:
         """A fresh pattern in all places: what an earlier block left must not pass for a result."""

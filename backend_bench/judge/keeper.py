@@ -21,7 +21,7 @@ from backend_bench import wire
 from backend_bench.errors import JudgeError, SandboxUnavailable, WorkerLost
 from backend_bench.judge import awake, blocks, paused
 from backend_bench.judge.aside import Aside
-from backend_bench.judge.blocks import ONE_AT_A_TIME, Asked, Block, Course, Landing
+from backend_bench.judge.blocks import ONE_AT_A_TIME, Asked, Block, Course, Landing, Queued
 from backend_bench.judge.memory import Watch
 from backend_bench.judge.stage import Stage, Staged
 from backend_bench.judge.zygotes import Life
@@ -81,6 +81,14 @@ class BlockAnswer:
     """From before the inputs went in to after the outputs came out."""
     stalled: bool
     """The judge's own side was late: times and outputs mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A block that the worker has heard of."""
+
+    number: int
+    queued: Queued
 
 
 class Keeper:
@@ -198,22 +206,43 @@ class Keeper:
         self._course = self._course or Course(self.stage)
         return blocks.plan(self.stage, many)
 
-    def run_block(self, block: Block, *, rewrite: bool, limit_s: float) -> BlockAnswer:
-        """Time calls on a GPU. Raises `Ended` when the worker does not survive it."""
+    def run_blocks(self, many: Sequence[tuple[Block, bool]], *, limit_s: float) -> list[BlockAnswer]:
+        """Time blocks of calls on a GPU, each with whether its later inputs are rewritten. While one runs, the worker is told of the
+        next and that is queued. Raises `Ended` when the worker does not survive it.
+        """
         course = self._course
         assert course is not None
+        answers: list[BlockAnswer] = []
         with ONE_AT_A_TIME:
-            frame, fds = course.request(block)
-            self._send(frame, fds)
-            queued = course.queue(block, frame.turn, rewrite=rewrite)
             try:
-                if not self._life.channel.answers(QUEUE_LIMIT_S) and not course.begun():
-                    course.begin(queued)
-                claims = self._receive(wire.Timed, limit_s, "in a timed call")
-            finally:
-                wall_us = course.wall_us(queued)
-        self._must_match(claims.number, frame.number)
-        return BlockAnswer(claims, queued.landing, wall_us, queued.stalled)
+                following: _Told | None = self._told(course, *many[0])
+                for number in range(1, len(many) + 1):
+                    told = following
+                    assert told is not None
+                    course.go(told.queued)
+                    following = self._told(course, *many[number]) if number < len(many) else None
+                    # A block that is let go takes with it the one before.
+                    stalled = told.queued.stalled or (following is not None and following.queued.stalled)
+                    answers.append(self._answer(course, told, limit_s, stalled=stalled))
+            except BaseException:
+                course.clear()
+                raise
+        return answers
+
+    def _told(self, course: Course, block: Block, rewrite: bool) -> _Told:
+        """Tell the worker of a block, and queue the judge's side of it meanwhile."""
+        frame, fds = course.request(block)
+        self._send(frame, fds)
+        return _Told(frame.number, course.queue(block, frame.turn, rewrite=rewrite))
+
+    def _answer(self, course: Course, told: _Told, limit_s: float, *, stalled: bool) -> BlockAnswer:
+        queued = told.queued
+        if not self._life.channel.answers(QUEUE_LIMIT_S) and not course.begun(queued):
+            course.begin(queued)
+        claims = self._receive(wire.Timed, limit_s, "in a timed call")
+        wall_us = course.wall_us(queued)
+        self._must_match(claims.number, told.number)
+        return BlockAnswer(claims, queued.landing, wall_us, stalled)
 
     def rehearse(self, block: Block, *, limit_s: float) -> None:
         """Run a block with its gate open, so that what its calls load is there when they are timed: only a worker that never held

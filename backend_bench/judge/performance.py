@@ -113,8 +113,8 @@ class Timing:
         while waiting:
             count = 1 + self._pace.baseline
             batch = self._fitting({case: self._plans[case].held_bytes(count) for case in waiting})
+            many = [asked for case in batch for asked in self._asked_before(case, count)]
             with self._bench.sharing(), self._bench.stages("draw"):
-                many = [asked for case in batch for asked in self._asked_before(case, count)]
                 ready = [self._bench.prepare(keeper, many) for keeper in (clean, twin)]
                 self._bench.reserve(2 * max(self._plans[case].left_bytes for case in batch))
             with self._bench.alone():
@@ -137,11 +137,11 @@ class Timing:
 
     def _baseline(self, case: int, clean: Sequence[Ready], twin: Sequence[Ready]) -> None:
         """The reference in both workers, in turn; the first block does not count."""
-        sides = self._before[case]
-        for number, (in_clean, in_twin) in enumerate(zip(clean, twin, strict=True)):
-            for ready, times in self._either((in_clean, sides.clean), (in_twin, sides.twin)):
-                timed = self._reference(ready)
-                if number:
+        sides, turn = self._before[case], self._plans[case].turn
+        for first in range(0, len(clean), turn):
+            few = slice(first, first + turn)
+            for ready, times in self._either((clean[few], sides.clean), (twin[few], sides.twin)):
+                for timed in self._references(ready)[not first :]:
                     times.add(timed)
 
     def run(self) -> Phase:
@@ -262,8 +262,7 @@ class Timing:
             self._first_call(candidate, state)
             state.worker = candidate
         missing = self._lacking(state) - len(state.blocks)
-        with self._bench.sharing(), self._bench.stages("draw"):
-            state.blocks += [self._drawn(state.case) for _ in range(missing)]
+        state.blocks += [self._drawn(state.case) for _ in range(missing)]
 
     def _settle(self, state: State) -> None:
         """Check what was run, and see whether it is enough."""
@@ -273,10 +272,10 @@ class Timing:
                 state.reference.add(pair.ours)
                 state.measured.add(pair.theirs)
         state.waiting = max(state.waiting - len(pairs), 0)
-        with self._bench.sharing(), self._bench.stages("check"):
-            for pair in pairs:
-                operators = audit.Operators(pair.theirs.operators)
-                self.phase.operators.setdefault(state.case, []).append(operators)
+        for pair in pairs:
+            operators = audit.Operators(pair.theirs.operators)
+            self.phase.operators.setdefault(state.case, []).append(operators)
+            with self._bench.sharing(), self._bench.stages("check"):
                 self._check_pair(state.case, pair, state.errors)
         if self._enough(state):
             state.result = self._result(state)
@@ -376,19 +375,21 @@ class Timing:
             plan = Plan(correctness.output_metas(expectation), 1, 1, 1, 0, 0, False, floor_us)
             del expectation  # several times what the call itself holds
             self._plans[case] = plan
-            with self._bench.stages("first_calls"):
-                for keeper in (twin, clean):
-                    [ready] = self._bench.prepare(keeper, [self._asked(case, (call,))])
-                    self._bench.rehearse(ready)
-            claimed_us = self._reference(ready).claimed_us
+        for keeper in (twin, clean):
+            with self._bench.sharing(), self._bench.stages("first_calls"):
+                [ready] = self._bench.prepare(keeper, [self._asked(case, (call,))])
+                self._bench.rehearse(ready)
+        with self._bench.sharing():
+            [timed] = self._references([ready])
         given_bytes = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
         return Plan.of(
-            self._pace, plan.metas, given_bytes=given_bytes, claimed_us=claimed_us, floor_us=floor_us
+            self._pace, plan.metas, given_bytes=given_bytes, claimed_us=timed.claimed_us, floor_us=floor_us
         )
 
     def _drawn(self, case: int) -> tuple[Call, ...]:
-        """Fresh values for a block."""
-        return tuple(self._draw(case) for _ in range(self._plans[case].calls))
+        """Fresh values for a block; whoever wants the device need not wait for more than that."""
+        with self._bench.sharing(), self._bench.stages("draw"):
+            return tuple(self._draw(case) for _ in range(self._plans[case].calls))
 
     def _draw(self, case: int) -> Call:
         return self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._rng.getrandbits(48))
@@ -396,37 +397,36 @@ class Timing:
     def _asked(self, case: int, calls: tuple[Call, ...], pause: int | None = None) -> Asked:
         return Asked(case, calls, self._plans[case].metas, pause or len(calls))
 
-    def _reference(self, ready: Ready) -> Timed:
-        text = self._texts[ready.asked.case]
-        while True:
-            try:
-                timed = self._bench.timed(ready)
-            except Ended as error:
-                raise JudgeError(f"the reference did not survive {text}: {error}") from error
+    def _references(self, many: Sequence[Ready]) -> list[Timed]:
+        """The reference on blocks of one case."""
+        text = self._texts[many[0].asked.case]
+        try:
+            came = self._bench.timed(many, [False] * len(many))
+        except Ended as error:
+            raise JudgeError(f"the reference did not survive {text}: {error}") from error
+        for timed in came:
             if timed.error:
                 raise JudgeError(f"the reference failed on {text}: {timed.error}")
-            if not timed.is_void:
-                return timed
+        return [
+            self._references([ready])[0] if timed.is_void else timed
+            for ready, timed in zip(many, came, strict=True)
+        ]
 
     def _references_beside(self, few: Sequence[Both]) -> list[Timed]:
         """The reference while the candidate's worker stands still."""
         [theirs] = {both.theirs.keeper for both in few}
         with theirs.standing_still():
-            return [self._reference(both.ours) for both in few]
+            return self._references([both.ours for both in few])
 
     def _candidates(self, few: Sequence[Both]) -> list[Timed]:
         """Blocks of the candidate; raises `_Wrong` if one failed or claims no time."""
-        return [self._candidate(both) for both in few]
-
-    def _candidate(self, both: Both) -> Timed:
-        timed = self._bench.timed(both.theirs, rewrite=both.rewritten)
-        if timed.error:
-            raise _Wrong(CaseStatus.RAISED, f"the kernel raised {timed.error}")
-        if timed.is_void:
-            return timed
-        if not LEAST_US * len(both.theirs.asked.calls) < timed.claimed_us < float("inf"):
-            raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
-        return timed
+        came = self._bench.timed([both.theirs for both in few], [both.rewritten for both in few])
+        for both, timed in zip(few, came, strict=True):
+            if timed.error:
+                raise _Wrong(CaseStatus.RAISED, f"the kernel raised {timed.error}")
+            if not LEAST_US * len(both.theirs.asked.calls) < timed.claimed_us < float("inf"):
+                raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
+        return came
 
     def _check_pair(self, case: int, pair: Pair, errors: Errors) -> None:
         """Every call of the candidate; raises `_Wrong`."""

@@ -28,9 +28,10 @@ from backend_bench.worker.withheld import noted, operator_of, withhold
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
     """Answer the judge until it hangs up. The sandbox is closed already."""
     desk = _Desk(device)
+    inbox = _Inbox(channel, desk)
     kernel: Callable[..., Any] | None = None
     while True:
-        request, fds = channel.receive_with_fds(wire.Load | wire.Clear | wire.Call | wire.Block)
+        request, fds = inbox.take()
         if isinstance(request, wire.Load):
             kernel, reply = _load(request, folder, desk)
             channel.send(reply)
@@ -44,8 +45,10 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
             except (OSError, ValueError, RuntimeError, MemoryError) as error:
                 channel.send(_no_room(request, error))
             else:
-                answer = _answer if isinstance(request, wire.Call) else _answer_block
-                channel.send(answer(kernel, request, desk))
+                is_call = isinstance(request, wire.Call)
+                channel.send(
+                    _answer(kernel, request, desk) if is_call else _answer_block(kernel, request, desk, inbox)
+                )
 
 
 def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., Any] | None, wire.Loaded]:
@@ -67,6 +70,37 @@ def _no_room(request: wire.Call | wire.Block, error: Exception) -> wire.Done | w
     text = f"MemoryError: no room for the inputs of this call, the kernel holds too much ({error})"
     kind = wire.Done if isinstance(request, wire.Call) else wire.Timed
     return kind(number=request.number, error=text, error_type="MemoryError")
+
+
+class _Inbox:
+    """Requests one after the other. What a block needs is made ready while the device is at the one before."""
+
+    def __init__(self, channel: wire.Channel, desk: _Desk) -> None:
+        self._channel, self._desk = channel, desk
+        self._next: tuple[Any, list[int]] | None = None
+        self._given: tuple[int, list[list[torch.Tensor]]] | None = None
+        """Tensors of the calls of the block of that number."""
+
+    def take(self) -> tuple[Any, list[int]]:
+        """The next request and its descriptors; waits for it."""
+        came, self._next = self._next, None
+        return came or self._channel.receive_with_fds(wire.Load | wire.Clear | wire.Call | wire.Block)
+
+    def look(self) -> None:
+        """Take what is there already, and if it is a block on buffers that are known, make its tensors."""
+        if self._next is not None or not self._channel.answers(0):
+            return
+        self._next = request, _ = self.take()
+        if isinstance(request, wire.Block) and not (request.gate or request.buffers or request.dropped):
+            with contextlib.suppress(
+                ValueError, RuntimeError, MemoryError
+            ):  # it is tried again, and told then
+                self._given = request.number, self._desk.given(request)
+
+    def given(self, request: wire.Block) -> list[list[torch.Tensor]]:
+        """The tensors of each call."""
+        made, self._given = self._given, None
+        return made[1] if made is not None and made[0] == request.number else self._desk.given(request)
 
 
 class _Desk:
@@ -111,6 +145,10 @@ class _Desk:
         tensor = torch._conj(tensor) if spec.conj else tensor
         return torch._neg_view(tensor) if spec.neg else tensor
 
+    def given(self, request: wire.Block) -> list[list[torch.Tensor]]:
+        """The tensors of each call of a block."""
+        return [self.tensors(call.tensors) for call in request.calls]
+
     def slot(self, spec: wire.TensorSpec) -> torch.Tensor:
         return self._tensor(spec, {})
 
@@ -153,11 +191,11 @@ def _withheld() -> tuple[wire.OperatorCall, ...]:
     return tuple(wire.OperatorCall(op=op, inputs_only=False, returned=False) for op in noted())
 
 
-def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk) -> wire.Timed:
+def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk, inbox: _Inbox) -> wire.Timed:
     """All calls, queued behind the gate with the copies of their outputs after them."""
     assert desk.gate is not None
     course = Course(desk.gate, request.turn)
-    tensors = [desk.tensors(call.tensors) for call in request.calls]
+    tensors = inbox.given(request)
     calls = [_prepared(kernel, call, given) for call, given in zip(request.calls, tensors, strict=True)]
     try:
         with torch.no_grad():
@@ -172,6 +210,7 @@ def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk) 
                 _done(call, result, given, came)
                 for (call, result, given), came in zip(each, copied, strict=True)
             )
+            inbox.look()
             elapsed_us = course.elapsed_us()
     except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
         return wire.Timed(number=request.number, error=_text_of(error), error_type=_name_of(error))

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -449,15 +449,15 @@ def test_all_of_a_candidate_is_stopped_in_each_call_of_the_reference_beside_it(
     own_judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[str]] = []
-    reference = Timing._reference
+    references = Timing._references
 
-    def looking(self: Timing, ready: Ready) -> Timed:
+    def looking(self: Timing, many: Sequence[Ready]) -> list[Timed]:
         if (candidate := self._bench._candidate) is not None:
             seen.append({zygotes._state(pid) for pid in candidate.processes()})
             assert len(candidate.processes()) >= 4
-        return reference(self, ready)
+        return references(self, many)
 
-    monkeypatch.setattr(Timing, "_reference", looking)
+    monkeypatch.setattr(Timing, "_references", looking)
     suite = SuiteSpec(name="smoke", device="cpu", dtype="float32")
     op = Operator.parse("relu")
     verdict = own_judge.judge(Submission(op=op, source=BUSY, suite=suite, only="performance"))
