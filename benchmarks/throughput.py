@@ -2,6 +2,7 @@
 
     python benchmarks/throughput.py latency [--kernels 20] [--device cuda] [--suite opinfo] [--json FILE]
     python benchmarks/throughput.py stream [--kernels 200] [--in-flight 32] [--with-performance] [--json FILE]
+    python benchmarks/throughput.py stream --with-performance --suite torchbench --cases-per-op 10
 
 Kernels are generated: right ones of relu in Triton (in PyTorch for `--device cpu`), each with other names, constants and block sizes, so
 that no cache of anybody knows them. `latency` submits them one after the other, `stream` many at once, when all judges have
@@ -80,13 +81,16 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=32)
     parser.add_argument("--with-performance", action="store_true")
     parser.add_argument("--suite", default="opinfo")
+    parser.add_argument("--cases-per-op", type=int, help="for torchbench: so many timed cases")
     asyncio.run(measure(parser.parse_args()))
 
 
 async def measure(options: argparse.Namespace) -> None:
     executor = LocalExecutor()
     alone = options.what == "latency"
-    spec = SuiteSpec(name=options.suite, device=options.device, dtype=options.dtype)
+    spec = SuiteSpec(
+        name=options.suite, device=options.device, dtype=options.dtype, cases_per_op=options.cases_per_op
+    )
     only: Only | None = None if options.with_performance else "correctness"
     warm = 2 if alone else 2 + options.in_flight
     submissions = [

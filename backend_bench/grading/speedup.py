@@ -1,15 +1,29 @@
 """From raw samples to one ratio and its noise. Takes no times itself.
 
 Reference and candidate are sampled in pairs under the same conditions, so the ratio is taken pair
-by pair: what slows both, a clock step or a neighbour, cancels.
+by pair: what slows both, a clock step or a neighbour, cancels. The ratio is the Hodges-Lehmann estimate, the median of the
+means of all pairs of logarithms, and its band that of Wilcoxon's signed ranks: no distribution is assumed, outliers move it little, and
+from a given number of samples it is known a fifth closer than by their median. (Hollander, Wolfe, Chicken: Nonparametric Statistical Methods, chapter 3.)
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import NormalDist, median
+
+LEVEL = 0.95
+_EXACT = 40
+"""Beyond so many pairs the normal approximation of the signed ranks is good to a rank."""
+_MANY = 400
+"""Beyond so many the median is known as closely as anybody needs, and the means of all pairs are a million."""
+
+_OF_MAD = 1.4826
+"""Standard deviation of a normal distribution, in median absolute deviations."""
+_NEAR = 1.5
+"""Standard errors of a mean between the two estimates: twice what is usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +35,9 @@ class Ratio:
     candidate_us: float
     """Median time of the candidate, in microseconds."""
     speedup: float
-    """Median of the pairs' reference / candidate."""
+    """Middle of the pairs' reference / candidate."""
     noise: float
-    """Half-width of the 95 % band of that median, relative; infinite where too few pairs tell."""
+    """Half-width of the 95 % band of that middle, relative; infinite where too few pairs tell."""
 
 
 def compare(reference_us: Sequence[float], candidate_us: Sequence[float]) -> Ratio:
@@ -32,29 +46,61 @@ def compare(reference_us: Sequence[float], candidate_us: Sequence[float]) -> Rat
         raise ValueError(f"{len(reference_us)} and {len(candidate_us)} samples make no pairs")
     if not all(0 < time < math.inf for time in (*reference_us, *candidate_us)):
         raise ValueError("a time has to be positive and finite")
-    ratios = sorted(slow / fast for slow, fast in zip(reference_us, candidate_us, strict=True))
-    middle = median(ratios)
-    return Ratio(median(reference_us), median(candidate_us), middle, _noise(ratios, middle))
+    logs = sorted(math.log(slow / fast) for slow, fast in zip(reference_us, candidate_us, strict=True))
+    middle, noise = _middle(logs)
+    return Ratio(median(reference_us), median(candidate_us), math.exp(middle), noise)
 
 
-def _noise(ordered: Sequence[float], middle: float) -> float:
-    """The widest side of the sign test's band for the median; it assumes no distribution."""
-    rank = _lower_rank(len(ordered))
+def _middle(logs: Sequence[float]) -> tuple[float, float]:
+    """The Hodges-Lehmann estimate of sorted logarithms, and the half-width of its band as a share.
+
+    It stays near the median, as it does by itself where all samples are of one kind: three samples in ten that claim next to nothing
+    would take it anywhere, and the median stands up to five.
+    """
+    plain, rank = median(logs), _signed_rank(len(logs))
     if rank is None:
-        return math.inf
-    low, high = ordered[rank], ordered[-1 - rank]
-    return max(high - middle, middle - low) / middle
+        return plain, math.inf
+    if len(logs) > _MANY:
+        return plain, _half(plain, *_band(logs, _sign(len(logs))))
+    means = sorted((one + other) / 2 for number, one in enumerate(logs) for other in logs[number:])
+    scale = _OF_MAD * median(abs(each - plain) for each in logs) / math.sqrt(len(logs))
+    middle = min(max(median(means), plain - _NEAR * scale), plain + _NEAR * scale)
+    return middle, _half(middle, *_band(means, rank))
 
 
-def _lower_rank(count: int, level: float = 0.95) -> int | None:
-    """The largest rank whose order statistics hold the median with probability `level`."""
-    tail, rank = 0.0, None
-    for successes in range(count // 2):
-        # through logarithms: a binomial coefficient of a thousand does not fit a float
-        log_term = math.lgamma(count + 1) - math.lgamma(successes + 1)
-        log_term -= math.lgamma(count - successes + 1) + count * math.log(2)
-        tail += math.exp(log_term)
-        if tail > (1 - level) / 2:
+def _band(ordered: Sequence[float], rank: int) -> tuple[float, float]:
+    return ordered[rank], ordered[-1 - rank]
+
+
+def _half(middle: float, low: float, high: float) -> float:
+    return math.expm1(max(high - middle, middle - low))
+
+
+@functools.cache
+def _signed_rank(count: int) -> int | None:
+    """The largest rank, from 0, among the means of pairs that holds the middle with `LEVEL`; None where none does."""
+    total = count * (count + 1) // 2
+    if count > _EXACT:
+        spread = math.sqrt(total * (2 * count + 1) / 12)
+        return int(total / 2 - NormalDist().inv_cdf((1 + LEVEL) / 2) * spread)
+    ways = [1] + [0] * total  # in how many of the sign patterns the positive ranks add up to so much
+    for rank in range(1, count + 1):
+        for added in range(total, rank - 1, -1):
+            ways[added] += ways[added - rank]
+    return _last_within(ways, count)
+
+
+def _sign(count: int) -> int:
+    """The same for the median, among many samples themselves."""
+    return int(count / 2 - NormalDist().inv_cdf((1 + LEVEL) / 2) * math.sqrt(count) / 2)
+
+
+def _last_within(ways: Sequence[int], count: int) -> int | None:
+    """The last that is not yet too likely, of `2 ** count` in all."""
+    most, seen, last = (1 - LEVEL) / 2 * 2**count, 0, None
+    for number, each in enumerate(ways):
+        seen += each
+        if seen > most:
             break
-        rank = successes
-    return rank
+        last = number
+    return last

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from backend_bench.grading.speedup import Ratio, compare
@@ -23,9 +23,11 @@ SHORTEST_US = 1.5
 """No GPU has launched and finished a kernel in less."""
 LEAST_US = 0.05
 """A Python call that does nothing takes longer."""
-BIAS_US, BIAS = 0.2, 0.01
+BIAS_US, BIAS = 0.15, 0.005
 """Two processes differ by so much on the same call, in microseconds and as a share: what an event costs (0.06 to
-0.35 us seen), where memory lies (up to 3 % seen, of topk)."""
+0.35 us seen on an H100, up to 0.16 on an H200), and of 65 us 0.5 % in two of two on an H200."""
+PLACE = 0.005
+"""And beside both by so much of a case, as its memory happens to lie."""
 
 
 @dataclass(slots=True)
@@ -59,18 +61,44 @@ class Before:
     """In the worker that became the candidate's."""
     twin: Times
 
-    @property
-    def bias_us(self) -> float:
-        """How much longer the same call takes in the one than in the other, as far as these few samples can tell."""
-        clean_us, twin_us = (statistics.median(times.claimed_us) for times in (self.clean, self.twin))
-        usual_us = math.hypot(BIAS_US, BIAS * twin_us)
-        error_us = math.hypot(*(_standard_error(times.claimed_us) for times in (self.clean, self.twin)))
-        return (clean_us - twin_us) * usual_us**2 / (usual_us**2 + error_us**2)
 
-    def unbiased(self, claimed_us: float) -> float:
-        """A claim without the bias of its process; a shorter call has its share of it."""
-        share = min(1.0, claimed_us / statistics.median(self.clean.claimed_us))
-        return max(claimed_us - share * self.bias_us, LEAST_US)
+@dataclass(frozen=True, slots=True)
+class Bias:
+    """How much longer the same call takes in the candidate's process than in the twin's."""
+
+    us: float = 0.0
+    """Of any call, in microseconds."""
+    share: float = 0.0
+    """Beside that, of the call's own time."""
+
+    @classmethod
+    def of(cls, many: Iterable[Before]) -> Bias:
+        """Fitted to all cases of a submission together: a few samples of one case say less about it than they are off themselves.
+
+        Least squares, in which either part is as likely to be large as has been seen.
+        """
+        normal_us, cross, normal_share, right_us, right_share = 1 / BIAS_US**2, 0.0, 1 / BIAS**2, 0.0, 0.0
+        for before in many:
+            clean_us, twin_us = (
+                statistics.fmean(_without_ends(side.claimed_us)) for side in (before.clean, before.twin)
+            )
+            errors_us = (_standard_error(side.claimed_us) for side in (before.clean, before.twin))
+            weight = 1 / (sum(error_us**2 for error_us in errors_us) + (PLACE * twin_us) ** 2)
+            normal_us += weight
+            cross += weight * twin_us
+            normal_share += weight * twin_us**2
+            right_us += weight * (clean_us - twin_us)
+            right_share += weight * twin_us * (clean_us - twin_us)
+        scale = normal_us * normal_share - cross**2
+        return cls(
+            (right_us * normal_share - right_share * cross) / scale,
+            (right_share * normal_us - right_us * cross) / scale,
+        )
+
+    def off(self, claimed_us: float, clean_us: float) -> float:
+        """A claim without it; `clean_us` is what the reference took in that process, and a shorter call has its share of `us`."""
+        bias_us = self.us * min(1.0, claimed_us / clean_us) + self.share * claimed_us
+        return max(claimed_us - bias_us, LEAST_US)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +117,10 @@ class Reading:
     """The samples of one case, read once."""
 
     def __init__(
-        self, args: str, before: Before, reference: Times, measured: Times, *, on_cpu: bool, trust: float, floor_us: float
+        self, args: str, before: Before, reference: Times, measured: Times, *, bias: Bias, on_cpu: bool, trust: float, floor_us: float
     ) -> None:  # fmt: skip
         self._args, self._before, self._reference, self._measured = args, before, reference, measured
+        self._bias = bias
         self._on_cpu, self._trust, self._floor_us = on_cpu, trust, floor_us
         self._evidence: list[Evidence] = []
 
@@ -99,7 +128,8 @@ class Reading:
         """The believed times, and their ratio."""
         claimed_us = self._measured.claimed_us
         if not self._on_cpu:  # there the bias is lost in the noise
-            claimed_us = [self._before.unbiased(us) for us in claimed_us]
+            clean_us = statistics.median(self._before.clean.claimed_us)
+            claimed_us = [self._bias.off(us, clean_us) for us in claimed_us]
         ratio = compare(self._reference.claimed_us, claimed_us)
         candidate_us = self._believed(ratio)
         reference_us = self._unslowed(ratio)
@@ -156,9 +186,14 @@ class Reading:
         return before_us
 
 
+def _without_ends(values: Sequence[float]) -> Sequence[float]:
+    """Without the smallest and the largest, where more than two are left."""
+    return sorted(values)[1:-1] if len(values) > 4 else values
+
+
 def _standard_error(values: Sequence[float]) -> float:
-    """Of the median of some values, about."""
-    return 1.25 * statistics.stdev(values) / math.sqrt(len(values))
+    """Of the mean of some values."""
+    return statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _spread(values: Sequence[float]) -> float:

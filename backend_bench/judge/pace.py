@@ -76,8 +76,10 @@ HELD_BYTES = 3 << 30
 """Of a round: what was drawn, and what both sides left behind, until it is checked."""
 HEAVY_TURN = 2
 """Blocks of a turn that leave much memory."""
-NOISE_GOAL = 0.005
-"""Half-width of the ratio's band at which sampling stops."""
+NOISE_GOAL = 0.008
+"""Half-width of the ratio's band at which sampling stops: 95 % of the ratios are to be within 1 %."""
+SHORT_US, SHORT_NOISE_GOAL = 10.0, 0.025
+"""Shorter calls than this, and their band: within 3 %."""
 REWRITTEN = 0.25
 """Share of blocks whose later inputs are rewritten; no time is taken from them."""
 LEASE_LIMIT_S = 5.0

@@ -33,7 +33,7 @@ from backend_bench.grading.speedup import compare
 from backend_bench.judge import audit, correctness
 from backend_bench.judge.bench import Bench, CompileFailed, Ready, Timed
 from backend_bench.judge.blocks import Asked, decoy_of
-from backend_bench.judge.figures import LEAST_US, Before, Reading, Times
+from backend_bench.judge.figures import LEAST_US, Before, Bias, Reading, Times
 from backend_bench.judge.keeper import Ended, Forged, Keeper
 from backend_bench.judge.pace import (
     DRAWN_BEFORE,
@@ -44,6 +44,8 @@ from backend_bench.judge.pace import (
     PACES,
     REWRITTEN,
     ROUND_S,
+    SHORT_NOISE_GOAL,
+    SHORT_US,
     Plan,
 )
 from backend_bench.judge.pairs import Both, Errors, Pair, State
@@ -95,6 +97,7 @@ class Timing:
         self._overload = resolve(op)
         self._plans: dict[int, Plan] = {}
         self._before: dict[int, Before] = {}
+        self._bias = Bias()
         self._disagree_bytes = 0
         """Of this round, beyond what was planned: what is kept of pairs that were looked at."""
         self.phase = Phase()
@@ -125,6 +128,7 @@ class Timing:
         for case, sides in self._before.items():
             if min(*sides.clean.claimed_us, *sides.twin.claimed_us) < self._pace.least_us:
                 self._leave_out(case, NOTHING)
+        self._bias = Bias.of(self._before[case] for case in self._plans)
 
     def _asked_before(self, case: int, count: int) -> list[Asked]:
         """Blocks of the reference alone. There is nobody yet who could know values again, so a few do for all."""
@@ -335,7 +339,8 @@ class Timing:
             return False
         if pairs >= pace.most or state.spent_s > pace.budget_s:
             return True
-        return compare(state.reference.claimed_us, state.measured.claimed_us).noise <= NOISE_GOAL
+        ratio = compare(state.reference.claimed_us, state.measured.claimed_us)
+        return ratio.noise <= (SHORT_NOISE_GOAL if ratio.reference_us < SHORT_US else NOISE_GOAL)
 
     def _either(self, one: T, other: T) -> Iterator[T]:
         """Both, in an order that nobody knows beforehand."""
@@ -345,7 +350,7 @@ class Timing:
         plan = self._plans[state.case]
         found = Reading(
             self._texts[state.case], self._before[state.case], state.reference, state.measured,
-            on_cpu=self._bench.device.type == "cpu", trust=self._pace.trust, floor_us=plan.floor_us,
+            bias=self._bias, on_cpu=self._bench.device.type == "cpu", trust=self._pace.trust, floor_us=plan.floor_us,
         ).figures()  # fmt: skip
         self.phase.evidence += found.evidence
         return CaseResult(

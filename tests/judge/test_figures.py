@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from backend_bench.judge.figures import Before, Figures, Reading, Times
+from backend_bench.judge.figures import Before, Bias, Figures, Reading, Times
 
 OVERHEAD_US = 100.0
 CALLS = 4
@@ -25,7 +27,7 @@ def read(
 ) -> Figures:  # fmt: skip
     return Reading(
         "(T([8], f32),)", Before(times(before), times(before)), times(reference), measured,
-        on_cpu=False, trust=1.03, floor_us=floor_us,
+        bias=Bias(), on_cpu=False, trust=1.03, floor_us=floor_us,
     ).figures()  # fmt: skip
 
 
@@ -61,9 +63,33 @@ def test_a_reference_that_is_slow_only_beside_the_candidate_counts_as_it_was_bef
     assert read(times(50.0), reference=55.0, before=50.0).evidence == ()
 
 
+def before(us: float, bias: Bias, *, noise: float, rng: random.Random) -> Before:
+    """Four samples a side, of which one process is biased."""
+    sides = []
+    for extra in (bias.us + bias.share * us, 0.0):
+        side = Times(CALLS)
+        side.claimed_us = [(us + extra) * (1 + rng.gauss(0.0, noise)) for _ in range(4)]
+        sides.append(side)
+    return Before(*sides)
+
+
 def test_a_bias_between_two_processes_is_taken_off() -> None:
-    biased = Before(times(5.3), times(5.0))
-    found = Reading(
-        "", biased, times(5.0), times(5.3), on_cpu=False, trust=1.03, floor_us=0.0
-    ).figures()  # fmt: skip
-    assert found.speedup == pytest.approx(1.0, rel=5e-3)
+    bias, rng = Bias(0.15, 0.005), random.Random(1)
+    found = Bias.of([before(us, bias, noise=1e-4, rng=rng) for us in (4.0, 30.0, 90.0)])
+    for us in (4.0, 30.0, 90.0):
+        biased_us = us + bias.us + bias.share * us
+        assert found.off(biased_us, biased_us) == pytest.approx(us, abs=0.35 * (biased_us - us))
+    # A shorter call has no more than its share.
+    assert found.off(2.0, 4.0) > 1.9
+
+
+@pytest.mark.parametrize(
+    ("sizes", "most"), [((4.0,), 0.02), ((28.0,), 0.007), ((4.0, 28.0, 28.0, 52.0), 0.02)]
+)
+def test_noise_is_not_taken_for_a_bias(sizes: tuple[float, ...], most: float) -> None:
+    """Four noisy samples say less about a case than they are off themselves."""
+    rng, off = random.Random(2), []
+    for _ in range(200):
+        found = Bias.of([before(us, Bias(), noise=0.015, rng=rng) for us in sizes])
+        off += [abs(found.off(us, us) / us - 1) for us in sizes]
+    assert sorted(off)[int(0.9 * len(off))] < most
