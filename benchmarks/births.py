@@ -14,9 +14,10 @@ import time
 
 import torch
 
-from backend_bench.judge.devices import devices_of, driver_name
+from backend_bench.judge.devices import devices_of
 from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.zygotes import Zygotes
+from backend_bench.leases import driver_name
 from backend_bench.submission import Limits
 
 AT_ONCE = 2

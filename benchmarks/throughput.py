@@ -25,8 +25,7 @@ import common
 import torch
 
 from backend_bench.executors.local import LocalExecutor
-from backend_bench.judge.devices import lease_name
-from backend_bench.judge.leases import Lease, State
+from backend_bench.leases import Lease, State, lease_name
 from backend_bench.operator import Operator
 from backend_bench.submission import Only, Submission, SuiteSpec
 from backend_bench.verdict import Status

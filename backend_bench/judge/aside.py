@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable
 
 from backend_bench.judge import awake, paused
-from backend_bench.judge.leases import Lease
 from backend_bench.judge.stages import Stages
 from backend_bench.judge.zygotes import Life
+from backend_bench.leases import Lease
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import platform
 from typing import Any
 
@@ -53,21 +52,6 @@ def is_broken(device: torch.device) -> bool:
     except RuntimeError:
         return True
     return False
-
-
-def lease_name(device: torch.device) -> str:
-    """What a device is called on this host, whichever of them this process may see; no context is made."""
-    if device.type == "cpu":
-        return "cpu"
-    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
-    return f"gpu-{uuid or driver_name(device)}"
-
-
-def driver_name(device: torch.device) -> str:
-    """What the driver calls a GPU: an element of `CUDA_VISIBLE_DEVICES`, else its number."""
-    visible = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
-    index = device.index or 0
-    return visible[index] if visible else str(index)
 
 
 def machine_facts() -> dict[str, Any]:

@@ -24,16 +24,15 @@ from backend_bench.grading.running import ran_out_of_memory, tells_of_no_memory
 from backend_bench.grading.score import score
 from backend_bench.judge import audit, cores, correctness, performance, refusals, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
-from backend_bench.judge.devices import lease_name
 from backend_bench.judge.hello import Hello
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Killed, TimedOut
-from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.room import Room
 from backend_bench.judge.stay import Stay
 from backend_bench.judge.twins import Twins
 from backend_bench.judge.zygotes import Zygotes
 from backend_bench.languages import NAMES, PLUGINS, language_of, mismatch
+from backend_bench.leases import Lease, lease_name
 from backend_bench.operator import Operator
 from backend_bench.submission import Language, Limits, Sandbox, Submission, SuiteSpec
 from backend_bench.suites import Suite, open_suite

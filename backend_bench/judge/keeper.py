@@ -366,7 +366,12 @@ class Keeper:
 
 
 def _with_pause(ready: wire.Ready, missing: str) -> wire.Ready:
-    """A wall that the judge holds up itself."""
+    """A wall that the judge holds up itself. Raises `SandboxUnavailable` where it is required and cannot be had."""
+    if missing and ready.level == "required":
+        raise SandboxUnavailable(
+            f"the sandbox is required and this machine refuses part of it: {GPU_PAUSE}: {missing}. "
+            "Choose --sandbox best-effort to go on without"
+        )
     if missing:
         return msgspec.structs.replace(ready, missing=(*ready.missing, f"{GPU_PAUSE}: {missing}"))
     return msgspec.structs.replace(ready, holds=(*ready.holds, GPU_PAUSE))

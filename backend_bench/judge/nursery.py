@@ -16,10 +16,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 
 from backend_bench.errors import WorkerLost
-from backend_bench.judge.devices import driver_name
 from backend_bench.judge.keeper import Keeper
-from backend_bench.judge.leases import Lease
 from backend_bench.judge.zygotes import Mode, Zygote, Zygotes
+from backend_bench.leases import Lease, driver_name
 from backend_bench.submission import Sandbox
 
 SPARES = 2

@@ -16,17 +16,16 @@ from pathlib import Path
 import torch
 
 from backend_bench.judge.blocks import ONE_AT_A_TIME
-from backend_bench.judge.devices import lease_name
-from backend_bench.judge.leases import FOLDER, Lease, turn
+from backend_bench.leases import FOLDER, Lease, lease_name, turn
 
 log = logging.getLogger(__name__)
 
 PARTS = 400
 """A case is large when its inputs and results take more than this part of a device. Twelve are in hand at once, and a case in half
 precision has been seen to take thirty times as much while it is checked."""
-KEPT_PARTS = 32
+KEPT_PARTS = 16
 """A judge keeps this part of a device though nobody uses it: to ask the driver for it again takes milliseconds, in the middle of a
-timing perhaps."""
+timing perhaps. Four judges keep a quarter."""
 
 
 class Room:

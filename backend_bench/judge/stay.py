@@ -24,11 +24,11 @@ from backend_bench.errors import Abandoned
 from backend_bench.judge import cores
 from backend_bench.judge.aside import Aside
 from backend_bench.judge.keeper import Keeper
-from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.overdue import Watched, overdue
 from backend_bench.judge.stages import Stages
 from backend_bench.judge.twins import Twins
+from backend_bench.leases import Lease
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 The samples of all OpInfos are some hundred thousand small tensors, made and called one by one: half a minute on a CPU, and
 minutes on a GPU, which spends them launching. What an OpInfo gives depends on nothing but its name and the seed, so it does
-not matter who looks. A surveyor ends when whoever started it does.
+not matter who looks. A surveyor ends when whoever started it does. It shares the device with others, and waits while one of them times.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 import torch
 
 from backend_bench.errors import JudgeError
+from backend_bench.leases import Lease, lease_name
 from backend_bench.suites.findings import Findings, Found, reached, refused
 
 MOST = 8
@@ -45,6 +46,10 @@ class Question(msgspec.Struct, frozen=True):
     """Which of these are not given by other values; None: which cases are there at all."""
 
     def answer(self, device: str) -> Findings:
+        with Lease(lease_name(torch.device(device))).shared():
+            return self._answer(device)
+
+    def _answer(self, device: str) -> Findings:
         if self.cases is None:
             return reached(self.name, self.dtype, device)
         return refused(self.name, self.dtype, device, self.cases)

@@ -22,11 +22,11 @@ import torch
 from backend_bench import wire
 from backend_bench.judge import cores
 from backend_bench.judge.keeper import Keeper
-from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stay import Stay
 from backend_bench.judge.twins import Twins
 from backend_bench.judge.zygotes import Life
+from backend_bench.leases import Lease
 from backend_bench.worker import inside
 
 CPU = torch.device("cpu")

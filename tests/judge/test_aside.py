@@ -21,14 +21,15 @@ import torch
 
 from backend_bench import wire
 from backend_bench.buffers import CudaDriverError
+from backend_bench.errors import SandboxUnavailable
 from backend_bench.judge import aside, paused, zygotes
 from backend_bench.judge.aside import Aside
 from backend_bench.judge.bench import Ready, Timed
 from backend_bench.judge.judge import Judge
 from backend_bench.judge.keeper import GPU_PAUSE, Crashed, Forged, Keeper, TimedOut, _with_pause
-from backend_bench.judge.leases import Lease
 from backend_bench.judge.performance import Timing
 from backend_bench.judge.stages import Stages
+from backend_bench.leases import Lease
 from backend_bench.operator import Operator
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Status
@@ -396,6 +397,8 @@ def test_a_host_that_cannot_do_it_says_so(
     assert paused.is_offered() == (not why)
     found = _with_pause(wire.Ready("best-effort", ("seccomp",), ()), why)
     assert [*found.holds, *(line.partition(":")[0] for line in found.missing)] == ["seccomp", GPU_PAUSE]
+    with pytest.raises(SandboxUnavailable, match=GPU_PAUSE) if why else contextlib.nullcontext():
+        _with_pause(wire.Ready("required", ("seccomp",), ()), why)
 
 
 def test_the_candidate_of_a_cpu_is_frozen_while_the_reference_runs() -> None:

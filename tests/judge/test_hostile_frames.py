@@ -31,8 +31,8 @@ from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.correctness import output_metas
 from backend_bench.judge.judge import Judge
 from backend_bench.judge.keeper import Crashed, Forged, TimedOut
-from backend_bench.judge.leases import Lease
 from backend_bench.judge.zygotes import Zygotes
+from backend_bench.leases import Lease
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Only, Submission, SuiteSpec
 from backend_bench.verdict import Status, Verdict

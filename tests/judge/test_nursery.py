@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from backend_bench.errors import WorkerLost
-from backend_bench.judge.leases import Lease
 from backend_bench.judge.nursery import Nursery, Wish
+from backend_bench.leases import Lease
 
 
 def test_a_zygote_that_starts_keeps_nobody_from_the_device(tmp_path: Path) -> None:

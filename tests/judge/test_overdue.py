@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from backend_bench.judge import cores
-from backend_bench.judge.leases import Lease
 from backend_bench.judge.overdue import Overdue
 from backend_bench.judge.stay import UNFIT, Stay
+from backend_bench.leases import Lease
 
 STAND_STILL = """
 import sys, threading
@@ -23,7 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 import torch
 from backend_bench.judge import cores
-from backend_bench.judge.leases import Lease
+from backend_bench.leases import Lease
 from backend_bench.judge.stay import Stay
 
 def a_driver_that_never_returns():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
 from backend_bench.errors import JudgeError
+from backend_bench.leases import Lease
 from backend_bench.suites import surveyors
+from backend_bench.suites.findings import Findings
 from backend_bench.suites.surveyors import Question, Surveyors
 
 NAMES = ("sigmoid/", "mul/", "where/", "nn.functional.silu/", "cat/", "einsum/", "no_such_info/")
@@ -41,6 +44,20 @@ def test_one_that_dies_is_told_of() -> None:
             surveyor._process.kill()
         with pytest.raises(JudgeError, match=f"samples of sigmoid/ in float32 ended with {-signal.SIGKILL}"):
             list(side_by_side.ask([question]))
+
+
+def test_samples_are_looked_at_while_nobody_times(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    lease, seen = Lease("cpu", tmp_path), []
+
+    def reached(name: str, dtype: str, device: str) -> Findings:
+        seen.append(Lease("cpu", tmp_path).state())
+        return Findings([], [])
+
+    monkeypatch.setattr(surveyors, "Lease", {"cpu": lease}.__getitem__)
+    monkeypatch.setattr(surveyors, "reached", reached)
+    Question("sigmoid/", "float32").answer("cpu")
+    assert seen == ["shared"]
+    assert lease.state() == "idle"
 
 
 def test_all_are_gone_afterwards() -> None:

@@ -26,6 +26,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from backend_bench.errors import DeviceUnavailable
 
 FOLDER = Path("/tmp/backend-bench-leases")
@@ -182,3 +184,18 @@ def _open(path: Path) -> int:
         except OSError as error:
             raise DeviceUnavailable(f"the lease {path} cannot be opened: {error.strerror}") from error
     raise DeviceUnavailable(f"the lease {path} comes and goes; something removes files from {path.parent}")
+
+
+def lease_name(device: torch.device) -> str:
+    """What a device is called on this host, whichever of them this process may see; no context is made."""
+    if device.type == "cpu":
+        return "cpu"
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    return f"gpu-{uuid or driver_name(device)}"
+
+
+def driver_name(device: torch.device) -> str:
+    """What the driver calls a GPU: an element of `CUDA_VISIBLE_DEVICES`, else its number."""
+    visible = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+    index = device.index or 0
+    return visible[index] if visible else str(index)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from backend_bench import leases
 from backend_bench.errors import DeviceUnavailable
-from backend_bench.judge import leases
-from backend_bench.judge.leases import Lease
+from backend_bench.leases import Lease
 
 HOLD = """
 import sys
 from pathlib import Path
-from backend_bench.judge.leases import Lease
+from backend_bench.leases import Lease
 
 with Lease(sys.argv[1], Path(sys.argv[2])).alone():
     print("held", flush=True)
