@@ -22,6 +22,8 @@ _MANY = 400
 
 _OF_MAD = 1.4826
 """Standard deviation of a normal distribution, in median absolute deviations."""
+_LARGEST = 700.0
+"""Logarithm of what a float still holds."""
 _NEAR = 1.5
 """Standard errors of a mean between the two estimates: twice what is usual."""
 
@@ -41,30 +43,39 @@ class Ratio:
 
 
 def compare(reference_us: Sequence[float], candidate_us: Sequence[float]) -> Ratio:
-    """Reduce paired samples, in microseconds; raises ValueError where they are no pairs of times."""
+    """Reduce paired samples, in microseconds; raises ValueError where they are no pairs of times.
+
+    The estimate is held near the median, as it is by itself where all samples are of one kind: three claims in ten of next to
+    nothing would take it anywhere, and the median stands up to five. How near is told by the reference's times alone, which
+    nobody claims.
+    """
     if len(reference_us) != len(candidate_us) or not reference_us:
         raise ValueError(f"{len(reference_us)} and {len(candidate_us)} samples make no pairs")
     if not all(0 < time < math.inf for time in (*reference_us, *candidate_us)):
         raise ValueError("a time has to be positive and finite")
-    logs = sorted(math.log(slow / fast) for slow, fast in zip(reference_us, candidate_us, strict=True))
-    middle, noise = _middle(logs)
+    logs = sorted(
+        math.log(slow) - math.log(fast) for slow, fast in zip(reference_us, candidate_us, strict=True)
+    )
+    middle, noise = _middle(logs, _NEAR * _spread(reference_us) / math.sqrt(len(logs)))
     return Ratio(median(reference_us), median(candidate_us), math.exp(middle), noise)
 
 
-def _middle(logs: Sequence[float]) -> tuple[float, float]:
-    """The Hodges-Lehmann estimate of sorted logarithms, and the half-width of its band as a share.
+def _spread(times_us: Sequence[float]) -> float:
+    """Of a ratio of two such times, as a standard deviation."""
+    logs = [math.log(time) for time in times_us]
+    middle = median(logs)
+    return math.sqrt(2) * _OF_MAD * median(abs(each - middle) for each in logs)
 
-    It stays near the median, as it does by itself where all samples are of one kind: three samples in ten that claim next to nothing
-    would take it anywhere, and the median stands up to five.
-    """
+
+def _middle(logs: Sequence[float], near: float) -> tuple[float, float]:
+    """The Hodges-Lehmann estimate of sorted logarithms, at most `near` from their median, and the half-width of its band as a share."""
     plain, rank = median(logs), _signed_rank(len(logs))
     if rank is None:
         return plain, math.inf
     if len(logs) > _MANY:
         return plain, _half(plain, *_band(logs, _sign(len(logs))))
     means = sorted((one + other) / 2 for number, one in enumerate(logs) for other in logs[number:])
-    scale = _OF_MAD * median(abs(each - plain) for each in logs) / math.sqrt(len(logs))
-    middle = min(max(median(means), plain - _NEAR * scale), plain + _NEAR * scale)
+    middle = min(max(median(means), plain - near), plain + near)
     return middle, _half(middle, *_band(means, rank))
 
 
@@ -73,7 +84,7 @@ def _band(ordered: Sequence[float], rank: int) -> tuple[float, float]:
 
 
 def _half(middle: float, low: float, high: float) -> float:
-    return math.expm1(max(high - middle, middle - low))
+    return math.expm1(min(max(high - middle, middle - low), _LARGEST))
 
 
 @functools.cache

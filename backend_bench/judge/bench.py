@@ -18,7 +18,6 @@ import torch
 
 from backend_bench import wire
 from backend_bench.cases import Call
-from backend_bench.errors import JudgeError
 from backend_bench.grading.checker import Observed, Output
 from backend_bench.judge import awake, blocks
 from backend_bench.judge.blocks import Asked, Block
@@ -31,8 +30,8 @@ from backend_bench.submission import Language, Limits, Submission
 
 RELAUNCHES = 2
 """A crash costs its own case and not the others; a kernel that crashes everywhere is stopped."""
-ALONE_S, ALONE_CALLS = 60.0, 6
-"""Nobody needs a device to himself for longer than this and so many calls at their limit (`pace.FEW_PAIRS`, both sides)."""
+ALONE_S, ALONE_CALLS = 60.0, 10
+"""Nobody needs a device to himself for longer than this and so many calls at their limit (a turn of both sides, `pace.Pace.turn`)."""
 SHARED_S = 900.0
 """Nor beside others for longer than this and the longest that a kernel may take: the oracle may be slow."""
 
@@ -74,8 +73,8 @@ class Timed:
     """Text of the exception, if one was raised."""
     operators: tuple[wire.OperatorCall, ...] = ()
     """What the kernel called and should not; on a CPU."""
-    is_void: bool = False
-    """The judge was late: there are neither times nor results."""
+    is_late: bool = False
+    """The judge was: the times mean nothing."""
 
 
 class Bench:
@@ -231,15 +230,14 @@ class Bench:
             lambda: (sample.observed,), claims.elapsed_us, sample.wall_us, claims.error, claims.operators
         )
 
-    def rehearse(self, ready: Ready) -> None:
-        """Call the reference before it is timed: a first call loads what it needs. Raises `JudgeError` if it fails."""
+    def rehearse(self, ready: Ready) -> str:
+        """Call the reference before it is timed: a first call loads what it needs. The text of its error, or an empty one."""
         case = ("timed", ready.asked.case)
         if ready.block is not None:
-            ready.keeper.rehearse(ready.block, limit_s=self._limit(ready.keeper, case))
-            return
+            limit_s = self._limit(ready.keeper, case)
+            return ready.keeper.rehearse(ready.block, limit_s=limit_s, aside=self._stay.aside)
         [call] = ready.asked.calls
-        if error := self.call(ready.keeper, case, call, ready.asked.metas).claims.error:
-            raise JudgeError(f"the reference failed: {error}")
+        return self.call(ready.keeper, case, call, ready.asked.metas).claims.error
 
     def reserve(self, nbytes: int) -> None:
         """Memory for what timed blocks leave behind; on a CPU there is nothing to prepare."""
@@ -277,7 +275,7 @@ class Bench:
 def _timed(keeper: Keeper, answer: BlockAnswer) -> Timed:
     error = wire.printable(answer.claims.error, wire.MAX_TEXT) if answer.claims.error else ""
     observed = functools.partial(_observed, keeper, answer)
-    return Timed(observed, answer.claims.elapsed_us, answer.wall_us, error, is_void=answer.stalled)
+    return Timed(observed, answer.claims.elapsed_us, answer.wall_us, error, is_late=answer.is_late)
 
 
 def _observed(keeper: Keeper, answer: BlockAnswer) -> tuple[Observed, ...]:

@@ -12,8 +12,10 @@ pause: what was computed ahead is wrong then.
 from __future__ import annotations
 
 import functools
+import math
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +43,10 @@ FLUSH_BYTES = 128 << 20
 STALLED_S = 0.1
 """To queue the judge's side of a block takes a millisecond."""
 MOST_STALLS = 50
+"""In a worker's life."""
+ENDLESS_S = 10.0
+"""What a worker has given the device is done when it answers; copies of its results take milliseconds."""
+_LOOK_S = 2e-5
 ONE_AT_A_TIME = threading.Lock()
 """For a block and all that belongs to it: the judge's stream is one, also where the device is shared."""
 
@@ -163,8 +169,8 @@ class Queued:
     """What the gate's words are compared with; the second part has the next one."""
     landing: Landing
     stamps: Stamps
-    stalled: bool
-    """The driver kept it from being queued in time; it runs to its end, and what it leaves means nothing."""
+    is_late: bool
+    """The driver kept it from being queued in time: what is between its stamps means nothing."""
 
 
 class Course:
@@ -176,7 +182,6 @@ class Course:
         self._known = False
         self._turn = 1
         self._stalls = 0
-        """One after the other."""
         self._stream = stream_of(stage.device)
         self._stamps = (Stamps.make(), Stamps.make())
 
@@ -188,9 +193,8 @@ class Course:
         self._gate.close()
 
     def clear(self) -> None:
-        """Nothing of it is in the stream afterwards; what was, means nothing."""
-        self._let_go(max(self._turn - 2, 0))
-        self._stream.synchronize()
+        """Nothing of it is in the stream afterwards; what was, means nothing. The worker is dead, or has nothing to do."""
+        self._run_out(self._stream.query, max(self._turn - 2, 0), math.inf)
 
     def request(self, block: Block) -> tuple[wire.Block, tuple[int, ...]]:
         """What the worker is told of it, and the descriptors that go along. It queues its calls while the judge queues the rest."""
@@ -210,17 +214,18 @@ class Course:
         return frame, fds
 
     def queue(self, block: Block, turn: int, *, rewrite: bool) -> Queued:
-        """Queue the judge's side of a block that the worker has heard of; it begins when `go` is called, so that nothing of the
-        host's is between the stamps. What it leaves behind is there when `wall_us` has returned."""
-        self._stream.wait_stream(torch.cuda.current_stream())
+        """Queue the judge's side of a block that the worker has heard of. It begins when both sides have, and what was queued before is
+        done: nothing of the host's is between the stamps. What it leaves behind is there when `wall_us` has returned."""
         # Another thread may want from the driver what it does only when the device stands still (code to be loaded, memory to be
         # freed) and keep the driver's lock until then, while the stream waits for a word of ours: neither would come to an end.
         with overdue().after(STALLED_S, functools.partial(self._let_go, turn)) as queueing:
+            self._stream.wait_stream(torch.cuda.current_stream())
             landing = self._queued(block, turn, rewrite)
-        self._stalls = self._stalls + 1 if queueing.acted else 0
+        self._gate.say(Word.QUEUED, turn)
+        self._stalls += queueing.acted
         if self._stalls > MOST_STALLS:
             raise JudgeError(
-                f"a timed block could not be queued in {MOST_STALLS} tries: the driver stalls each"
+                f"{self._stalls} timed blocks could not be queued in time: the driver stalls them"
             )
         return Queued(turn, landing, self._stamps_of(turn), queueing.acted)
 
@@ -228,10 +233,9 @@ class Course:
         return self._stamps[turn // 2 % 2]
 
     def _let_go(self, turn: int) -> None:
-        """Void it, and what was queued before: whatever is queued runs through, and so does what waits for that."""
+        """Let it begin before all of it is queued, and what was queued before, too."""
         self._gate.say(Word.QUEUED, turn)
         self._gate.say(Word.ENQUEUED, turn)
-        self._gate.say(Word.PASSED, turn + 1)
 
     def _queued(self, block: Block, turn: int, rewrite: bool) -> Landing:
         gate, stream, stamps = self._gate, self._stream, self._stamps_of(turn)
@@ -256,14 +260,6 @@ class Course:
             stamps.landed.record()
             return landing
 
-    def go(self, queued: Queued) -> None:
-        """Let it begin, when the worker is ready too."""
-        self._gate.say(Word.QUEUED, queued.turn)
-
-    def begun(self, queued: Queued) -> bool:
-        """Whether the worker has queued its calls."""
-        return bool(queued.stamps.began.query())
-
     def begin(self, queued: Queued) -> None:
         """Go on without waiting for the worker any longer: it may be waiting for us."""
         self._gate.say(Word.ENQUEUED, queued.turn)
@@ -277,12 +273,23 @@ class Course:
         self._stream.synchronize()
         self._gate.say(Word.OPEN, turn + 1)
 
-    def wall_us(self, queued: Queued) -> float:
-        """Time between the stamps, in microseconds, once the worker has answered or is gone."""
-        self.begin(queued)
-        self._gate.say(Word.PASSED, queued.turn + 1)
-        queued.stamps.landed.synchronize()
+    def wall_us(self, queued: Queued) -> float | None:
+        """Time between the stamps, in microseconds, once the worker has answered; None if what it gave the device does not end."""
+        if not self._run_out(queued.stamps.landed.query, queued.turn, ENDLESS_S):
+            return None
         return float(queued.stamps.began.elapsed_time(queued.stamps.ended)) * 1e3
+
+    def _run_out(self, is_done: Callable[[], bool], turn: int, limit_s: float) -> bool:
+        """Wait for the end of a block whose worker has nothing more to say. Whatever it has not said is said for it, and again where it
+        says otherwise."""
+        until = time.monotonic() + limit_s
+        while not is_done():
+            if time.monotonic() > until:
+                return False
+            self._let_go(turn)
+            self._gate.say(Word.PASSED, turn + 1)
+            time.sleep(_LOOK_S)
+        return True
 
     def _poison(self, block: Block) -> None:
         """A fresh pattern in all places: what an earlier block left must not pass for a result."""

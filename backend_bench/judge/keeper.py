@@ -18,7 +18,7 @@ import msgspec
 import torch
 
 from backend_bench import wire
-from backend_bench.errors import JudgeError, SandboxUnavailable, WorkerLost
+from backend_bench.errors import SandboxUnavailable, WorkerLost
 from backend_bench.judge import awake, blocks, paused
 from backend_bench.judge.aside import Aside
 from backend_bench.judge.blocks import ONE_AT_A_TIME, Asked, Block, Course, Landing, Queued
@@ -79,8 +79,8 @@ class BlockAnswer:
     landing: Landing
     wall_us: float
     """From before the inputs went in to after the outputs came out."""
-    stalled: bool
-    """The judge's own side was late: times and outputs mean nothing."""
+    is_late: bool
+    """The judge's own side was: the times mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class Keeper:
         return Answer(claims, wall_us)
 
     def plan(self, many: Sequence[Asked]) -> list[Block]:
-        """Blocks to be run one at a time; what was planned before is void."""
+        """Blocks to be run one after the other; what was planned before is void."""
         self._course = self._course or Course(self.stage)
         return blocks.plan(self.stage, many)
 
@@ -219,12 +219,10 @@ class Keeper:
                 for number in range(1, len(many) + 1):
                     told = following
                     assert told is not None
-                    course.go(told.queued)
                     following = self._told(course, *many[number]) if number < len(many) else None
-                    # A block that is let go takes with it the one before.
-                    stalled = told.queued.stalled or (following is not None and following.queued.stalled)
-                    answers.append(self._answer(course, told, limit_s, stalled=stalled))
+                    answers.append(self._answer(course, told, limit_s))
             except BaseException:
+                self._life.interrupt()  # else it might say something while its blocks are cleared away
                 course.clear()
                 raise
         return answers
@@ -235,28 +233,29 @@ class Keeper:
         self._send(frame, fds)
         return _Told(frame.number, course.queue(block, frame.turn, rewrite=rewrite))
 
-    def _answer(self, course: Course, told: _Told, limit_s: float, *, stalled: bool) -> BlockAnswer:
+    def _answer(self, course: Course, told: _Told, limit_s: float) -> BlockAnswer:
         queued = told.queued
-        if not self._life.channel.answers(QUEUE_LIMIT_S) and not course.begun(queued):
+        if not self._life.channel.answers(QUEUE_LIMIT_S):
             course.begin(queued)
         claims = self._receive(wire.Timed, limit_s, "in a timed call")
-        wall_us = course.wall_us(queued)
         self._must_match(claims.number, told.number)
-        return BlockAnswer(claims, queued.landing, wall_us, stalled)
+        wall_us = course.wall_us(queued)
+        if wall_us is None:
+            self._blame(TimedOut("it answered a timed call, and what it gave the device did not end: killed"))
+        return BlockAnswer(claims, queued.landing, wall_us, queued.is_late)
 
-    def rehearse(self, block: Block, *, limit_s: float) -> None:
+    def rehearse(self, block: Block, *, limit_s: float, aside: Aside | None = None) -> str:
         """Run a block with its gate open, so that what its calls load is there when they are timed: only a worker that never held
-        candidate code."""
+        candidate code. The text of its error, or an empty one."""
         course = self._course
         assert course is not None
         with ONE_AT_A_TIME:
             frame, fds = course.request(block)
             course.lay_in(block, frame.turn)
         self._send(frame, fds)
-        claims = self._receive(wire.Timed, limit_s, "in a first call")
+        claims = self._receive(wire.Timed, limit_s, "in a first call", aside)
         self._must_match(claims.number, frame.number)
-        if claims.error:
-            raise JudgeError(f"the reference failed: {wire.printable(claims.error, wire.MAX_TEXT)}")
+        return wire.printable(claims.error, wire.MAX_TEXT) if claims.error else ""
 
     def thaw(self) -> None:
         """Let a frozen worker go on."""

@@ -32,6 +32,10 @@ class Pace:
     """Calls are put together until a block takes so long."""
     block_calls: int
     """At most so many."""
+    noise: float
+    """Half-width of the ratio's band at which sampling stops."""
+    short_noise: float
+    """The same for short calls."""
     turn: int = 1
     """Blocks of one side, one after the other, before the other side has as many: to keep a process from a GPU and to let it there again
     takes 0.7 ms."""
@@ -51,7 +55,17 @@ class Pace:
 
 PACES = {
     "cpu": Pace(
-        warm_up=2, baseline=5, least=12, most=100, chunk=4, budget_s=0.6, trust=1.1, block_us=0, block_calls=1
+        warm_up=2,
+        baseline=5,
+        least=12,
+        most=100,
+        chunk=4,
+        budget_s=0.6,
+        trust=1.1,
+        block_us=0,
+        block_calls=1,
+        noise=0.005,
+        short_noise=0.005,
     ),
     "cuda": Pace(
         warm_up=1,
@@ -63,6 +77,8 @@ PACES = {
         trust=1.03,
         block_us=400,
         block_calls=8,
+        noise=0.008,  # the goal: 95 % of the ratios within 1 %, of the short ones within 3 %
+        short_noise=0.025,
         turn=4,
         least_us=SHORTEST_US,
         heavy_bytes=64 << 20,
@@ -71,19 +87,17 @@ PACES = {
 """A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); many
 calls in a block divide what that varies by, and what an event adds."""
 BLOCK_BYTES = 256 << 20
-"""Inputs and results of a block; each worker holds so much."""
+"""Inputs and results of a block; each worker holds so much, and one call where that is larger."""
 HELD_BYTES = 3 << 30
 """Of a round: what was drawn, and what both sides left behind, until it is checked."""
 HEAVY_TURN = 2
 """Blocks of a turn that leave much memory."""
-NOISE_GOAL = 0.008
-"""Half-width of the ratio's band at which sampling stops: 95 % of the ratios are to be within 1 %."""
-SHORT_US, SHORT_NOISE_GOAL = 10.0, 0.025
-"""Shorter calls than this, and their band: within 3 %."""
+SHORT_US = 10.0
+"""A call that takes less is short."""
 REWRITTEN = 0.25
 """Share of blocks whose later inputs are rewritten; no time is taken from them."""
 LEASE_LIMIT_S = 5.0
-"""A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn."""
+"""A kernel that is slow in timed calls gets `FEW_PAIRS` or a turn of them, and others their turn with the device."""
 FEW_PAIRS = 3
 DRAWN_BEFORE = 2
 """Blocks with values of their own in a baseline."""

@@ -40,11 +40,9 @@ from backend_bench.judge.pace import (
     FEW_PAIRS,
     HELD_BYTES,
     LEASE_LIMIT_S,
-    NOISE_GOAL,
     PACES,
     REWRITTEN,
     ROUND_S,
-    SHORT_NOISE_GOAL,
     SHORT_US,
     Plan,
 )
@@ -272,7 +270,7 @@ class Timing:
         """Check what was run, and see whether it is enough."""
         pairs, state.pairs = state.pairs, []
         for pair in pairs[state.waiting :]:
-            if not pair.rewritten:
+            if not pair.rewritten and not pair.theirs.is_late:
                 state.reference.add(pair.ours)
                 state.measured.add(pair.theirs)
         state.waiting = max(state.waiting - len(pairs), 0)
@@ -305,10 +303,9 @@ class Timing:
                 for is_ours in self._either(True, False):
                     took[is_ours] = (self._references_beside if is_ours else self._candidates)(few)
                 for both, ours, theirs in zip(few, took[True], took[False], strict=True):
-                    if not theirs.is_void:
-                        asked = both.ours.asked
-                        pair = Pair(asked.calls, asked.pause, both.rewritten, ours, theirs)
-                        state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
+                    asked = both.ours.asked
+                    pair = Pair(asked.calls, asked.pause, both.rewritten, ours, theirs)
+                    state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
                 if self._disagree_bytes > HELD_BYTES:
                     break
                 if len(state.pairs) >= FEW_PAIRS and time.monotonic() - begun > LEASE_LIMIT_S:
@@ -340,7 +337,7 @@ class Timing:
         if pairs >= pace.most or state.spent_s > pace.budget_s:
             return True
         ratio = compare(state.reference.claimed_us, state.measured.claimed_us)
-        return ratio.noise <= (SHORT_NOISE_GOAL if ratio.reference_us < SHORT_US else NOISE_GOAL)
+        return ratio.noise <= (pace.short_noise if ratio.reference_us < SHORT_US else pace.noise)
 
     def _either(self, one: T, other: T) -> Iterator[T]:
         """Both, in an order that nobody knows beforehand."""
@@ -383,7 +380,8 @@ class Timing:
         for keeper in (twin, clean):
             with self._bench.sharing(), self._bench.stages("first_calls"):
                 [ready] = self._bench.prepare(keeper, [self._asked(case, (call,))])
-                self._bench.rehearse(ready)
+                if error := self._bench.rehearse(ready):
+                    raise JudgeError(f"the reference failed on {self._texts[case]}: {error}")
         with self._bench.sharing():
             [timed] = self._references([ready])
         given_bytes = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
@@ -413,7 +411,7 @@ class Timing:
             if timed.error:
                 raise JudgeError(f"the reference failed on {text}: {timed.error}")
         return [
-            self._references([ready])[0] if timed.is_void else timed
+            self._references([ready])[0] if timed.is_late else timed
             for ready, timed in zip(many, came, strict=True)
         ]
 

@@ -25,6 +25,8 @@ CHUNK_BYTES = 1 << 20
 """Size of the first shared buffer that holds the small tensors of many cases. Each further one is twice as large: its
 pages are made and mapped on both sides, and most operators fill one of a megabyte."""
 LARGEST_CHUNK_BYTES = 16 << 20
+ROUNDED_BYTES = 256 << 20
+"""Up to here the buffer of a block is a power of two."""
 HOST_BYTES = 1 << 20
 """Copies up to this size are compared on the CPU."""
 ALIGNMENT = 256
@@ -156,12 +158,13 @@ class Stage:
         return Staged(frame, news.fds, tuple(places), numbers)
 
     def track(self, nbytes: int) -> int:
-        """A buffer with room for a whole block, and up to twice that, so that a block which is a little larger needs no other; it replaces
-        a smaller one, and what was planned there is void."""
+        """A buffer with room for a whole block, and for one that is a little larger; it replaces a smaller one, and what was planned
+        there is void."""
         if self._track is None or self._buffers[self._track].nbytes < nbytes:
             if self._track is not None:
                 self._drop(self._track)
-            self._track = self._new_buffer(1 << max(nbytes - 1, 0).bit_length())
+            rounded = 1 << max(nbytes - 1, 0).bit_length()
+            self._track = self._new_buffer(rounded if rounded <= ROUNDED_BYTES else nbytes)
         return self._track
 
     def news(self) -> News:

@@ -42,6 +42,7 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
             assert kernel is not None
             try:
                 desk.receive(request, fds)
+                desk.check(request)
             except (OSError, ValueError, RuntimeError, MemoryError) as error:
                 channel.send(_no_room(request, error))
             else:
@@ -119,6 +120,15 @@ class _Desk:
             self._buffers.pop(number).close()
         for new, fd in zip(request.buffers, fds, strict=True):
             self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
+
+    def check(self, request: wire.Call | wire.Block) -> None:
+        """Raises `MemoryError` where a buffer, or the gate, could not be opened when it came with an earlier request."""
+        calls = request.calls if isinstance(request, wire.Block) else (request,)
+        specs = [spec for call in calls for spec in (*call.tensors, *call.outputs) if spec is not None]
+        if {spec.buffer for spec in specs} - self._buffers.keys() or (
+            isinstance(request, wire.Block) and self.gate is None
+        ):
+            raise MemoryError("there was none for its buffers before")
 
     def clear(self) -> None:
         """As it was before the first call, for all that concerns memory."""

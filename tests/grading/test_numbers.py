@@ -78,6 +78,20 @@ def test_samples_of_two_kinds_count_as_the_larger_one(lies: int) -> None:
         assert compare(reference, candidate).speedup < 1.05
 
 
+@pytest.mark.parametrize("count", [8, 20, 32])
+def test_claims_that_are_spread_on_purpose_gain_no_more_than_the_reference_varies(count: int) -> None:
+    """Just under half are too short, the middle is true, the rest too long: the median claim is an honest one."""
+    rng = random.Random(count)
+    reference = [math.exp(rng.gauss(0.0, 0.01)) for _ in range(count)]
+    short = (count - 2) // 2
+    candidate = [math.exp(-3.0)] * short + [1.0] * 2 + [math.exp(1.0)] * (count - 2 - short)
+    assert compare(reference, candidate).speedup < 1.03
+
+
+def test_absurd_claims_have_a_band_too() -> None:
+    assert compare([1.5] * 8, [0.051] * 5 + [1.7e308] * 3).noise > 1e300
+
+
 def test_outliers_do_not_move_the_ratio() -> None:
     reference = [100.0] * 40 + [9000.0] * 5
     assert compare(reference, [50.0] * 45).speedup == pytest.approx(2.0)

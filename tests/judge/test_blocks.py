@@ -138,7 +138,7 @@ class Words:
 
     def say(self, word: Word, number: int) -> None:
         self.said.append((word, number))
-        if word is Word.PASSED:
+        if word is Word.ENQUEUED:
             self.let_go.set()
 
 
@@ -157,7 +157,7 @@ BLOCK: Any = SimpleNamespace()
 STAMPS: Any = ("even", "odd")
 
 
-def test_a_block_that_the_driver_keeps_from_being_queued_is_let_go_and_void(
+def test_a_block_that_the_driver_keeps_from_being_queued_is_let_go_and_has_no_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its stream waits for the judge, and the judge for a driver that waits for the stream."""
@@ -171,14 +171,39 @@ def test_a_block_that_the_driver_keeps_from_being_queued_is_let_go_and_void(
         return done
 
     course = course_of(gate, queued)
-    assert course.queue(BLOCK, 7, rewrite=True) == blocks.Queued(7, done, STAMPS[1], stalled=True)  # type: ignore[arg-type]
-    assert gate.said == [(Word.QUEUED, 7), (Word.ENQUEUED, 7), (Word.PASSED, 8)]
+    assert course.queue(BLOCK, 7, rewrite=True) == blocks.Queued(7, done, STAMPS[1], is_late=True)  # type: ignore[arg-type]
+    assert gate.said == [(Word.QUEUED, 7), (Word.ENQUEUED, 7), (Word.QUEUED, 7)]
     gate.said.clear()
-    following = course.queue(BLOCK, 9, rewrite=False)
-    assert following == blocks.Queued(9, done, STAMPS[0], stalled=False)  # type: ignore[arg-type]
-    assert not gate.said
-    course.go(following)
+    assert course.queue(BLOCK, 9, rewrite=False) == blocks.Queued(9, done, STAMPS[0], is_late=False)  # type: ignore[arg-type]
     assert gate.said == [(Word.QUEUED, 9)]
+
+
+class Liar(Words):
+    """A gate whose worker takes back what was said for it, twice."""
+
+    def say(self, word: Word, number: int) -> None:
+        super().say(word, number)
+        self.passes = len(self.said) > 8
+
+
+def test_what_a_worker_takes_back_is_said_again() -> None:
+    gate = Liar()
+    course = course_of(gate, None)
+    stamps = SimpleNamespace(
+        landed=SimpleNamespace(query=lambda: getattr(gate, "passes", False)),
+        began=SimpleNamespace(elapsed_time=lambda _: 0.25),
+        ended=None,
+    )
+    assert course.wall_us(blocks.Queued(7, None, stamps, is_late=False)) == 250.0  # type: ignore[arg-type]
+    assert gate.said[:3] == [(Word.QUEUED, 7), (Word.ENQUEUED, 7), (Word.PASSED, 8)]
+    assert gate.said[3:6] == gate.said[:3]
+
+
+def test_what_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "ENDLESS_S", 0.0)
+    stamps = SimpleNamespace(landed=SimpleNamespace(query=lambda: False))
+    course = course_of(Words(), None)
+    assert course.wall_us(blocks.Queued(7, None, stamps, is_late=False)) is None  # type: ignore[arg-type]
 
 
 def test_a_driver_that_stalls_every_block_is_the_judges_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,6 +218,6 @@ def test_a_driver_that_stalls_every_block_is_the_judges_fault(monkeypatch: pytes
 
     course = course_of(gate, queued)
     for turn in (1, 3):
-        assert course.queue(BLOCK, turn, rewrite=False).stalled
-    with pytest.raises(JudgeError, match="stalls each"):
+        assert course.queue(BLOCK, turn, rewrite=False).is_late
+    with pytest.raises(JudgeError, match="stalls them"):
         course.queue(BLOCK, 5, rewrite=False)

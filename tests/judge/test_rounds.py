@@ -43,7 +43,7 @@ def state(blocks: int, calls: int, *, waiting: int, measured: int) -> State:
 
 
 SEEDS = range(400)
-VOID = 0.05
+LATE = 0.05
 """Share of blocks in which the judge is late."""
 
 
@@ -103,8 +103,8 @@ def test_a_case_is_timed_in_one_round_as_on_a_gpu(
         samples = [self.call(ready.keeper, case, call, asked.metas, timed=True) for call in asked.calls]
         observed = tuple(sample.observed for sample in samples)
         claimed_us = sum(sample.claims.elapsed_us for sample in samples)
-        is_void = drawn.random() < VOID
-        return Timed(lambda: observed, claimed_us, sum(sample.wall_us for sample in samples), is_void=is_void)
+        is_late = drawn.random() < LATE
+        return Timed(lambda: observed, claimed_us, sum(sample.wall_us for sample in samples), is_late=is_late)
 
     def timed(self: Bench, many: Sequence[Ready], rewrite: Sequence[bool]) -> list[Timed]:
         return [block(self, ready) for ready in many]
@@ -121,6 +121,6 @@ def test_a_case_is_timed_in_one_round_as_on_a_gpu(
     verdict = own_judge.judge(Submission(op=op, kind="reference", suite=suite, only="performance", seed=7))
     assert verdict.status is Status.OK, verdict
     assert set(rounds) == set(range(len(verdict.cases)))
-    # One, but for the rounds in which more blocks than usual were rewritten or void.
+    # One, but for the rounds in which more blocks than usual were rewritten or late.
     assert sum(rounds.values()) <= len(verdict.cases) + 2
     assert (sum(kept) == 0) == (heavy_bytes < math.inf)
