@@ -2,7 +2,7 @@
 
 A first call is nearly all compiling, and needs the device for its last milliseconds. So when somebody wants to time, the worker is
 kept from the GPU, its share of the device is given up until he is done, and the compiler goes on meanwhile. Where the driver
-cannot do that (`paused`) he waits for the answer.
+cannot do that (`paused`) he waits for the answer. While nobody wants the device, the judge does what it will have to do anyway.
 """
 
 from __future__ import annotations
@@ -19,6 +19,24 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.005
 """Between two looks at who wants the device."""
+READ_S = 5.0
+"""To read an answer that was there when its time was over: the judge may have been at something else."""
+
+Meanwhile = Callable[[], bool]
+"""Does a piece of other work, of milliseconds; False where there is none left."""
+
+
+def done_meanwhile(life: Life, limit_s: float, meanwhile: Meanwhile) -> float:
+    """Work until the worker answers or nothing is left to do; what is left of its time then."""
+    deadline = awake.now() + limit_s
+    while not life.channel.answers(0) and awake.now() < deadline and meanwhile():
+        pass
+    return _left_s(life, deadline)
+
+
+def _left_s(life: Life, deadline: float) -> float:
+    left_s = max(deadline - awake.now(), 0.0)
+    return max(left_s, READ_S) if left_s < READ_S and life.channel.answers(0) else left_s
 
 
 class Aside:
@@ -31,14 +49,16 @@ class Aside:
         self.waited_s = 0.0
         """In all; no limit of a submission counts it."""
 
-    def wait(self, life: Life, limit_s: float) -> float:
+    def wait(self, life: Life, limit_s: float, meanwhile: Meanwhile = lambda: False) -> float:
         """Return when the worker answers, is gone or is late; what is left of its time, which stands still while it is paused.
 
-        Raises `paused.Undone`.
+        Raises `paused.Undone`, and what `meanwhile` raises.
         """
-        deadline = awake.now() + limit_s
-        while self._can_step() and not life.channel.answers(LOOK_S) and awake.now() < deadline:
-            if self._lease.is_wanted():
+        if not self._can_step():
+            return done_meanwhile(life, limit_s, meanwhile)
+        deadline, is_busy = awake.now() + limit_s, True
+        while not life.channel.answers(0 if is_busy else LOOK_S) and awake.now() < deadline:
+            if self._can_step() and self._lease.is_wanted():
                 begun = awake.now()
                 with self._stages("device"):
                     self._step(life)
@@ -46,7 +66,9 @@ class Aside:
                 deadline += took_s
                 self.waited_s += took_s
                 self._held_longer(took_s)
-        return max(deadline - awake.now(), 0.0)
+            elif is_busy:
+                is_busy = meanwhile()
+        return _left_s(life, deadline)
 
     def _can_step(self) -> bool:
         return paused.is_offered() and not self._refused

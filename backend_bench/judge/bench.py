@@ -20,6 +20,7 @@ from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.grading.checker import Observed, Output
 from backend_bench.judge import awake, blocks
+from backend_bench.judge.aside import Meanwhile
 from backend_bench.judge.blocks import Asked, Block
 from backend_bench.judge.keeper import BlockAnswer, Crashed, Ended, Forged, Keeper, TimedOut
 from backend_bench.judge.nursery import Wish
@@ -141,8 +142,8 @@ class Bench:
             self._deadline += awake.now() - asked
             yield
 
-    def candidate(self) -> Keeper:
-        """The candidate's worker, its source loaded. Raises `CompileFailed` or `Ended`."""
+    def candidate(self, meanwhile: Meanwhile | None = None) -> Keeper:
+        """The candidate's worker, its source loaded; `meanwhile` is done while that is waited for. Raises `CompileFailed` or `Ended`."""
         if self._candidate is not None and self._candidate.alive:
             return self._candidate
         if self._candidate is not None:
@@ -155,7 +156,7 @@ class Bench:
         self._candidate, self._clean = keeper, None
         with self.sharing():
             limit_s = self._left(self.limits.load_s)
-            error = keeper.load(self._load, limit_s=limit_s, aside=self._stay.aside)
+            error = keeper.load(self._load, limit_s=limit_s, aside=self._stay.aside, meanwhile=meanwhile)
         if error:
             raise CompileFailed(wire.printable(error, wire.MAX_TEXT))
         return keeper
@@ -180,16 +181,18 @@ class Bench:
 
     def call(
         self, keeper: Keeper, case: object, call: Call, metas: tuple[Meta | None, ...],
-        *, record: bool = False, timed: bool = False,
+        *, record: bool = False, timed: bool = False, meanwhile: Meanwhile | None = None,
     ) -> Sample:  # fmt: skip
-        """Call once and take copies of everything. Raises `Ended`.
+        """Call once and take copies of everything; `meanwhile` is done while the answer is waited for. Raises `Ended`.
 
         A timed call on a CPU gets its inputs in memory that the worker has not mapped before the
         request, and the worker is frozen at its reply: nothing is computed before or after.
         """
         staged = keeper.stage.lay_out(case, call, metas, record=record, fresh=timed)
         aside = None if timed else self._stay.aside
-        answer = keeper.call(staged, limit_s=self._limit(keeper, case), freeze=timed, aside=aside)
+        answer = keeper.call(
+            staged, limit_s=self._limit(keeper, case), freeze=timed, aside=aside, meanwhile=meanwhile
+        )
         try:
             copies, inputs = keeper.stage.outputs_after(staged), keeper.stage.inputs_after(staged)
         finally:

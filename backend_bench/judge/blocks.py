@@ -189,11 +189,11 @@ class Course:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.clear()
+        self._stream.synchronize()
         self._gate.close()
 
     def clear(self) -> None:
-        """Nothing of it is in the stream afterwards; what was, means nothing. The worker is dead, or has nothing to do."""
+        """Nothing of it is in the stream afterwards; what was, means nothing. The worker is on its way out; for who has the stream."""
         self._run_out(self._stream.query, max(self._turn - 2, 0), math.inf)
 
     def request(self, block: Block) -> tuple[wire.Block, tuple[int, ...]]:

@@ -31,6 +31,8 @@ MIN_CALLS = 32
 """At least so many calls an operator: one lucky or memorised answer must not decide."""
 HELD_BYTES = 512 << 20
 """All draws are held at once; beyond this no more are added for the sake of `MIN_CALLS`."""
+AHEAD_BYTES = 8 << 20
+"""Draws whose expectation is worked out before they are called: it takes several times what they do."""
 REFORMED = (*forms.FORMS, "reset")
 """Purposes of draws that have another form than their case."""
 MOST_RESET = 4
@@ -109,24 +111,76 @@ class _Tally:
         )
 
 
-def run(
-    bench: Bench, suite: Suite, op: Operator, texts: Sequence[str], *, seed: int, profile: Profile,
-    record: bool,
-) -> Phase:  # fmt: skip
+class Ahead:
+    """The draws of an operator in the order in which they are called, and what is expected of each. Both are worked out when they are
+    asked for, or a piece at a time while a worker is waited for."""
+
+    def __init__(
+        self, bench: Bench, suite: Suite, op: Operator, count: int, *, seed: int, profile: Profile
+    ) -> None:
+        self._bench, self._suite, self._op, self._count = bench, suite, op, count
+        self._seed, self._profile = seed, profile
+        self.overload = resolve(op)
+        self._attempts: list[Attempt] | None = None
+        self._known: dict[int, oracle.Expectation | oracle.Unjudgeable | None] = {}
+        self._next = 0
+        self._held_bytes = 0
+
+    def step(self) -> bool:
+        """A piece of the work; False where nothing is left, or enough is held."""
+        if self._attempts is None:
+            self.attempts()
+            return True
+        if self._next == len(self._attempts):
+            return False
+        nbytes = inputs.bytes_of(self._attempts[self._next].call)
+        if self._held_bytes + nbytes > AHEAD_BYTES:
+            return False
+        try:
+            self._known[self._next] = self._work_out(self._next)
+        except oracle.Unjudgeable as error:
+            self._known[self._next] = error
+        self._held_bytes += nbytes
+        self._next += 1
+        return True
+
+    def attempts(self) -> list[Attempt]:
+        """All draws."""
+        if self._attempts is None:
+            # What the judge itself computes would disturb somebody's timing as much as a worker does.
+            with self._bench.sharing(), self._bench.stages("draw"):
+                self._attempts = draw_all(
+                    self._suite, self._op, self.overload, self._count, seed=self._seed, profile=self._profile
+                )
+            random.Random(self._seed).shuffle(self._attempts)
+        return self._attempts
+
+    def expectation(self, number: int) -> oracle.Expectation | None:
+        """What is expected of a draw, as `expectation_of` says; asked for once, and in their order."""
+        if number not in self._known:
+            self._next = number + 1
+            return self._work_out(number)
+        self._held_bytes -= inputs.bytes_of(self.attempts()[number].call)
+        known = self._known.pop(number)
+        if isinstance(known, oracle.Unjudgeable):
+            raise known
+        return known
+
+    def _work_out(self, number: int) -> oracle.Expectation | None:
+        with self._bench.sharing(), self._bench.stages("oracle"):
+            return expectation_of(self.overload, self.attempts()[number], self._profile)
+
+
+def run(bench: Bench, ahead: Ahead, texts: Sequence[str], *, seed: int, record: bool) -> Phase:
     """Call every draw of every case and check it."""
-    overload = resolve(op)
     tallies = [_Tally(args=text) for text in texts]
-    # What the judge itself computes would disturb somebody's timing as much as a worker does.
-    with bench.sharing(), bench.stages("draw"):
-        attempts = draw_all(suite, op, overload, len(texts), seed=seed, profile=profile)
-    rng = random.Random(seed)
-    rng.shuffle(attempts)
+    attempts = ahead.attempts()
     # Where it is interpreted, time does not matter: all are recorded, and no call can be told from a recorded one.
     count = len(attempts) if bench.interpreted else min(RECORDED, len(attempts))
-    recorded = set(rng.sample(range(len(attempts)), count)) if record else set()
+    recorded = set(random.Random(~seed).sample(range(len(attempts)), count)) if record else set()
     phase = Phase()
     for number, attempt in enumerate(attempts):
-        if not _attempt(bench, overload, attempt, tallies[attempt.case], phase, profile, number in recorded):
+        if not _attempt(bench, ahead, number, tallies[attempt.case], phase, number in recorded):
             break
     _leave_out_unjudged(tallies, attempts, phase)
     phase.compile_error = phase.compile_error or _compiler_text(tallies)
@@ -209,14 +263,11 @@ def _first(
             return
 
 
-def _attempt(
-    bench: Bench, overload: torch._ops.OpOverload, attempt: Attempt, tally: _Tally, phase: Phase,
-    profile: Profile, record: bool,
-) -> bool:  # fmt: skip
+def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phase, record: bool) -> bool:
     """Judge one draw; False when the rest is not worth calling."""
+    attempt = ahead.attempts()[number]
     try:
-        with bench.sharing(), bench.stages("oracle"):
-            expectation = expectation_of(overload, attempt, profile)
+        expectation = ahead.expectation(number)
     except oracle.Unjudgeable as error:
         phase.unjudgeable = phase.unjudgeable or str(error)
         return True
@@ -225,7 +276,14 @@ def _attempt(
     try:
         keeper = bench.candidate()
         with bench.sharing(), bench.stages("run" if tally.judged else "first_calls"):
-            sample = bench.call(keeper, attempt.case, attempt.call, output_metas(expectation), record=record)
+            sample = bench.call(
+                keeper,
+                attempt.case,
+                attempt.call,
+                output_metas(expectation),
+                record=record,
+                meanwhile=ahead.step,
+            )
     except CompileFailed as error:
         phase.compile_error = str(error)
         return False

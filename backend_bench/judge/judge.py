@@ -166,9 +166,12 @@ class Judge:
                 with stay.stages("timing"):
                     timing.before()
                 protocol.note_left_out(timing.phase.left_out)
+            ahead = correctness.Ahead(
+                bench, suite, submission.op, len(wants.correctness), seed=seed, profile=submission.profile
+            )
             try:
                 with stay.stages("load"):
-                    bench.candidate()
+                    bench.candidate(meanwhile=ahead.step if wants.correctness else None)
             except CompileFailed as error:
                 protocol.compile_error = str(error)
             except Ended as error:
@@ -178,9 +181,8 @@ class Judge:
                 return
             if wants.correctness:
                 phase = correctness.run(
-                    bench, suite, submission.op, entry.correctness, seed=seed,
-                    profile=submission.profile, record=protocol.is_recorded,
-                )  # fmt: skip
+                    bench, ahead, wants.correctness, seed=seed, record=protocol.is_recorded
+                )
                 refused = refusals.run(bench, suite, submission.op, entry.error_inputs, phase, seed=seed)
                 protocol.note_correctness(phase)
                 protocol.cases += refused

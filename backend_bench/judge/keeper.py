@@ -20,7 +20,7 @@ import torch
 from backend_bench import wire
 from backend_bench.errors import SandboxUnavailable, WorkerLost
 from backend_bench.judge import awake, blocks, paused
-from backend_bench.judge.aside import Aside
+from backend_bench.judge.aside import Aside, Meanwhile, done_meanwhile
 from backend_bench.judge.blocks import ONE_AT_A_TIME, Asked, Block, Course, Landing, Queued
 from backend_bench.judge.memory import Watch
 from backend_bench.judge.stage import Stage, Staged
@@ -166,14 +166,16 @@ class Keeper:
             self.sandbox = _with_pause(self.sandbox, paused.missing(self.processes))
         return self.sandbox
 
-    def load(self, load: wire.Load, *, limit_s: float, aside: Aside | None = None) -> str:
+    def load(
+        self, load: wire.Load, *, limit_s: float, aside: Aside | None = None, meanwhile: Meanwhile | None = None
+    ) -> str:  # fmt: skip
         """Load a source; the text of its error, or an empty one. From here on the worker is the candidate's."""
         if load.source:
             self._watch = Watch(
                 self._life.family, self._memory_bytes, ours=self.stage.host_bytes, end=self._life.interrupt
             ).__enter__()
         self._send(load)
-        return self._receive(wire.Loaded, limit_s, "while its file was imported", aside).error
+        return self._receive(wire.Loaded, limit_s, "while its file was imported", aside, meanwhile).error
 
     def clear(self, *, limit_s: float) -> None:
         """Make it forget all calls, for the next who wants it: only a worker that never held candidate code."""
@@ -185,16 +187,17 @@ class Keeper:
         self._receive(wire.Loaded, limit_s, "while it was cleared")
 
     def call(
-        self, staged: Staged, *, limit_s: float, freeze: bool = False, aside: Aside | None = None
-    ) -> Answer:
+        self, staged: Staged, *, limit_s: float, freeze: bool = False, aside: Aside | None = None,
+        meanwhile: Meanwhile | None = None,
+    ) -> Answer:  # fmt: skip
         """Call once. Raises `Ended` when the worker does not survive it.
 
         With `freeze` the worker stands still when this returns, until `thaw`; the wall time says when. With `aside` others
-        may have the device alone meanwhile, and the wall time says nothing.
+        may have the device alone meanwhile, and the wall time says nothing. `meanwhile` is done while it is waited for.
         """
         start = time.perf_counter_ns()
         self._send(staged.frame, staged.fds)
-        claims = self._receive(wire.Done, limit_s, "in a call", aside)
+        claims = self._receive(wire.Done, limit_s, "in a call", aside, meanwhile)
         if freeze:
             self._freeze()
         wall_us = (time.perf_counter_ns() - start) / 1e3
@@ -318,10 +321,15 @@ class Keeper:
             self._blame(TimedOut("the worker stopped reading requests: killed"), error)
 
     def _receive(
-        self, kind: type[Reply], limit_s: float, when: str, aside: Aside | None = None
+        self, kind: type[Reply], limit_s: float, when: str, aside: Aside | None = None,
+        meanwhile: Meanwhile | None = None,
     ) -> Reply:  # fmt: skip
         try:
-            left_s = limit_s if aside is None else aside.wait(self._life, limit_s)
+            left_s = limit_s
+            if aside is not None:
+                left_s = aside.wait(self._life, limit_s, meanwhile or _nothing)
+            elif meanwhile is not None:
+                left_s = done_meanwhile(self._life, limit_s, meanwhile)
             return self._life.channel.receive(kind, limit_s=left_s, now=awake.now)
         except paused.Undone as error:
             self._blame(Forged(f"{when}: {error}"), error)
@@ -362,6 +370,10 @@ class Keeper:
         if status < 0:
             return f"killed by {_signal_name(-status)}"
         return f"exit code {status}"
+
+
+def _nothing() -> bool:
+    return False
 
 
 def _with_pause(ready: wire.Ready, missing: str) -> wire.Ready:

@@ -263,8 +263,8 @@ class Timing:
         if state.worker is not candidate:
             self._first_call(candidate, state)
             state.worker = candidate
-        missing = self._lacking(state) - len(state.blocks)
-        state.blocks += [self._drawn(state.case) for _ in range(missing)]
+        while self._draw_one(state):
+            pass
 
     def _settle(self, state: State) -> None:
         """Check what was run, and see whether it is enough."""
@@ -283,14 +283,27 @@ class Timing:
             state.result = self._result(state)
 
     def _first_call(self, candidate: Keeper, state: State) -> None:
-        """The first call may compile for a minute; nobody should wait for that alone."""
+        """The first call may compile for a minute; nobody should wait for that alone. Values for a round are drawn meanwhile."""
         case = state.case
         with self._bench.sharing(), self._bench.stages("first_calls"):
             call = self._draw(case)
-            sample = self._bench.call(candidate, ("timed", case), call, self._plans[case].metas)
+            sample = self._bench.call(
+                candidate,
+                ("timed", case),
+                call,
+                self._plans[case].metas,
+                meanwhile=lambda: self._draw_one(state),
+            )
             if sample.claims.error:
                 raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
             self._check(case, call, sample.observed, state.errors)
+
+    def _draw_one(self, state: State) -> bool:
+        """Values for one block more; False where there are enough for a round."""
+        if len(state.blocks) >= self._lacking(state):
+            return False
+        state.blocks.append(self._drawn(state.case))
+        return True
 
     def _pairs(self, state: State) -> None:
         """Both sides of each block, some blocks of the one and then those of the other; fewer where the kernel is slow."""
