@@ -26,7 +26,7 @@ OUTSIDE = {
 FIRST = ("tutorial.md",)
 LAST = ("records.md", "reference.md")
 _FENCE = re.compile(r"^(```\w+) [^\n]*$", re.MULTILINE)
-_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"(!?)\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -55,7 +55,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Words after a fence's language are for the tests; links out of the site are words."""
+    """Words after a fence's language are for the tests; links out of the site are words, and so are pictures from there."""
     inside = {name: source for source, name in OUTSIDE.items()}
     home = inside.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     parts = re.split(r"(^```.*?^```$)", markdown, flags=re.MULTILINE | re.DOTALL)
@@ -68,15 +68,15 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
 
 
 def _link(match: re.Match[str], home: str, page: Page) -> str:
-    text, (file, hash_, heading) = match[1], match[2].partition("#")
+    mark, text, (file, hash_, heading) = match[1], match[2], match[3].partition("#")
     if "://" in file or not file:
         return match[0]
     target = posixpath.normpath(posixpath.join(posixpath.dirname(home), file))
     name = OUTSIDE.get(target) or (target.removeprefix("docs/") if target.startswith("docs/") else None)
-    if name is None or not name.endswith(".md"):
+    if name is None or not name.endswith(".svg" if mark else ".md"):
         return text
     here = posixpath.dirname(page.file.src_uri)
-    return f"[{text}]({posixpath.relpath(name, here or '.')}{hash_}{heading})"
+    return f"{mark}[{text}]({posixpath.relpath(name, here or '.')}{hash_}{heading})"
 
 
 def _titled(name: str) -> dict[str, str]:

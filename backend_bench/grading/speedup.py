@@ -56,15 +56,15 @@ def compare(reference_us: Sequence[float], candidate_us: Sequence[float]) -> Rat
     logs = sorted(
         math.log(slow) - math.log(fast) for slow, fast in zip(reference_us, candidate_us, strict=True)
     )
-    middle, noise = _middle(logs, _NEAR * _spread(reference_us) / math.sqrt(len(logs)))
+    middle, noise = _middle(logs, _NEAR * math.sqrt(2) * spread(reference_us) / math.sqrt(len(logs)))
     return Ratio(median(reference_us), median(candidate_us), math.exp(middle), noise)
 
 
-def _spread(times_us: Sequence[float]) -> float:
-    """Of a ratio of two such times, as a standard deviation."""
+def spread(times_us: Sequence[float]) -> float:
+    """By what share such a time varies, as a standard deviation; outliers move it little."""
     logs = [math.log(time) for time in times_us]
     middle = median(logs)
-    return math.sqrt(2) * _OF_MAD * median(abs(each - middle) for each in logs)
+    return _OF_MAD * median(abs(each - middle) for each in logs)
 
 
 def _middle(logs: Sequence[float], near: float) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from backend_bench.grading.speedup import Ratio, compare
+from backend_bench.grading.speedup import Ratio, compare, spread
 from backend_bench.judge.bench import Timed
 from backend_bench.verdict import Evidence
 
@@ -26,8 +26,10 @@ LEAST_US = 0.05
 BIAS_US, BIAS = 0.15, 0.005
 """Two processes differ by so much on the same call, in microseconds and as a share: what an event costs (0.06 to
 0.35 us seen on an H100, up to 0.16 on an H200), and of 65 us 0.5 % in two of two on an H200."""
-PLACE = 0.005
-"""And beside both by so much of a case, as its memory happens to lie."""
+PLACE = 0.006
+"""And beside both by so much of a case, as its memory happens to lie: topk of 64 to 112 us differed by 0.9 to 1.5 %."""
+BAND = 1.96
+"""Half of a band of 95 %, in standard deviations."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,11 @@ class Times:
         self.wall_us.append(timed.wall_us)
 
     @property
+    def median_us(self) -> float:
+        """Of the claims."""
+        return statistics.median(self.claimed_us)
+
+    @property
     def overheads_us(self) -> list[float]:
         """What each block took around its kernels: hand-over, inputs in, outputs out."""
         return [
@@ -61,6 +68,11 @@ class Before:
     """In the worker that became the candidate's."""
     twin: Times
 
+    @property
+    def longer_us(self) -> float:
+        """By how much it took longer there."""
+        return self.clean.median_us - self.twin.median_us
+
 
 @dataclass(frozen=True, slots=True)
 class Bias:
@@ -70,6 +82,10 @@ class Bias:
     """Of any call, in microseconds."""
     share: float = 0.0
     """Beside that, of the call's own time."""
+    doubt: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Variance of `us`, their covariance, variance of `share`."""
+    error: float = 0.0
+    """Of one case: how well its bias is known, as a share of its time and a standard deviation."""
 
     @classmethod
     def of(cls, many: Iterable[Before]) -> Bias:
@@ -79,21 +95,32 @@ class Bias:
         """
         normal_us, cross, normal_share, right_us, right_share = 1 / BIAS_US**2, 0.0, 1 / BIAS**2, 0.0, 0.0
         for before in many:
-            clean_us, twin_us = (
-                statistics.fmean(_without_ends(side.claimed_us)) for side in (before.clean, before.twin)
-            )
+            twin_us, longer_us = before.twin.median_us, before.longer_us
             errors_us = (_standard_error(side.claimed_us) for side in (before.clean, before.twin))
             weight = 1 / (sum(error_us**2 for error_us in errors_us) + (PLACE * twin_us) ** 2)
             normal_us += weight
             cross += weight * twin_us
             normal_share += weight * twin_us**2
-            right_us += weight * (clean_us - twin_us)
-            right_share += weight * twin_us * (clean_us - twin_us)
+            right_us += weight * longer_us
+            right_share += weight * twin_us * longer_us
         scale = normal_us * normal_share - cross**2
         return cls(
             (right_us * normal_share - right_share * cross) / scale,
             (right_share * normal_us - right_us * cross) / scale,
+            (normal_share / scale, -cross / scale, normal_us / scale),
         )
+
+    def of_case(self, before: Before, spread: float) -> Bias:
+        """The same for one case, whose memory lies as it happens to lie: as much of what the case itself shows as its few samples are
+        worth. `spread` is by what share a time of the reference varies."""
+        twin_us = before.twin.median_us
+        error = spread * math.sqrt(1 / len(before.clean.claimed_us) + 1 / len(before.twin.claimed_us))
+        rest = (before.longer_us - self.us) / twin_us - self.share
+        worth = PLACE**2 / (PLACE**2 + error**2)
+        own = worth * min(max(rest, -3 * PLACE), 3 * PLACE)
+        of_us, of_both, of_share = self.doubt
+        variance = of_us / twin_us**2 + 2 * of_both / twin_us + of_share + error**2 * worth
+        return Bias(self.us, self.share + own, error=math.sqrt(max(variance, 0.0)))
 
     def off(self, claimed_us: float, clean_us: float) -> float:
         """A claim without it; `clean_us` is what the reference took in that process, and a shorter call has its share of `us`."""
@@ -126,10 +153,10 @@ class Reading:
 
     def figures(self) -> Figures:
         """The believed times, and their ratio."""
-        claimed_us = self._measured.claimed_us
+        claimed_us, bias = self._measured.claimed_us, Bias()
         if not self._on_cpu:  # there the bias is lost in the noise
-            clean_us = statistics.median(self._before.clean.claimed_us)
-            claimed_us = [self._bias.off(us, clean_us) for us in claimed_us]
+            bias = self._bias.of_case(self._before, spread(self._reference.claimed_us))
+            claimed_us = [bias.off(us, self._before.clean.median_us) for us in claimed_us]
         ratio = compare(self._reference.claimed_us, claimed_us)
         candidate_us = self._believed(ratio)
         reference_us = self._unslowed(ratio)
@@ -138,7 +165,7 @@ class Reading:
             reference_us,
             candidate_us,
             ratio.speedup if as_sampled else reference_us / candidate_us,
-            ratio.noise if ratio.noise < math.inf else None,
+            math.hypot(ratio.noise, BAND * bias.error) if ratio.noise < math.inf else None,
             tuple(self._evidence),
         )
 
@@ -184,11 +211,6 @@ class Reading:
         )
         self._evidence.append(Evidence(rule="slowed_reference", detail=detail))
         return before_us
-
-
-def _without_ends(values: Sequence[float]) -> Sequence[float]:
-    """Without the smallest and the largest, where more than two are left."""
-    return sorted(values)[1:-1] if len(values) > 4 else values
 
 
 def _standard_error(values: Sequence[float]) -> float:
