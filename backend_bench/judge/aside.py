@@ -23,7 +23,7 @@ READ_S = 5.0
 """To read an answer that was there when its time was over: the judge may have been at something else."""
 
 Meanwhile = Callable[[], bool]
-"""Does a piece of other work, of milliseconds; False where there is none left."""
+"""Does a piece of other work, mostly of milliseconds; False where there is none left."""
 
 
 def done_meanwhile(life: Life, limit_s: float, meanwhile: Meanwhile) -> float:
@@ -42,8 +42,10 @@ def _left_s(life: Life, deadline: float) -> float:
 class Aside:
     """Steps aside on one device, for whoever wants it alone, on behalf of one submission."""
 
-    def __init__(self, lease: Lease, stages: Stages, held_longer: Callable[[float], None]) -> None:
-        self._lease, self._stages, self._held_longer = lease, stages, held_longer
+    def __init__(
+        self, lease: Lease, stages: Stages, held_longer: Callable[[float], None], settle: Callable[[], None] = lambda: None
+    ) -> None:  # fmt: skip
+        self._lease, self._stages, self._held_longer, self._settle = lease, stages, held_longer, settle
         self._refused = False
         """A worker could not be kept from the GPU."""
         self.waited_s = 0.0
@@ -77,6 +79,7 @@ class Aside:
         """Aside, and back when nobody wants it any more."""
         try:
             with paused.kept_from_the_gpu(life.processes(), when_stuck=life.interrupt):
+                self._settle()  # what was done meanwhile
                 self._lease.give_way()
         except paused.Busy:
             return  # it is in the middle of a long kernel: the next try may do

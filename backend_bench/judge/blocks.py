@@ -43,7 +43,7 @@ FLUSH_BYTES = 128 << 20
 STALLED_S = 0.1
 """To queue the judge's side of a block takes a millisecond."""
 MOST_STALLS = 50
-"""In a worker's life."""
+"""Of the blocks of one worker for one submission."""
 ENDLESS_S = 10.0
 """What a worker has given the device is done when it answers; copies of its results take milliseconds."""
 _LOOK_S = 2e-5
@@ -213,12 +213,19 @@ class Course:
         self._known = True
         return frame, fds
 
-    def queue(self, block: Block, turn: int, *, rewrite: bool) -> Queued:
+    def queue(
+        self, block: Block, turn: int, *, rewrite: bool, when_stalled: Callable[[], None] = lambda: None
+    ) -> Queued:
         """Queue the judge's side of a block that the worker has heard of. It begins when both sides have, and what was queued before is
         done: nothing of the host's is between the stamps. What it leaves behind is there when `wall_us` has returned."""
         # Another thread may want from the driver what it does only when the device stands still (code to be loaded, memory to be
         # freed) and keep the driver's lock until then, while the stream waits for a word of ours: neither would come to an end.
-        with overdue().after(STALLED_S, functools.partial(self._let_go, turn)) as queueing:
+
+        def let_go() -> None:
+            self._let_go(turn)
+            when_stalled()
+
+        with overdue().after(STALLED_S, let_go, every_s=STALLED_S) as queueing:
             self._stream.wait_stream(torch.cuda.current_stream())
             landing = self._queued(block, turn, rewrite)
         self._gate.say(Word.QUEUED, turn)
@@ -236,6 +243,11 @@ class Course:
         """Let it begin before all of it is queued, and what was queued before, too."""
         self._gate.say(Word.QUEUED, turn)
         self._gate.say(Word.ENQUEUED, turn)
+
+    def end(self, turn: int) -> None:
+        """The worker has nothing more to say of this block and of those before: whatever it has not said is said for it."""
+        self._let_go(turn)
+        self._gate.say(Word.PASSED, turn + 1)
 
     def _queued(self, block: Block, turn: int, rewrite: bool) -> Landing:
         gate, stream, stamps = self._gate, self._stream, self._stamps_of(turn)
@@ -283,12 +295,12 @@ class Course:
         """Wait for the end of a block whose worker has nothing more to say. Whatever it has not said is said for it, and again where it
         says otherwise."""
         until = time.monotonic() + limit_s
+        self.end(turn)  # to ask the driver may take until it has come to its end
         while not is_done():
             if time.monotonic() > until:
                 return False
-            self._let_go(turn)
-            self._gate.say(Word.PASSED, turn + 1)
             time.sleep(_LOOK_S)
+            self.end(turn)
         return True
 
     def _poison(self, block: Block) -> None:

@@ -15,6 +15,7 @@ import torch
 
 from backend_bench import wire
 from backend_bench.cases import Call
+from backend_bench.errors import Abandoned
 from backend_bench.grading import checker, forms, inputs, oracle
 from backend_bench.grading.example import with_inputs
 from backend_bench.judge import audit
@@ -31,8 +32,8 @@ MIN_CALLS = 32
 """At least so many calls an operator: one lucky or memorised answer must not decide."""
 HELD_BYTES = 512 << 20
 """All draws are held at once; beyond this no more are added for the sake of `MIN_CALLS`."""
-AHEAD_BYTES = 8 << 20
-"""Draws whose expectation is worked out before they are called: it takes several times what they do."""
+AHEAD_BYTES = 32 << 20
+"""Held of draws whose expectation is worked out before they are called."""
 REFORMED = (*forms.FORMS, "reset")
 """Purposes of draws that have another form than their case."""
 MOST_RESET = 4
@@ -122,30 +123,56 @@ class Ahead:
         self._seed, self._profile = seed, profile
         self.overload = resolve(op)
         self._attempts: list[Attempt] | None = None
-        self._known: dict[int, oracle.Expectation | oracle.Unjudgeable | None] = {}
+        self._known: dict[int, oracle.Expectation | Exception | None] = {}
+        self._failed: Exception | None = None
+        """Why there are no draws."""
         self._next = 0
         self._held_bytes = 0
 
     def step(self) -> bool:
         """A piece of the work; False where nothing is left, or enough is held."""
         if self._attempts is None:
-            self.attempts()
-            return True
-        if self._next == len(self._attempts):
+            return self._failed is None and self._is_drawn()
+        if self._next == len(self._attempts) or self._held_bytes > AHEAD_BYTES:
             return False
-        nbytes = inputs.bytes_of(self._attempts[self._next].call)
-        if self._held_bytes + nbytes > AHEAD_BYTES:
+        if inputs.bytes_of(self._attempts[self._next].call) > AHEAD_BYTES:
             return False
+        known: oracle.Expectation | Exception | None
         try:
-            self._known[self._next] = self._work_out(self._next)
-        except oracle.Unjudgeable as error:
-            self._known[self._next] = error
-        self._held_bytes += nbytes
+            known = self._work_out(self._next)
+        except Abandoned:
+            raise
+        except Exception as error:  # noqa: BLE001  (told when it is asked for)
+            known = error
+        self._known[self._next] = known
+        self._held_bytes += self._bytes_of(self._next)
         self._next += 1
         return True
 
+    def _is_drawn(self) -> bool:
+        try:
+            self.attempts()
+        except Abandoned:
+            raise
+        except Exception as error:  # noqa: BLE001  (told when they are asked for)
+            self._failed = error
+        return self._failed is None
+
+    def _bytes_of(self, number: int) -> int:
+        """What is held of a draw that was worked out: its inputs, and several times its results in float64."""
+        known = self._known[number]
+        outputs = known.outputs if isinstance(known, oracle.Expectation) else ()
+        elements = sum(each.reference.numel() for each in outputs if isinstance(each.reference, torch.Tensor))
+        return inputs.bytes_of(self.attempts()[number].call) + 32 * elements
+
+    def forget(self) -> None:
+        """Let go of all draws."""
+        self._attempts, self._known = [], {}
+
     def attempts(self) -> list[Attempt]:
         """All draws."""
+        if self._failed is not None:
+            raise self._failed
         if self._attempts is None:
             # What the judge itself computes would disturb somebody's timing as much as a worker does.
             with self._bench.sharing(), self._bench.stages("draw"):
@@ -160,9 +187,9 @@ class Ahead:
         if number not in self._known:
             self._next = number + 1
             return self._work_out(number)
-        self._held_bytes -= inputs.bytes_of(self.attempts()[number].call)
+        self._held_bytes -= self._bytes_of(number)
         known = self._known.pop(number)
-        if isinstance(known, oracle.Unjudgeable):
+        if isinstance(known, Exception):
             raise known
         return known
 
@@ -183,6 +210,7 @@ def run(bench: Bench, ahead: Ahead, texts: Sequence[str], *, seed: int, record: 
         if not _attempt(bench, ahead, number, tallies[attempt.case], phase, number in recorded):
             break
     _leave_out_unjudged(tallies, attempts, phase)
+    ahead.forget()  # they may be large, and times are taken next
     phase.compile_error = phase.compile_error or _compiler_text(tallies)
     return phase
 

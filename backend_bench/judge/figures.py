@@ -73,6 +73,11 @@ class Before:
         """By how much it took longer there."""
         return self.clean.median_us - self.twin.median_us
 
+    @property
+    def spread(self) -> float:
+        """By what share its times vary in one process, as far as few samples tell."""
+        return spread([us / side.median_us for side in (self.clean, self.twin) for us in side.claimed_us])
+
 
 @dataclass(frozen=True, slots=True)
 class Bias:
@@ -155,7 +160,9 @@ class Reading:
         """The believed times, and their ratio."""
         claimed_us, bias = self._measured.claimed_us, Bias()
         if not self._on_cpu:  # there the bias is lost in the noise
-            bias = self._bias.of_case(self._before, spread(self._reference.claimed_us))
+            bias = self._bias.of_case(
+                self._before, max(spread(self._reference.claimed_us), self._before.spread)
+            )
             claimed_us = [bias.off(us, self._before.clean.median_us) for us in claimed_us]
         ratio = compare(self._reference.claimed_us, claimed_us)
         candidate_us = self._believed(ratio)

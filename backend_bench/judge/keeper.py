@@ -163,7 +163,10 @@ class Keeper:
             raise SandboxUnavailable("; ".join(self.sandbox.missing))
         self._life.is_relayed = "pid-namespace" in self.sandbox.holds
         if self.stage.device.type == "cuda":
-            self.sandbox = _with_pause(self.sandbox, paused.missing(self.processes))
+            missing = paused.missing(self.processes)
+            if missing and self._life.gone.is_set():
+                raise WorkerLost(f"worker {self._life.pid} died before any candidate ({self._end()})")
+            self.sandbox = _with_pause(self.sandbox, missing)
         return self.sandbox
 
     def load(
@@ -218,11 +221,11 @@ class Keeper:
         answers: list[BlockAnswer] = []
         with ONE_AT_A_TIME:
             try:
-                following: _Told | None = self._told(course, *many[0])
+                following: _Told | None = self._told(course, *many[0], limit_s)
                 for number in range(1, len(many) + 1):
                     told = following
                     assert told is not None
-                    following = self._told(course, *many[number]) if number < len(many) else None
+                    following = self._told(course, *many[number], limit_s) if number < len(many) else None
                     answers.append(self._answer(course, told, limit_s))
             except BaseException:
                 self._life.interrupt()  # else it might say something while its blocks are cleared away
@@ -230,11 +233,21 @@ class Keeper:
                 raise
         return answers
 
-    def _told(self, course: Course, block: Block, rewrite: bool) -> _Told:
+    def _told(self, course: Course, block: Block, rewrite: bool, limit_s: float) -> _Told:
         """Tell the worker of a block, and queue the judge's side of it meanwhile."""
         frame, fds = course.request(block)
         self._send(frame, fds)
-        return _Told(frame.number, course.queue(block, frame.turn, rewrite=rewrite))
+        deadline = awake.now() + limit_s
+
+        def see_to_the_one_before() -> None:
+            """As this thread would, which stands still: where its worker has answered or is gone, or is late."""
+            if self._life.channel.answers(0):
+                course.end(frame.turn - 2)
+            elif awake.now() > deadline:
+                self._life.interrupt()
+
+        queued = course.queue(block, frame.turn, rewrite=rewrite, when_stalled=see_to_the_one_before)
+        return _Told(frame.number, queued)
 
     def _answer(self, course: Course, told: _Told, limit_s: float) -> BlockAnswer:
         queued = told.queued

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ class Watched:
 
     deadline: float
     act: Callable[[], None]
+    every_s: float = math.inf
+    """So long after it has acted it acts again."""
     acted: bool = False
     """It did not."""
 
@@ -37,9 +40,11 @@ class Overdue:
         threading.Thread(target=self._look, name="overdue", daemon=True).start()
 
     @contextlib.contextmanager
-    def after(self, limit_s: float, act: Callable[[], None]) -> Iterator[Watched]:
-        """Call `act` once if this block has not been left after `limit_s` seconds; it must be short."""
-        watched = Watched(awake.now() + limit_s, act)
+    def after(
+        self, limit_s: float, act: Callable[[], None], *, every_s: float = math.inf
+    ) -> Iterator[Watched]:
+        """Call `act` if this block has not been left after `limit_s` seconds, once or every so many seconds; it must be short."""
+        watched = Watched(awake.now() + limit_s, act, every_s)
         with self._changed:
             self._watched.append(watched)
             if len(self._watched) == 1:
@@ -57,8 +62,8 @@ class Overdue:
                     self._changed.wait()
                 now = awake.now()
                 for watched in self._watched:
-                    if not watched.acted and watched.deadline <= now:
-                        watched.acted = True
+                    if watched.deadline <= now:
+                        watched.deadline, watched.acted = now + watched.every_s, True
                         watched.act()
             time.sleep(LOOK_S)
 

@@ -92,6 +92,8 @@ class Timing:
         self._peaks = peaks
         self._pace = PACES[bench.device.type].within(bench.limits.timing_s)
         self._rng = random.Random(seed)
+        self._values = [random.Random(self._rng.getrandbits(64)) for _ in texts]
+        """Seeds of the values of each case: how many are drawn while a worker is waited for is nobody else's concern."""
         self._overload = resolve(op)
         self._plans: dict[int, Plan] = {}
         self._before: dict[int, Before] = {}
@@ -169,6 +171,8 @@ class Timing:
         state.result = CaseResult(
             args=self._texts[state.case], kind=CaseKind.PERFORMANCE, status=status, message=message
         )
+        state.blocks.clear()  # of the next case there will be as many
+        state.ready.clear()
 
     @contextlib.contextmanager
     def _noting(self, state: State) -> Iterator[None]:
@@ -281,6 +285,7 @@ class Timing:
                 self._check_pair(state.case, pair, state.errors)
         if self._enough(state):
             state.result = self._result(state)
+            state.blocks.clear()
 
     def _first_call(self, candidate: Keeper, state: State) -> None:
         """The first call may compile for a minute; nobody should wait for that alone. Values for a round are drawn meanwhile."""
@@ -408,7 +413,7 @@ class Timing:
             return tuple(self._draw(case) for _ in range(self._plans[case].calls))
 
     def _draw(self, case: int) -> Call:
-        return self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._rng.getrandbits(48))
+        return self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._values[case].getrandbits(48))
 
     def _asked(self, case: int, calls: tuple[Call, ...], pause: int | None = None) -> Asked:
         return Asked(case, calls, self._plans[case].metas, pause or len(calls))

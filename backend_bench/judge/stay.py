@@ -53,7 +53,11 @@ class Stay:
         self._nursery, self._twins, self._lease, self._share = nursery, twins, lease, share
         self._when_stuck = when_stuck
         self.stages = Stages()
-        self.aside = Aside(lease, self.stages, self._held_longer) if nursery.device.type == "cuda" else None
+        self.aside = (
+            Aside(lease, self.stages, self._held_longer, self._settle)
+            if nursery.device.type == "cuda"
+            else None
+        )
         """How workers are waited for while the device is shared; on a CPU, where compilers are in a timing's way, to the end."""
         self._held: Watched | None = None
         """The limit of what this stay holds at the moment."""
@@ -96,8 +100,21 @@ class Stay:
     def shared(self, *, limit_s: float) -> Iterator[None]:
         """Use the device beside others, for work that is not timed; who has it for longer stands still."""
         self._check()
+        is_outermost = not self._lease.held
         with self.waited_for(self._lease.shared()), self._in_time(limit_s):
-            yield
+            try:
+                yield
+            finally:
+                if is_outermost:
+                    self._settle()
+
+    def _settle(self) -> None:
+        """What this process has given the device is done, so that nobody's timing meets it."""
+        if self.device.type == "cuda" and torch.cuda.is_initialized():
+            with contextlib.suppress(
+                RuntimeError
+            ):  # a broken context has nothing to be done; that is told elsewhere
+                torch.cuda.current_stream(self.device).synchronize()
 
     @contextlib.contextmanager
     def alone(self, *, limit_s: float) -> Iterator[None]:

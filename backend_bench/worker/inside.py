@@ -117,7 +117,8 @@ class _Desk:
         if isinstance(request, wire.Block) and request.gate:
             self.gate, fds = Gate(fds[0]), fds[1:]
         for number in request.dropped:
-            self._buffers.pop(number).close()
+            if (known := self._buffers.pop(number, None)) is not None:  # else it could not be opened
+                known.close()
         for new, fd in zip(request.buffers, fds, strict=True):
             self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
 

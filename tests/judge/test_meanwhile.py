@@ -153,6 +153,22 @@ def test_what_nobody_can_judge_is_told_when_it_is_asked_for(monkeypatch: pytest.
             ahead.expectation(number)
 
 
+def test_a_fault_of_the_judge_is_told_when_what_it_concerns_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not to whoever waits for a worker: its file may not even load."""
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError("no room for the draws")
+
+    ahead = ahead_of()
+    monkeypatch.setattr(correctness, "draw_all", no_memory)
+    assert not ahead.step()
+    assert not ahead.step()
+    with pytest.raises(MemoryError):
+        ahead.attempts()
+
+
 @pytest.mark.slow
 def test_a_submission_of_a_slow_import_loses_nothing(
     own_judge: Judge, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,13 +20,14 @@ class Channel:
     def __init__(self, log: list[str], *, dies_at: int | None = None, lies_at: int | None = None) -> None:
         self.log, self._dies_at, self._lies_at = log, dies_at, lies_at
         self._told: list[int] = []
+        self.has_answered = True
 
     def send(self, frame: Any, fds: tuple[int, ...] = (), **_: object) -> None:
         self.log.append(f"tell {frame.number}")
         self._told.append(frame.number)
 
     def answers(self, within_s: float) -> bool:
-        return True
+        return self.has_answered
 
     def receive(self, kind: Any, **_: object) -> wire.Timed:
         number = self._told.pop(0)
@@ -50,10 +52,13 @@ class Course:
         self._numbers = itertools.count()
 
     def request(self, block: Any) -> tuple[Any, tuple[int, ...]]:
-        return SimpleNamespace(number=next(self._numbers), turn=0), ()
+        number = next(self._numbers)
+        return SimpleNamespace(number=number, turn=2 * number + 1), ()
 
-    def queue(self, block: Any, turn: int, *, rewrite: bool) -> Any:
+    def queue(self, block: Any, turn: int, *, rewrite: bool, when_stalled: Callable[[], None]) -> Any:
         number = int(block)
+        if number == self._stalls_at:
+            when_stalled()
         if number == self._fails_at:
             raise torch.OutOfMemoryError("no room for the copies")
         self._log.append(f"queue {number}")
@@ -62,6 +67,9 @@ class Course:
     def wall_us(self, queued: Any) -> float | None:
         self._log.append(f"take {queued.number}")
         return None if queued.number == self._endless_at else 2.0
+
+    def end(self, turn: int) -> None:
+        self._log.append(f"end {turn}")
 
     def clear(self) -> None:
         self._log.append("clear")
@@ -93,7 +101,7 @@ def test_the_next_block_is_told_and_queued_while_one_runs() -> None:
     assert [answer.landing for answer in answers] == [0, 1, 2]
     assert [answer.is_late for answer in answers] == [False, True, False]
     assert log == [
-        *("tell 0", "queue 0", "tell 1", "queue 1", "answer 0", "take 0"),
+        *("tell 0", "queue 0", "tell 1", "end 1", "queue 1", "answer 0", "take 0"),
         *("tell 2", "queue 2", "answer 1", "take 1", "answer 2", "take 2"),
     ]
 
@@ -118,3 +126,14 @@ def test_nothing_waits_in_the_stream_of_all_when_a_turn_ends_before_its_time(
     with pytest.raises(error):
         keeper_of(channel, course).run_blocks(turn_of(4), limit_s=1)
     assert log[-2:] == ["kill", "clear"]
+
+
+def test_a_worker_that_is_late_with_a_block_while_the_next_cannot_be_queued_is_killed() -> None:
+    """The thread that would kill it stands still."""
+    log: list[str] = []
+    channel = Channel(log)
+    channel.has_answered = False
+    course = Course(log, stalls_at=1)
+    course.begin = lambda queued: None  # type: ignore[attr-defined]
+    keeper_of(channel, course).run_blocks(turn_of(2), limit_s=-1.0)
+    assert log[:5] == ["tell 0", "queue 0", "tell 1", "kill", "queue 1"]
