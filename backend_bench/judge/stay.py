@@ -53,11 +53,8 @@ class Stay:
         self._nursery, self._twins, self._lease, self._share = nursery, twins, lease, share
         self._when_stuck = when_stuck
         self.stages = Stages()
-        self.aside = (
-            Aside(lease, self.stages, self._held_longer, self._settle)
-            if nursery.device.type == "cuda"
-            else None
-        )
+        aside = Aside(lease, self.stages, self._held_longer, self._settle)
+        self.aside = aside if nursery.device.type == "cuda" else None
         """How workers are waited for while the device is shared; on a CPU, where compilers are in a timing's way, to the end."""
         self._held: Watched | None = None
         """The limit of what this stay holds at the moment."""
@@ -111,9 +108,8 @@ class Stay:
     def _settle(self) -> None:
         """What this process has given the device is done, so that nobody's timing meets it."""
         if self.device.type == "cuda" and torch.cuda.is_initialized():
-            with contextlib.suppress(
-                RuntimeError
-            ):  # a broken context has nothing to be done; that is told elsewhere
+            # A broken context has nothing to be done; that is told elsewhere.
+            with contextlib.suppress(RuntimeError):
                 torch.cuda.current_stream(self.device).synchronize()
 
     @contextlib.contextmanager

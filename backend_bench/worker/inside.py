@@ -93,9 +93,8 @@ class _Inbox:
             return
         self._next = request, _ = self.take()
         if isinstance(request, wire.Block) and not (request.gate or request.buffers or request.dropped):
-            with contextlib.suppress(
-                ValueError, RuntimeError, MemoryError
-            ):  # it is tried again, and told then
+            # If that fails it is tried again, and told then.
+            with contextlib.suppress(ValueError, RuntimeError, MemoryError):
                 self._given = request.number, self._desk.given(request)
 
     def given(self, request: wire.Block) -> list[list[torch.Tensor]]:
