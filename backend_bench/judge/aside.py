@@ -26,15 +26,16 @@ Meanwhile = Callable[[], bool]
 """Does a piece of other work, mostly of milliseconds; False where there is none left."""
 
 
+def nothing() -> bool:
+    """There is none."""
+    return False
+
+
 def done_meanwhile(life: Life, limit_s: float, meanwhile: Meanwhile) -> float:
     """Work until the worker answers or nothing is left to do; what is left of its time then."""
     deadline = awake.now() + limit_s
     while not life.channel.answers(0) and awake.now() < deadline and meanwhile():
         pass
-    return _left_s(life, deadline)
-
-
-def _left_s(life: Life, deadline: float) -> float:
     left_s = max(deadline - awake.now(), 0.0)
     return max(left_s, READ_S) if left_s < READ_S and life.channel.answers(0) else left_s
 
@@ -51,16 +52,16 @@ class Aside:
         self.waited_s = 0.0
         """In all; no limit of a submission counts it."""
 
-    def wait(self, life: Life, limit_s: float, meanwhile: Meanwhile = lambda: False) -> float:
+    def wait(self, life: Life, limit_s: float, meanwhile: Meanwhile = nothing) -> float:
         """Return when the worker answers, is gone or is late; what is left of its time, which stands still while it is paused.
 
         Raises `paused.Undone`, and what `meanwhile` raises.
         """
-        if not self._can_step():
-            return done_meanwhile(life, limit_s, meanwhile)
         deadline, is_busy = awake.now() + limit_s, True
-        while not life.channel.answers(0 if is_busy else LOOK_S) and awake.now() < deadline:
-            if self._can_step() and self._lease.is_wanted():
+        while (
+            self._can_step() and not life.channel.answers(0 if is_busy else LOOK_S) and awake.now() < deadline
+        ):
+            if self._lease.is_wanted():
                 begun = awake.now()
                 with self._stages("device"):
                     self._step(life)
@@ -70,7 +71,7 @@ class Aside:
                 self._held_longer(took_s)
             elif is_busy:
                 is_busy = meanwhile()
-        return _left_s(life, deadline)
+        return done_meanwhile(life, deadline - awake.now(), meanwhile)
 
     def _can_step(self) -> bool:
         return paused.is_offered() and not self._refused

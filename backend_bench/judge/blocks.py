@@ -222,7 +222,7 @@ class Course:
         # freed) and keep the driver's lock until then, while the stream waits for a word of ours: neither would come to an end.
 
         def let_go() -> None:
-            self._let_go(turn)
+            self.begin(turn)
             when_stalled()
 
         with overdue().after(STALLED_S, let_go, every_s=STALLED_S) as queueing:
@@ -239,14 +239,14 @@ class Course:
     def _stamps_of(self, turn: int) -> Stamps:
         return self._stamps[turn // 2 % 2]
 
-    def _let_go(self, turn: int) -> None:
-        """Let it begin before all of it is queued, and what was queued before, too."""
+    def begin(self, turn: int) -> None:
+        """Let a block begin, and those before, without waiting for either side any longer: it may be waiting for us."""
         self._gate.say(Word.QUEUED, turn)
         self._gate.say(Word.ENQUEUED, turn)
 
     def end(self, turn: int) -> None:
         """The worker has nothing more to say of this block and of those before: whatever it has not said is said for it."""
-        self._let_go(turn)
+        self.begin(turn)
         self._gate.say(Word.PASSED, turn + 1)
 
     def _queued(self, block: Block, turn: int, rewrite: bool) -> Landing:
@@ -271,10 +271,6 @@ class Course:
             landing.take(self._stage, stamp=stamps.ended.record)
             stamps.landed.record()
             return landing
-
-    def begin(self, queued: Queued) -> None:
-        """Go on without waiting for the worker any longer: it may be waiting for us."""
-        self._gate.say(Word.ENQUEUED, queued.turn)
 
     def lay_in(self, block: Block, turn: int) -> None:
         """All inputs, for a block that is not timed: its gate is open before the worker hears of it."""

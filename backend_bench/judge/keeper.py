@@ -20,7 +20,7 @@ import torch
 from backend_bench import wire
 from backend_bench.errors import SandboxUnavailable, WorkerLost
 from backend_bench.judge import awake, blocks, paused
-from backend_bench.judge.aside import Aside, Meanwhile, done_meanwhile
+from backend_bench.judge.aside import Aside, Meanwhile, done_meanwhile, nothing
 from backend_bench.judge.blocks import ONE_AT_A_TIME, Asked, Block, Course, Landing, Queued
 from backend_bench.judge.memory import Watch
 from backend_bench.judge.stage import Stage, Staged
@@ -252,7 +252,7 @@ class Keeper:
     def _answer(self, course: Course, told: _Told, limit_s: float) -> BlockAnswer:
         queued = told.queued
         if not self._life.channel.answers(QUEUE_LIMIT_S):
-            course.begin(queued)
+            course.begin(queued.turn)
         claims = self._receive(wire.Timed, limit_s, "in a timed call")
         self._must_match(claims.number, told.number)
         wall_us = course.wall_us(queued)
@@ -340,7 +340,7 @@ class Keeper:
         try:
             left_s = limit_s
             if aside is not None:
-                left_s = aside.wait(self._life, limit_s, meanwhile or _nothing)
+                left_s = aside.wait(self._life, limit_s, meanwhile or nothing)
             elif meanwhile is not None:
                 left_s = done_meanwhile(self._life, limit_s, meanwhile)
             return self._life.channel.receive(kind, limit_s=left_s, now=awake.now)
@@ -383,10 +383,6 @@ class Keeper:
         if status < 0:
             return f"killed by {_signal_name(-status)}"
         return f"exit code {status}"
-
-
-def _nothing() -> bool:
-    return False
 
 
 def _with_pause(ready: wire.Ready, missing: str) -> wire.Ready:

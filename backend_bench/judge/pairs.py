@@ -67,3 +67,9 @@ class State:
     spent_s: float = 0.0
     errors: Errors = field(default_factory=Errors)
     result: CaseResult | None = None
+
+    def end(self, result: CaseResult) -> None:
+        """What came of it. Its values are let go: of the next case there will be as many."""
+        self.result = result
+        self.blocks.clear()
+        self.ready.clear()

@@ -168,11 +168,8 @@ class Timing:
         return self.phase
 
     def _note(self, state: State, status: CaseStatus, message: str) -> None:
-        state.result = CaseResult(
-            args=self._texts[state.case], kind=CaseKind.PERFORMANCE, status=status, message=message
-        )
-        state.blocks.clear()  # of the next case there will be as many
-        state.ready.clear()
+        args = self._texts[state.case]
+        state.end(CaseResult(args=args, kind=CaseKind.PERFORMANCE, status=status, message=message))
 
     @contextlib.contextmanager
     def _noting(self, state: State) -> Iterator[None]:
@@ -284,8 +281,7 @@ class Timing:
             with self._bench.sharing(), self._bench.stages("check"):
                 self._check_pair(state.case, pair, state.errors)
         if self._enough(state):
-            state.result = self._result(state)
-            state.blocks.clear()
+            state.end(self._result(state))
 
     def _first_call(self, candidate: Keeper, state: State) -> None:
         """The first call may compile for a minute; nobody should wait for that alone. Values for a round are drawn meanwhile."""

@@ -62,7 +62,7 @@ class Course:
         if number == self._fails_at:
             raise torch.OutOfMemoryError("no room for the copies")
         self._log.append(f"queue {number}")
-        return SimpleNamespace(number=number, landing=number, is_late=number == self._stalls_at)
+        return SimpleNamespace(number=number, turn=turn, landing=number, is_late=number == self._stalls_at)
 
     def wall_us(self, queued: Any) -> float | None:
         self._log.append(f"take {queued.number}")
@@ -134,6 +134,6 @@ def test_a_worker_that_is_late_with_a_block_while_the_next_cannot_be_queued_is_k
     channel = Channel(log)
     channel.has_answered = False
     course = Course(log, stalls_at=1)
-    course.begin = lambda queued: None  # type: ignore[attr-defined]
+    course.begin = lambda turn: None  # type: ignore[attr-defined]
     keeper_of(channel, course).run_blocks(turn_of(2), limit_s=-1.0)
     assert log[:5] == ["tell 0", "queue 0", "tell 1", "kill", "queue 1"]
