@@ -18,6 +18,7 @@ import secrets
 import statistics
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +29,7 @@ from backend_bench.executors.local import LocalExecutor
 from backend_bench.leases import Lease, State, lease_name
 from backend_bench.operator import Operator
 from backend_bench.submission import Only, Submission, SuiteSpec
-from backend_bench.verdict import Status
+from backend_bench.verdict import Status, Verdict
 
 TRITON = """import torch
 import triton
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=32)
     parser.add_argument("--with-performance", action="store_true")
     parser.add_argument("--suite", default="opinfo")
-    parser.add_argument("--cases-per-op", type=int, help="for torchbench: so many timed cases")
+    parser.add_argument("--cases-per-op", type=int, help="for torchbench; a third of so many are timed")
     asyncio.run(measure(parser.parse_args()))
 
 
@@ -118,6 +119,7 @@ def summary(found: list[common.Answer], samples: list[int]) -> dict[str, Any]:
     return {
         "kernels": len(found),
         "ok": sum(answer.verdict.status is Status.OK for answer in found),
+        "others": [_why(answer.verdict) for answer in found if answer.verdict.status is not Status.OK],
         "a_second": len(found) / max(answer.at_s for answer in found),
         "at_s": sorted(round(answer.at_s, 3) for answer in found),
         "median_s": statistics.median(took_s),
@@ -127,9 +129,16 @@ def summary(found: list[common.Answer], samples: list[int]) -> dict[str, Any]:
     }
 
 
+def _why(verdict: Verdict) -> str:
+    failed = (case.message for case in verdict.cases if not case.passed)
+    return f"{verdict.status}: {verdict.message or next(failed, '')}"
+
+
 def show(results: dict[str, Any]) -> None:
     print(f"{results['ok']} of {results['kernels']} ok; {results['a_second']:.2f} a second; from submission to "
           f"verdict {results['median_s']:.2f} s at the median, {results['p90_s']:.2f} s for nine in ten")  # fmt: skip
+    for why, count in Counter(results["others"]).most_common(5):
+        print(f"  {count} times {why}")
     for stage, seconds in sorted(results["stages_median_s"].items(), key=lambda item: -item[1]):
         print(f"  {stage:<12}{seconds:8.3f} s")
     shares = ", ".join(f"{state} {share:.0%}" for state, share in results["device_states"].items())

@@ -76,6 +76,18 @@ class Timed:
     """What the kernel called and should not; on a CPU."""
     is_late: bool = False
     """The judge was: the times mean nothing."""
+    answer: BlockAnswer | None = None
+    """On a GPU."""
+
+    def is_alike(self, other: Timed) -> bool:
+        """A quick look: whether both workers obviously came to the same, by what they claim of the outputs and by what lies there. No
+        means nothing yet, and on a CPU it is always no."""
+        if self.answer is None or other.answer is None or self.error or other.error:
+            return False
+        calls = zip(self.answer.claims.calls, other.answer.claims.calls, strict=True)
+        return all(_same_claims(ours, theirs) for ours, theirs in calls) and self.answer.landing.is_alike(
+            other.answer.landing
+        )
 
 
 class Bench:
@@ -278,7 +290,9 @@ class Bench:
 def _timed(keeper: Keeper, answer: BlockAnswer) -> Timed:
     error = wire.printable(answer.claims.error, wire.MAX_TEXT) if answer.claims.error else ""
     observed = functools.partial(_observed, keeper, answer)
-    return Timed(observed, answer.claims.elapsed_us, answer.wall_us, error, is_late=answer.is_late)
+    return Timed(
+        observed, answer.claims.elapsed_us, answer.wall_us, error, is_late=answer.is_late, answer=answer
+    )
 
 
 def _observed(keeper: Keeper, answer: BlockAnswer) -> tuple[Observed, ...]:
@@ -292,6 +306,20 @@ def _observed(keeper: Keeper, answer: BlockAnswer) -> tuple[Observed, ...]:
                 answer.claims.calls, copies.outputs, copies.inputs, strict=True
             )
         )
+
+
+def _same_claims(ours: wire.Done, theirs: wire.Done) -> bool:
+    """Whether the outputs of a call are of the same form by what both workers say, and their values where they should be."""
+    if (ours.single, len(ours.outputs)) != (theirs.single, len(theirs.outputs)):
+        return False
+    return all(
+        (one.copied or one.kind != "tensor")
+        and all(getattr(one, name) == getattr(other, name) for name in _FORM)
+        for one, other in zip(ours.outputs, theirs.outputs, strict=True)
+    )
+
+
+_FORM = ("kind", "plain", "dtype", "shape", "device", "alias", "same", "scalar", "copied")
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ class Hello:
         given = torch.linspace(-1, 1, _SIZE, device=self._device)
         keeper = bench.candidate()
         with bench.sharing():
-            sample = bench.call(keeper, "hello", Call((given,)), (Meta(given.dtype, tuple(given.shape)),))
+            sample = bench.call(keeper, "hello", Call((given,)), (Meta.of(given),))
         if sample.claims.error:
             return sample.claims.error
         right, values = given.clamp_min(0), [output.value for output in sample.observed.outputs]

@@ -6,7 +6,10 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from backend_bench.judge.figures import SHORTEST_US
+import torch
+
+from backend_bench.judge.figures import BAND, SHORTEST_US
+from backend_bench.judge.roofline import MARGIN
 from backend_bench.judge.stage import Meta
 
 
@@ -23,7 +26,7 @@ class Pace:
     most: int
     """Pairs after which the band is what it is."""
     chunk: int
-    """Pairs of a case in a round; between rounds, others have their turn with the device."""
+    """Pairs of a case in a round, at most; between rounds, others have their turn with the device."""
     budget_s: float
     """Time with the device to oneself for the pairs of a case, after which its band is what it is."""
     trust: float
@@ -36,14 +39,13 @@ class Pace:
     """Half-width of the ratio's band at which sampling stops."""
     short_noise: float
     """The same for short calls."""
+    at_once: bool = False
+    """A round has as many pairs as will do, by what the reference's own times vary."""
     turn: int = 1
     """Blocks of one side, one after the other, before the other side has as many: to keep a process from a GPU and to let it there again
     takes 0.7 ms."""
     least_us: float = 0.0
     """Where ATen takes less it launches nothing, and there is no time to compare with."""
-    heavy_bytes: float = math.inf
-    """Where a pair leaves more, both sides are compared at once: that takes a tenth of what the pair took, and what agrees need
-    not be kept, so one round suffices where it took five."""
 
     def within(self, timing_s: float | None) -> Pace:
         """With another budget for a case, and as many more pairs; None: as it is."""
@@ -70,26 +72,29 @@ PACES = {
     "cuda": Pace(
         warm_up=1,
         baseline=4,
-        least=8,
+        least=6,
         most=32,
-        chunk=12,
-        budget_s=0.04,
+        chunk=16,
+        budget_s=0.05,
         trust=1.03,
-        block_us=400,
+        block_us=240,
         block_calls=8,
         noise=0.008,  # the goal: 95 % of the ratios within 1 %, of the short ones within 3 %
         short_noise=0.025,
-        turn=4,
+        at_once=True,
+        turn=5,
         least_us=SHORTEST_US,
-        heavy_bytes=64 << 20,
     ),
 }
 """A pair takes 1 ms and more on a GPU, of which most is the device changing hands (`benchmarks/clock_bounds.py`); many
 calls in a block divide what that varies by, and what an event adds."""
-BLOCK_BYTES = 256 << 20
-"""Inputs and results of a block; each worker holds so much, and one call where that is larger."""
-HELD_BYTES = 3 << 30
-"""Of a round: what was drawn, and what both sides left behind, until it is checked."""
+BLOCK_BYTES, BLOCK_PARTS = 256 << 20, 256
+"""Inputs and results of a block, and which part of a device's memory if that is more; each worker holds so much, and one call where
+that is larger. Two blocks of the same calls differ by half a microsecond and more, so what is timed has to be long."""
+HELD_BYTES, HELD_PARTS = 3 << 30, 20
+"""Of a round: what was drawn, and what both sides left behind, until it is checked. Nine submissions are in hand at once."""
+HEAVY_PARTS = 60
+"""Of what is held, what is much for a pair: a round of four cases is held to its end."""
 HEAVY_TURN = 2
 """Blocks of a turn that leave much memory."""
 SHORT_US = 10.0
@@ -106,6 +111,26 @@ ROUND_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
+class Space:
+    """Memory that the timing of a submission may take."""
+
+    block_bytes: int = BLOCK_BYTES
+    held_bytes: int = HELD_BYTES
+    heavy_bytes: float = math.inf
+    """Where a pair leaves more, both sides are compared at once: what agrees need not be kept, so one round suffices where it took
+    five."""
+
+    @classmethod
+    def of(cls, device: torch.device) -> Space:
+        """A part of the device's."""
+        if device.type == "cpu":
+            return cls()
+        total = torch.cuda.get_device_properties(device).total_memory
+        held = max(HELD_BYTES, total // HELD_PARTS)
+        return cls(max(BLOCK_BYTES, total // BLOCK_PARTS), held, held // HEAVY_PARTS)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """How one case is timed."""
 
@@ -113,7 +138,7 @@ class Plan:
     calls: int
     """In a block."""
     pairs: int
-    """In a round."""
+    """In a round, at most."""
     turn: int
     """Of them, one side after the other."""
     drawn_bytes: int
@@ -133,19 +158,34 @@ class Plan:
         """What is left of so many pairs, as long as both sides agree; a turn and one more, where they are looked at one by one."""
         return (min(pairs, self.turn + 1) if self.is_heavy else pairs) * self.left_bytes
 
+    def possible(self, seen_us: float) -> Plan:
+        """With a floor that a trusted call of so long does not contradict."""
+        return dataclasses.replace(self, floor_us=min(self.floor_us, seen_us / MARGIN))
+
+    def enough(self, pace: Pace, *, spread: float, is_short: bool) -> Plan:
+        """With as many pairs in a round as a narrow band takes, if the times of this case vary by that share."""
+        needed = math.ceil(2 * (BAND * spread / (pace.short_noise if is_short else pace.noise)) ** 2)
+        pairs = max(needed, pace.least)
+        if self.calls > 1:
+            pairs = math.ceil(pairs / (1 - REWRITTEN)) + 1
+        return dataclasses.replace(self, pairs=min(pairs, self.pairs))
+
     @classmethod
     def of(
-        cls, pace: Pace, metas: tuple[Meta | None, ...], *, given_bytes: int, claimed_us: float, floor_us: float
+        cls, pace: Pace, space: Space, metas: tuple[Meta | None, ...], *, given_bytes: int, claimed_us: float,
+        floor_us: float,
     ) -> Plan:  # fmt: skip
         """For calls whose inputs take so many bytes; `claimed_us`: what one was seen to take."""
         held_bytes = given_bytes + sum(meta.nbytes for meta in metas if meta is not None)
         count = min(
-            pace.block_us / max(claimed_us, SHORTEST_US), BLOCK_BYTES / max(held_bytes, 1), pace.block_calls
+            pace.block_us / max(claimed_us, SHORTEST_US),
+            space.block_bytes / max(held_bytes, 1),
+            pace.block_calls,
         )
         calls = max(math.floor(count), 1)
         left_bytes = 2 * calls * held_bytes
-        is_heavy = left_bytes > pace.heavy_bytes
+        is_heavy = left_bytes > space.heavy_bytes
         turn = min(pace.turn, HEAVY_TURN) if is_heavy else pace.turn
         plan = cls(metas, calls, 1, turn, calls * given_bytes, left_bytes, is_heavy, floor_us)
-        fitting = [pairs for pairs in range(1, pace.chunk + 1) if plan.held_bytes(pairs) <= HELD_BYTES]
+        fitting = [pairs for pairs in range(1, pace.chunk + 1) if plan.held_bytes(pairs) <= space.held_bytes]
         return dataclasses.replace(plan, pairs=max(fitting, default=1))

@@ -34,6 +34,11 @@ class Pair:
     agrees: bool = False
     """Looked at already, and its values let go."""
 
+    @property
+    def has_time(self) -> bool:
+        """Whether the times of both sides mean something."""
+        return not self.rewritten and not self.theirs.is_late
+
 
 @dataclass(slots=True)
 class Errors:
@@ -67,6 +72,11 @@ class State:
     spent_s: float = 0.0
     errors: Errors = field(default_factory=Errors)
     result: CaseResult | None = None
+
+    @property
+    def usable(self) -> int:
+        """Pairs that give a time, those that were not checked yet among them."""
+        return len(self.measured.claimed_us) + sum(pair.has_time for pair in self.pairs[self.waiting :])
 
     def end(self, result: CaseResult) -> None:
         """What came of it. Its values are let go: of the next case there will be as many."""

@@ -38,13 +38,13 @@ from backend_bench.judge.keeper import Ended, Forged, Keeper
 from backend_bench.judge.pace import (
     DRAWN_BEFORE,
     FEW_PAIRS,
-    HELD_BYTES,
     LEASE_LIMIT_S,
     PACES,
     REWRITTEN,
     ROUND_S,
     SHORT_US,
     Plan,
+    Space,
 )
 from backend_bench.judge.pairs import Both, Errors, Pair, State
 from backend_bench.judge.roofline import Peaks
@@ -91,6 +91,7 @@ class Timing:
         self._profile: Profile = profile
         self._peaks = peaks
         self._pace = PACES[bench.device.type].within(bench.limits.timing_s)
+        self._space = Space.of(bench.device)
         self._rng = random.Random(seed)
         self._values = [random.Random(self._rng.getrandbits(64)) for _ in texts]
         """Seeds of the values of each case: how many are drawn while a worker is waited for is nobody else's concern."""
@@ -129,6 +130,14 @@ class Timing:
             if min(*sides.clean.claimed_us, *sides.twin.claimed_us) < self._pace.least_us:
                 self._leave_out(case, NOTHING)
         self._bias = Bias.of(self._before[case] for case in self._plans)
+        self._plans = {case: self._as_seen(plan, self._before[case]) for case, plan in self._plans.items()}
+
+    def _as_seen(self, plan: Plan, sides: Before) -> Plan:
+        """By what the reference took before the candidate came: how much has to be sampled, and what is possible in any case."""
+        plan = plan.possible(min(*sides.twin.claimed_us, *sides.clean.claimed_us))
+        if not self._pace.at_once:
+            return plan
+        return plan.enough(self._pace, spread=sides.spread, is_short=sides.twin.median_us < SHORT_US)
 
     def _asked_before(self, case: int, count: int) -> list[Asked]:
         """Blocks of the reference alone. There is nobody yet who could know values again, so a few do for all."""
@@ -191,7 +200,7 @@ class Timing:
     def _fitting(self, needs: Mapping[int, int]) -> list[int]:
         """The first cases that fit into memory together, one in any case; `needs` are the bytes of each."""
         sums = itertools.accumulate(needs.values())
-        return [case for case, held in zip(needs, sums, strict=True) if held <= HELD_BYTES] or [
+        return [case for case, held in zip(needs, sums, strict=True) if held <= self._space.held_bytes] or [
             next(iter(needs))
         ]
 
@@ -271,7 +280,7 @@ class Timing:
         """Check what was run, and see whether it is enough."""
         pairs, state.pairs = state.pairs, []
         for pair in pairs[state.waiting :]:
-            if not pair.rewritten and not pair.theirs.is_late:
+            if pair.has_time:
                 state.reference.add(pair.ours)
                 state.measured.add(pair.theirs)
         state.waiting = max(state.waiting - len(pairs), 0)
@@ -320,20 +329,26 @@ class Timing:
                     asked = both.ours.asked
                     pair = Pair(asked.calls, asked.pause, both.rewritten, ours, theirs)
                     state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
-                if self._disagree_bytes > HELD_BYTES:
+                took_s = time.monotonic() - begun
+                if self._disagree_bytes > self._space.held_bytes:
                     break
-                if len(state.pairs) >= FEW_PAIRS and time.monotonic() - begun > LEASE_LIMIT_S:
+                if len(state.pairs) >= FEW_PAIRS and took_s > LEASE_LIMIT_S:
+                    break
+                if state.usable >= self._pace.least and state.spent_s + took_s > self._pace.budget_s:
                     break
         finally:
             state.spent_s += time.monotonic() - begun
 
     def _looked_at(self, pair: Pair, plan: Plan) -> Pair:
         """Without its values, if both sides agree."""
-        sides = zip(pair.theirs.observed(), self._of_twin(pair), strict=True)
-        if not all(alike(theirs, ours) for theirs, ours in sides):
-            self._disagree_bytes += plan.left_bytes
-            return pair
-        ours, theirs = (dataclasses.replace(side, observed=tuple) for side in (pair.ours, pair.theirs))
+        if not pair.ours.is_alike(pair.theirs):
+            sides = zip(pair.theirs.observed(), self._of_twin(pair), strict=True)
+            if not all(alike(theirs, ours) for theirs, ours in sides):
+                self._disagree_bytes += plan.left_bytes
+                return pair
+        ours, theirs = (
+            dataclasses.replace(side, observed=tuple, answer=None) for side in (pair.ours, pair.theirs)
+        )
         return dataclasses.replace(pair, calls=(), ours=ours, theirs=theirs, agrees=True)
 
     def _of_twin(self, pair: Pair) -> tuple[checker.Observed, ...]:
@@ -400,7 +415,12 @@ class Timing:
             [timed] = self._references([ready])
         given_bytes = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
         return Plan.of(
-            self._pace, plan.metas, given_bytes=given_bytes, claimed_us=timed.claimed_us, floor_us=floor_us
+            self._pace,
+            self._space,
+            plan.metas,
+            given_bytes=given_bytes,
+            claimed_us=timed.claimed_us,
+            floor_us=floor_us,
         )
 
     def _drawn(self, case: int) -> tuple[Call, ...]:
@@ -447,7 +467,7 @@ class Timing:
 
     def _check_pair(self, case: int, pair: Pair, errors: Errors) -> None:
         """Every call of the candidate; raises `_Wrong`."""
-        if pair.agrees:
+        if pair.agrees or pair.ours.is_alike(pair.theirs):
             return
         twins = self._of_twin(pair)
         sides = zip(pair.calls, pair.theirs.observed(), twins, strict=True)

@@ -35,10 +35,21 @@ ALIGNMENT = 256
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Shape and dtype of an output, known before the call."""
+    """Form of an output, known before the call."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    """Of ATen's own, without holes: values in another order take ten times as long to copy."""
+
+    @classmethod
+    def of(cls, value: torch.Tensor) -> Meta:
+        """Of one like this."""
+        return cls(value.dtype, tuple(value.shape), tuple(torch.empty_like(value, device="meta").stride()))
+
+    def like(self) -> torch.Tensor:
+        """One without values."""
+        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device="meta")
 
     @property
     def nbytes(self) -> int:
@@ -196,9 +207,8 @@ class Stage:
     def _slot(self, case: Hashable, number: int, meta: Meta | None) -> wire.TensorSpec | None:
         if meta is None:
             return None
-        like = torch.empty(meta.shape, dtype=meta.dtype, device="meta")
-        nbytes = like.numel() * like.element_size()
-        return spec_of(like, self._place((case, "out", number), nbytes), nbytes)
+        place = self._place((case, "out", number), meta.nbytes)
+        return spec_of(meta.like(), place, meta.nbytes)
 
     def _poison(self, slots: tuple[wire.TensorSpec | None, ...]) -> None:
         for slot in slots:
@@ -212,7 +222,7 @@ class Stage:
 
     def bytes_at(self, place: Place) -> torch.Tensor:
         """The bytes of a place, as the worker sees them."""
-        return self._buffers[place.buffer].stretch(place.offset, place.nbytes)
+        return self._buffers[place.buffer].part(place.offset, place.nbytes)
 
     def _place(self, key: Hashable, nbytes: int) -> Place:
         known = self._places.get(key)

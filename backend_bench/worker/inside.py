@@ -7,9 +7,11 @@ expected value, no seed and no other kernel.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import torch
@@ -23,6 +25,8 @@ from backend_bench.worker.recorder import Recorder, is_same
 from backend_bench.worker.stopwatch import Course, on_cpu
 from backend_bench.worker.watched import Watch
 from backend_bench.worker.withheld import noted, operator_of, withhold
+
+T = TypeVar("T")
 
 
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
@@ -73,14 +77,30 @@ def _no_room(request: wire.Call | wire.Block, error: Exception) -> wire.Done | w
     return kind(number=request.number, error=text, error_type="MemoryError")
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What one call gets."""
+
+    tensors: list[torch.Tensor]
+    """All that are among its arguments."""
+    args: Any
+    kwargs: Any
+    slots: list[torch.Tensor | None]
+    """Where the judge wants the values of its outputs."""
+
+    def to(self, kernel: Callable[..., Any]) -> Callable[[], Any]:
+        """The call."""
+        return functools.partial(kernel, *self.args, **self.kwargs)
+
+
 class _Inbox:
     """Requests one after the other. What a block needs is made ready while the device is at the one before."""
 
     def __init__(self, channel: wire.Channel, desk: _Desk) -> None:
         self._channel, self._desk = channel, desk
         self._next: tuple[Any, list[int]] | None = None
-        self._given: tuple[int, list[list[torch.Tensor]]] | None = None
-        """Tensors of the calls of the block of that number."""
+        self._given: tuple[int, list[_Given]] | None = None
+        """What the calls of the block of that number get."""
 
     def take(self) -> tuple[Any, list[int]]:
         """The next request and its descriptors; waits for it."""
@@ -88,17 +108,17 @@ class _Inbox:
         return came or self._channel.receive_with_fds(wire.Load | wire.Clear | wire.Call | wire.Block)
 
     def look(self) -> None:
-        """Take what is there already, and if it is a block on buffers that are known, make its tensors."""
+        """Take what is there already, and if it is a block on buffers that are known, make its arguments."""
         if self._next is not None or not self._channel.answers(0):
             return
         self._next = request, _ = self.take()
         if isinstance(request, wire.Block) and not (request.gate or request.buffers or request.dropped):
             # If that fails it is tried again, and told then.
-            with contextlib.suppress(ValueError, RuntimeError, MemoryError):
+            with contextlib.suppress(Exception):
                 self._given = request.number, self._desk.given(request)
 
-    def given(self, request: wire.Block) -> list[list[torch.Tensor]]:
-        """The tensors of each call."""
+    def given(self, request: wire.Block) -> list[_Given]:
+        """What each call gets."""
         made, self._given = self._given, None
         return made[1] if made is not None and made[0] == request.number else self._desk.given(request)
 
@@ -111,12 +131,16 @@ class _Desk:
         self.watch: Watch | None = None
         self.gate: Gate | None = None
         self._buffers: dict[int, SharedBuffer] = {}
+        self._stretches: dict[int, dict[tuple[int, int, str], torch.Tensor]] = {}
+        """Of each buffer, what calls have had: the stretch as bytes, and as elements of a dtype. To make one takes longer than many a
+        kernel."""
 
     def receive(self, request: wire.Call | wire.Block, fds: list[int]) -> None:
         if isinstance(request, wire.Block) and request.gate:
             self.gate, fds = Gate(fds[0]), fds[1:]
         for number in request.dropped:
             if (known := self._buffers.pop(number, None)) is not None:  # else it could not be opened
+                self._stretches.pop(number, None)
                 known.close()
         for new, fd in zip(request.buffers, fds, strict=True):
             self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
@@ -132,6 +156,7 @@ class _Desk:
 
     def clear(self) -> None:
         """As it was before the first call, for all that concerns memory."""
+        self._stretches.clear()
         while self._buffers:
             self._buffers.popitem()[1].close()
         if self.gate is not None:
@@ -140,27 +165,34 @@ class _Desk:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def tensors(self, specs: tuple[wire.TensorSpec, ...]) -> list[torch.Tensor]:
-        """The tensors of a call; those that share a stretch of memory share a storage."""
-        stretches: dict[tuple[int, int, int], torch.Tensor] = {}
-        return [self._tensor(spec, stretches) for spec in specs]
+    def given(self, request: wire.Block) -> list[_Given]:
+        """What each call of a block gets."""
+        return [self.given_to(call) for call in request.calls]
 
-    def _tensor(self, spec: wire.TensorSpec, stretches: dict[Any, torch.Tensor]) -> torch.Tensor:
-        key = (spec.buffer, spec.offset, spec.nbytes)
-        if key not in stretches:
-            stretches[key] = self._buffers[spec.buffer].stretch(spec.offset, spec.nbytes)
-        flat, dtype = stretches[key], getattr(torch, spec.dtype)
-        typed = flat[: len(flat) - len(flat) % dtype.itemsize].view(dtype)
-        tensor = typed.as_strided(spec.shape, spec.stride, spec.start)
+    def given_to(self, request: wire.Call) -> _Given:
+        """What a call gets; tensors that share a stretch of memory share a storage."""
+        tensors = [self.tensor(spec) for spec in request.tensors]
+        args = wire.unpack(request.args, tensors.__getitem__, _named)
+        kwargs = wire.unpack(request.kwargs, tensors.__getitem__, _named)
+        slots = [None if spec is None else self.tensor(spec) for spec in request.outputs]
+        return _Given(tensors, args, kwargs, slots)
+
+    def tensor(self, spec: wire.TensorSpec) -> torch.Tensor:
+        """A new one, on memory that may have been seen before."""
+        tensor = self._elements(spec).as_strided(spec.shape, spec.stride, spec.start)
         tensor = torch._conj(tensor) if spec.conj else tensor
         return torch._neg_view(tensor) if spec.neg else tensor
 
-    def given(self, request: wire.Block) -> list[list[torch.Tensor]]:
-        """The tensors of each call of a block."""
-        return [self.tensors(call.tensors) for call in request.calls]
-
-    def slot(self, spec: wire.TensorSpec) -> torch.Tensor:
-        return self._tensor(spec, {})
+    def _elements(self, spec: wire.TensorSpec) -> torch.Tensor:
+        known = self._stretches.setdefault(spec.buffer, {})
+        key = (spec.offset, spec.nbytes, spec.dtype)
+        if key not in known:
+            whole = (spec.offset, spec.nbytes, "")
+            if whole not in known:
+                known[whole] = self._buffers[spec.buffer].stretch(spec.offset, spec.nbytes)
+            flat, dtype = known[whole], getattr(torch, spec.dtype)
+            known[key] = flat[: len(flat) - len(flat) % dtype.itemsize].view(dtype)
+        return known[key]
 
 
 def _named(kind: str, name: str) -> Any:
@@ -170,17 +202,17 @@ def _named(kind: str, name: str) -> Any:
 
 
 def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire.Done:
-    tensors = desk.tensors(request.tensors)
-    recorder = Recorder(tensors) if request.record else None
-    call = _prepared(kernel, request, tensors)
+    given = desk.given_to(request)
+    recorder = Recorder(given.tensors) if request.record else None
     if desk.watch is not None:
-        desk.watch.begin(tensors)
+        desk.watch.begin(given.tensors)
     try:
         # A timed block runs as torch comes; here it would be blamed for what a switch of torch's costs.
         with torch.no_grad(), full_precision() if desk.device.type == "cuda" else contextlib.nullcontext():
             with recorder or contextlib.nullcontext():
-                result, elapsed_us = on_cpu(call)
-            done = _done(request, result, tensors, _copied(request, result, desk))
+                result, elapsed_us = on_cpu(given.to(kernel))
+            [copied] = _copied([(request, result, given)])
+            done = _done(request, result, given.tensors, copied)
             if desk.device.type == "cuda":
                 torch.cuda.synchronize()
     except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
@@ -205,20 +237,20 @@ def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk, 
     """All calls, queued behind the gate with the copies of their outputs after them."""
     assert desk.gate is not None
     course = Course(desk.gate, request.turn)
-    tensors = inbox.given(request)
-    calls = [_prepared(kernel, call, given) for call, given in zip(request.calls, tensors, strict=True)]
+    given = inbox.given(request)
+    calls = [each.to(kernel) for each in given]
     try:
         with torch.no_grad():
             results = course.queue(calls[: request.pause])
             if calls[request.pause :]:
                 results += course.queue(calls[request.pause :])
-            each = list(zip(request.calls, results, tensors, strict=True))
-            copied = [_copied(call, result, desk) for call, result, _ in each]
+            each = list(zip(request.calls, results, given, strict=True))
+            copied = _copied(each)
             course.begin()
             # While the device is at it.
             done = tuple(
-                _done(call, result, given, came)
-                for (call, result, given), came in zip(each, copied, strict=True)
+                _done(call, result, had.tensors, came)
+                for (call, result, had), came in zip(each, copied, strict=True)
             )
             inbox.look()
             elapsed_us = course.elapsed_us()
@@ -227,34 +259,41 @@ def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk, 
     return wire.Timed(number=request.number, calls=done, elapsed_us=elapsed_us)
 
 
-def _prepared(
-    kernel: Callable[..., Any], request: wire.Call, tensors: list[torch.Tensor]
-) -> Callable[[], Any]:
-    args = wire.unpack(request.args, tensors.__getitem__, _named)
-    kwargs = wire.unpack(request.kwargs, tensors.__getitem__, _named)
-    return lambda: kernel(*args, **kwargs)
-
-
 def _leaves(result: Any) -> tuple[Any, ...]:
     """The outputs; one more than allowed shows that there are too many, a million would not fit a reply."""
     return tuple(result)[: wire.MAX_OUTPUTS + 1] if isinstance(result, (tuple, list)) else (result,)
 
 
-def _copied(request: wire.Call, result: Any, desk: _Desk) -> tuple[bool, ...]:
-    """Copy the values to where the judge wants them; which were as it expects them."""
-    leaves = _leaves(result)
-    slots = _padded(request.outputs, len(leaves))
-    return tuple(_copy(leaf, slot, desk) for leaf, slot in zip(leaves, slots, strict=True))
+def _copied(each: Sequence[tuple[wire.Call, Any, _Given]]) -> list[tuple[bool, ...]]:
+    """Copy the values of the calls' outputs to where the judge wants them; which of each call's were as he expects them."""
+    found, moves = [], []
+    for request, result, given in each:
+        leaves = _leaves(result)
+        slots = zip(_padded(request.outputs, len(leaves)), _padded(given.slots, len(leaves)), strict=True)
+        fit = tuple(_fits(leaf, spec) for leaf, (spec, _) in zip(leaves, slots, strict=True))
+        moves += [
+            (slot, leaf) for slot, leaf, is_fit in zip(given.slots, leaves, fit, strict=False) if is_fit
+        ]
+        found.append(fit)
+    _move(moves)
+    return found
 
 
-def _copy(leaf: Any, slot: wire.TensorSpec | None, desk: _Desk) -> bool:
+def _fits(leaf: Any, slot: wire.TensorSpec | None) -> bool:
     if slot is None or type(leaf) is not torch.Tensor or not _is_plain(leaf):
         return False
-    if _dtype_of(leaf) != slot.dtype or tuple(leaf.shape) != slot.shape:
-        return False
-    # Through the class: an attribute of the object itself would hide the method.
-    torch.Tensor.copy_(desk.slot(slot), torch.Tensor.detach(leaf))
-    return True
+    return _dtype_of(leaf) == slot.dtype and tuple(leaf.shape) == slot.shape
+
+
+def _move(moves: Sequence[tuple[Any, torch.Tensor]]) -> None:
+    """Through torch itself: an attribute of a result would hide a method of its class."""
+    # One operator for all takes a tenth of the time, also for a single one: it is loaded then. It knows no lazy conjugate.
+    together = [move for move in moves if not torch.is_conj(move[1]) and not torch.is_neg(move[1])]
+    if together and len(together) == len(moves):
+        torch._foreach_copy_([slot for slot, _ in moves], [torch.Tensor.detach(leaf) for _, leaf in moves])
+        return
+    for slot, leaf in moves:
+        torch.Tensor.copy_(slot, torch.Tensor.detach(leaf))
 
 
 def _done(
@@ -274,7 +313,7 @@ def _name_of(error: BaseException) -> str:
     return type(error).__name__[: wire.MAX_NAME]
 
 
-def _padded(slots: tuple[wire.TensorSpec | None, ...], count: int) -> tuple[wire.TensorSpec | None, ...]:
+def _padded(slots: Sequence[T | None], count: int) -> tuple[T | None, ...]:
     return (*slots, *(None,) * count)[:count]
 
 

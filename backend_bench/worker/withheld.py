@@ -32,7 +32,9 @@ _LAYOUTS: Final = (
         for device in ("CPU", "CUDA")
     ),
 )
-_OF_THE_WORKER: Final = frozenset({"copy_", "detach", "view", "as_strided", "_conj", "_neg_view", "empty"})
+_OF_THE_WORKER: Final = frozenset(
+    {"copy_", "_foreach_copy_", "detach", "view", "as_strided", "_conj", "_neg_view", "empty"}
+)
 """With these the worker lays out arguments and hands over results."""
 _PAST_THE_DISPATCHER: Final = (
     "_jit_to_static_module",  # its operators call ATen's kernels directly
@@ -113,7 +115,7 @@ prepare = _table
 
 def _is_permitted(name: str) -> bool:
     space, _, op = name.partition("::")
-    return space in ("aten", "profiler") and (op.partition(".")[0] in ALLOWED or space == "profiler")
+    return space == "profiler" or (space == "aten" and op.partition(".")[0] in ALLOWED | _OF_THE_WORKER)
 
 
 def _further_keys(name: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +20,7 @@ from backend_bench.judge.blocks import Asked, Block, Copies, Landing, decoy_of, 
 from backend_bench.judge.stage import Meta, Place, Stage, rebuild
 
 ROWS, COLUMNS, PICKED = 64, 33, 17
-METAS = (Meta(torch.float32, (PICKED, COLUMNS)),)
+METAS = (Meta(torch.float32, (PICKED, COLUMNS), (COLUMNS, 1)),)
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def planned(stage: Stage, count: int) -> tuple[Block, list[Call]]:
 
 
 def taken(stage: Stage, block: Block) -> Copies:
-    landing = Landing.of(stage, block)
-    landing.take(stage)
+    landing = Landing.of(block)
+    landing.take()
     return landing.copies()
 
 
@@ -97,13 +97,13 @@ def test_a_stage_keeps_one_buffer_for_all_blocks(stage: Stage) -> None:
     small, _ = planned(stage, 2)
     first = stage.news()
     again, _ = planned(stage, 2)
-    assert small.outputs.buffer == again.outputs.buffer
+    assert small.outputs.place.buffer == again.outputs.place.buffer
     assert not stage.news().buffers
     large, _ = planned(stage, 8)
     second = stage.news()
-    assert [new.number for new in first.buffers] == [small.outputs.buffer]
-    assert second.dropped == (small.outputs.buffer,)
-    assert [new.number for new in second.buffers] == [large.outputs.buffer]
+    assert [new.number for new in first.buffers] == [small.outputs.place.buffer]
+    assert second.dropped == (small.outputs.place.buffer,)
+    assert [new.number for new in second.buffers] == [large.outputs.place.buffer]
 
 
 def test_blocks_that_are_planned_together_find_room_in_one_buffer(stage: Stage) -> None:
@@ -124,9 +124,52 @@ def test_a_worker_does_not_hear_of_a_buffer_that_came_and_went(stage: Stage) -> 
     planned(stage, 2)
     large, _ = planned(stage, 8)
     news = stage.news()
-    assert [new.number for new in news.buffers] == [large.outputs.buffer]
+    assert [new.number for new in news.buffers] == [large.outputs.place.buffer]
     assert len(news.fds) == 1
     assert not news.dropped
+
+
+@pytest.fixture
+def two_stages() -> Iterator[tuple[Stage, Stage]]:
+    with Stage(torch.device("cpu")) as one, Stage(torch.device("cpu")) as other:
+        other.track(1 << 20)
+        other.bytes_at(Place(other.track(1), 0, 1 << 20)).fill_(7)  # what was there before
+        yield one, other
+
+
+def landed(stage: Stage, asked: Asked, change: Callable[[torch.Tensor], object] = lambda _: None) -> Landing:
+    """What a worker leaves behind that changes its second output or input as told."""
+    [block] = plan(stage, [asked])
+    block.poisoned.fill_(block.pattern)
+    laid_in(block.moves)
+    for call in block.calls:
+        answer(stage, call)
+    [slot] = block.calls[1].outputs
+    assert slot is not None
+    change(_seen(stage, slot))
+    landing = Landing.of(block)
+    landing.take()
+    return landing
+
+
+def test_two_workers_that_come_to_the_same_are_alike(two_stages: tuple[Stage, Stage]) -> None:
+    """Whatever lies between their places."""
+    one, other = two_stages
+    asked = Asked(0, tuple(calls(3)), METAS, pause=3)
+    trusted = landed(one, asked)
+    assert landed(other, asked).is_alike(trusted)
+    assert landed(other, asked, lambda output: output.mul_(1 + 5e-7)).is_alike(trusted)
+    assert not landed(other, asked, lambda output: output.mul_(1 + 1e-5)).is_alike(trusted)
+    assert not landed(other, asked, lambda output: output[3, 5].fill_(torch.nan)).is_alike(trusted)
+
+
+def test_an_input_that_was_written_to_is_not_alike(two_stages: tuple[Stage, Stage]) -> None:
+    one, other = two_stages
+    asked = Asked(0, tuple(calls(3)), METAS, pause=3)
+    trusted, theirs = landed(one, asked), landed(other, asked)
+    spec = theirs.block.calls[2].tensors[0]
+    theirs.inputs[spec.offset + 40] ^= 1
+    assert not theirs.is_alike(trusted)
 
 
 class Words:

@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from backend_bench.judge import roofline
+from backend_bench.judge.judge import Judge
 from backend_bench.judge.roofline import Peaks
+from backend_bench.operator import Operator
+from backend_bench.submission import Limits, Submission, SuiteSpec
+from backend_bench.verdict import Status
 
 GPU = torch.device("cuda", 0)
 
@@ -53,3 +57,23 @@ def test_a_cpu_has_no_floor() -> None:
     assert roofline.best(torch.device("cpu")) == Peaks()
     call = roofline.Call((torch.randn(64, 64), torch.randn(64, 64)))
     assert Peaks().floor_us(torch.ops.aten.mm.default, call) == 0
+
+
+def test_a_floor_that_aten_itself_goes_below_is_none(own_judge: Judge) -> None:
+    """A GPU whose clock had not come up was measured at half its rate, and honest kernels were called impossible."""
+    own_judge._known_peaks = Peaks(bytes_per_us=1.0, flops_per_us=1.0)
+    suite = SuiteSpec(name="smoke", device="cpu", dtype="float32")
+    reference = Submission(
+        op=Operator.parse("mm"),
+        kind="reference",
+        suite=suite,
+        only="performance",
+        limits=Limits(timing_s=0.05),
+    )
+    verdict = own_judge.judge(reference)
+    assert verdict.status is Status.OK
+    assert not [found for found in verdict.evidence if found.rule == "beyond_the_device"]
+    for case in verdict.cases:
+        assert case.floor_us is not None
+        assert case.reference_us is not None
+        assert 0 < case.floor_us < case.reference_us

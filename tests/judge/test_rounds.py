@@ -17,7 +17,7 @@ from backend_bench.judge import performance
 from backend_bench.judge.bench import Bench, Ready, Timed
 from backend_bench.judge.figures import Times
 from backend_bench.judge.judge import Judge
-from backend_bench.judge.pace import PACES
+from backend_bench.judge.pace import PACES, Plan
 from backend_bench.judge.pairs import State
 from backend_bench.judge.performance import Timing
 from backend_bench.judge.roofline import Peaks
@@ -26,6 +26,11 @@ from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.verdict import Status
 
 PACE = PACES["cuda"]
+
+
+@pytest.fixture(autouse=True)
+def memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(performance.Space, "of", lambda device: performance.Space())
 
 
 def timing(seed: int) -> Timing:
@@ -47,8 +52,20 @@ LATE = 0.05
 """Share of blocks in which the judge is late."""
 
 
+def blocks_of(spread: float) -> int:
+    """In a first round of a case whose times vary by that share."""
+    plan = Plan((), 8, PACE.chunk, PACE.turn, 0, 0, False, 0.0)
+    return plan.enough(PACE, spread=spread, is_short=False).pairs + PACE.warm_up
+
+
+def test_a_round_is_as_long_as_times_vary() -> None:
+    assert (
+        blocks_of(0.0) == blocks_of(0.005) < blocks_of(0.008) < blocks_of(0.01) == PACE.chunk + PACE.warm_up
+    )
+
+
 def test_a_first_round_suffices_nearly_always() -> None:
-    blocks = PACE.chunk + PACE.warm_up
+    blocks = blocks_of(0.0)
     one = state(blocks, 8, waiting=PACE.warm_up, measured=0)
     rewritten = [timing(seed)._rewritten(one) for seed in SEEDS]
     assert all(len(set(each)) == len(each) for each in rewritten)
@@ -58,7 +75,7 @@ def test_a_first_round_suffices_nearly_always() -> None:
 
 def test_nobody_can_tell_how_many() -> None:
     """Whoever has seen as many as usual, or none until the last, knows nothing."""
-    blocks = PACE.chunk + PACE.warm_up
+    blocks = blocks_of(0.006)
     one = state(blocks, 8, waiting=PACE.warm_up, measured=0)
     counts = {len(timing(seed)._rewritten(one)) for seed in SEEDS}
     assert counts >= set(range(6))
@@ -89,7 +106,8 @@ def test_a_case_is_timed_in_one_round_as_on_a_gpu(
     own_judge: Judge, monkeypatch: pytest.MonkeyPatch, heavy_bytes: float
 ) -> None:
     """Blocks of several calls, some of them rewritten; with values that are kept, and with such as are looked at at once."""
-    pace = dataclasses.replace(PACE, least_us=0.0, heavy_bytes=heavy_bytes, block_us=4000)
+    pace = dataclasses.replace(PACE, least_us=0.0, block_us=4000)
+    monkeypatch.setattr(performance.Space, "of", lambda device: performance.Space(heavy_bytes=heavy_bytes))
     monkeypatch.setitem(performance.PACES, "cpu", pace)
     rounds: Counter[int] = Counter()
     kept: list[int] = []

@@ -13,11 +13,12 @@ from backend_bench import wire
 from backend_bench.buffers import create
 from backend_bench.worker.inside import _Desk, _Inbox
 
+ARGS, NONE = wire.pack(("given",), lambda leaf: 0 if leaf == "given" else None), wire.pack({}, lambda _: None)
 SPEC = wire.TensorSpec(0, 0, 16, "float32", (4,), (1,), 0)
 
 
 def block(number: int = 1, **more: Any) -> wire.Block:
-    call = wire.Call(number=0, args=(), kwargs={}, tensors=(SPEC,), outputs=(None,))
+    call = wire.Call(0, args=ARGS, kwargs=NONE, tensors=(SPEC,), outputs=(None,))
     return wire.Block(number=number, turn=1, calls=(call,), pause=1, **more)
 
 
