@@ -98,7 +98,7 @@ class Judge:
         if submission.kind == "reference" and submission.source:
             raise UsageError("kind `reference` is ATen itself and carries no source")
         suite = self.suite(submission.suite)
-        entry = suite.index().entries.get(str(submission.op))
+        entry = suite.entry(submission.op)
         if entry is None:
             raise UsageError(f"suite {suite.spec.name} has no operator {submission.op}")
         wants = _Wants.of(submission, entry)

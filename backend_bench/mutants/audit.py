@@ -89,7 +89,9 @@ def audit(suite: Suite, name: str, *, seed: int) -> OperatorAudit:
     """Run all mutants of one operator against its correctness cases."""
     started = time.monotonic()
     op = Operator.parse(name)
-    count = len(suite.index().entries[name].correctness)
+    entry = suite.entry(op)
+    assert entry is not None
+    count = len(entry.correctness)
     overload = resolve(op)
     attempts = correctness.draw_all(suite, op, overload, count, seed=seed, profile="strict")
     random.Random(seed).shuffle(attempts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from backend_bench.cases import Call, SuiteIndex
+from backend_bench.cases import Call, Entry, SuiteIndex
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites.defaults import filled, is_enlarged, own
@@ -29,6 +29,10 @@ class Suite(Protocol):
 
     def index(self) -> SuiteIndex:
         """Every operator with its cases as text; one without cases says why."""
+        ...
+
+    def entry(self, op: Operator) -> Entry | None:
+        """One operator's part of the index, where that is quicker to have without the rest; None where the suite does not know it."""
         ...
 
     def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:

@@ -40,6 +40,9 @@ class EnlargedSuite:
             self._index = index_cache.load_cached_index(self.spec) or self._build()
         return self._index
 
+    def entry(self, op: Operator) -> Entry | None:
+        return self.index().entries.get(str(op))
+
     def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:
         if kind is CaseKind.ERROR_INPUT:
             for text in self._entry(op).error_inputs:
@@ -59,10 +62,10 @@ class EnlargedSuite:
         return self._own.draw(op, kind, number, seed)
 
     def _entry(self, op: Operator) -> Entry:
-        entries = self.index().entries
-        if str(op) not in entries:
+        found = self.entry(op)
+        if found is None:
             raise UsageError(f"suite {self.spec.name} has no operator {op}")
-        return entries[str(op)]
+        return found
 
     def _build(self) -> SuiteIndex:
         own = self._own.index()

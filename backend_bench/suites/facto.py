@@ -69,6 +69,9 @@ class FactoSuite:
     def index(self) -> SuiteIndex:
         return self._load()[0]
 
+    def entry(self, op: Operator) -> Entry | None:
+        return self.index().entries.get(str(op))
+
     def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:
         for number in range(len(self._cases(op, kind))):
             yield self.draw(op, kind, number, seed)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from backend_bench.cases import Call, SuiteIndex
+from backend_bench.cases import Call, Entry, SuiteIndex
 from backend_bench.errors import UsageError
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
@@ -39,6 +39,9 @@ class OpInfoSuite:
 
     def index(self) -> SuiteIndex:
         return self._load()[0]
+
+    def entry(self, op: Operator) -> Entry | None:
+        return self.index().entries.get(str(op))
 
     def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:
         yield from self._drawn(op, self._cases(op, kind), seed)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from backend_bench.cases import Call, SuiteIndex
+from backend_bench.cases import Call, Entry, SuiteIndex
 from backend_bench.errors import UsageError
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
@@ -315,6 +315,9 @@ class SmokeSuite:
 
     def index(self) -> SuiteIndex:
         return index_cache.read(self.spec, "index", SuiteIndex) or self._build()
+
+    def entry(self, op: Operator) -> Entry | None:
+        return self.index().entries.get(str(op))
 
     def _build(self) -> SuiteIndex:
         import torch

@@ -8,6 +8,7 @@ of every row.
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,11 +116,29 @@ class TorchBenchSuite:
         assert spec.source is not None
         self.spec = spec
         self._index: SuiteIndex | None = None
+        self._recorded: dict[Operator, list[Recording]] | None = None
+        self._entries: dict[Operator, Entry] = {}
+        """Of operators that were asked for while there was no index: each call of a case is tried, for all of them that takes minutes."""
+        self._making = threading.RLock()
 
     def index(self) -> SuiteIndex:
-        if self._index is None:
-            self._index = index_cache.load_cached_index(self.spec) or self._build()
-        return self._index
+        with self._making:
+            self._index = self._index or index_cache.load_cached_index(self.spec) or self._build()
+            return self._index
+
+    def entry(self, op: Operator) -> Entry | None:
+        with self._making:
+            self._index = self._index or index_cache.load_cached_index(self.spec)
+            if self._index is not None:
+                return self._index.entries.get(str(op))
+            if op not in self._entries and op in self._recordings():
+                self._entries[op] = self._entry(op, self._recordings()[op])
+            return self._entries.get(op)
+
+    def _recordings(self) -> dict[Operator, list[Recording]]:
+        if self._recorded is None:
+            self._recorded = merged(rows(self.spec), self.spec)
+        return self._recorded
 
     def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:
         for number, text in enumerate(self._cases(op, kind)):
@@ -132,10 +151,10 @@ class TorchBenchSuite:
         return self._drawn(op, kind, number, cases[number], seed)
 
     def _cases(self, op: Operator, kind: CaseKind) -> tuple[str, ...]:
-        entries = self.index().entries
-        if str(op) not in entries:
-            raise UsageError(f"suite torchbench has no operator {op}{did_you_mean(str(op), entries)}")
-        found = entries[str(op)]
+        found = self.entry(op)
+        if found is None:
+            known = self._index.entries if self._index else map(str, self._recordings())
+            raise UsageError(f"suite torchbench has no operator {op}{did_you_mean(str(op), known)}")
         return found.correctness if kind is CaseKind.CORRECTNESS else found.performance
 
     def _drawn(self, op: Operator, kind: CaseKind, number: int, text: str, seed: int) -> Call:
@@ -145,14 +164,15 @@ class TorchBenchSuite:
     def _build(self) -> SuiteIndex:
         source = self.spec.source
         assert source is not None
-        loaded = merged(rows(self.spec), self.spec)
+        loaded = self._recordings()
         index = SuiteIndex(
             spec=self.spec,
             source=described(source, self.spec.dtype),
             torch=str(torch.__version__),
-            entries={str(op): self._entry(op, loaded[op]) for op in sorted(loaded)},
+            entries={str(op): self._entries.get(op) or self._entry(op, loaded[op]) for op in sorted(loaded)},
         )
         index_cache.write(self.spec, "index", index)
+        self._recorded = None
         return index
 
     def _entry(self, op: Operator, recordings: Sequence[Recording]) -> Entry:

@@ -367,6 +367,27 @@ def test_values_follow_from_the_seed(opened: Open):
         suite.draw(Operator.parse("gathe"), CORRECTNESS, 0, 0)
 
 
+def test_one_operators_cases_are_made_without_the_others(opened: Open, monkeypatch: pytest.MonkeyPatch):
+    """All calls of all operators are tried for an index: that is minutes for whoever has one kernel."""
+    calls = {"tanh": "((T([77], f32),), {})", "relu": "((T([6], f32),), {})"}
+    suite = opened(calls)
+    made = []
+    entry = TorchBenchSuite._entry
+    monkeypatch.setattr(
+        TorchBenchSuite, "_entry", lambda self, op, found: made.append(str(op)) or entry(self, op, found)
+    )
+    [call] = suite.draws(Operator.parse("tanh"), CORRECTNESS, 0)
+    alone = suite.entry(Operator.parse("tanh"))
+    assert call is not None
+    assert made == ["tanh.default"]
+    assert suite.entry(Operator.parse("gelu")) is None
+    with pytest.raises(UsageError, match="no operator rellu"):
+        suite.draw(Operator.parse("rellu"), CORRECTNESS, 0, 0)
+    assert suite.index().entries["tanh.default"] == alone
+    assert made == ["tanh.default", "relu.default"]
+    assert suite.entry(Operator.parse("relu")) == suite.index().entries["relu.default"]
+
+
 def test_an_index_is_found_again_by_content(opened: Open, tmp_path, monkeypatch: pytest.MonkeyPatch):
     suite = opened({"tanh": "((T([77], f32),), {})"})
     index = suite.index()
