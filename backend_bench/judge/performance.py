@@ -121,6 +121,9 @@ class Timing:
             with self._bench.sharing(), self._bench.stages("draw"):
                 ready = [self._bench.prepare(keeper, many) for keeper in (clean, twin)]
                 self._bench.reserve(2 * max(self._plans[case].left_bytes for case in batch))
+            for first in (*ready[0][::count], *ready[1][::count]):
+                if first.block is not None:
+                    self._rehearse(first)
             with self._bench.alone():
                 for number, case in _for_a_round(list(enumerate(batch))):
                     own = slice(number * count, (number + 1) * count)
@@ -409,8 +412,7 @@ class Timing:
         for keeper in (twin, clean):
             with self._bench.sharing(), self._bench.stages("first_calls"):
                 [ready] = self._bench.prepare(keeper, [self._asked(case, (call,))])
-                if error := self._bench.rehearse(ready):
-                    raise JudgeError(f"the reference failed on {self._texts[case]}: {error}")
+                self._rehearse(ready)
         with self._bench.sharing():
             [timed] = self._references([ready])
         given_bytes = sum(tensor.untyped_storage().nbytes() for tensor in inputs.tensors_of(call))
@@ -422,6 +424,12 @@ class Timing:
             claimed_us=timed.claimed_us,
             floor_us=floor_us,
         )
+
+    def _rehearse(self, ready: Ready) -> None:
+        """Let the reference meet what it will be timed on: it loads what it needs, and finds memory for as many calls."""
+        with self._bench.sharing(), self._bench.stages("first_calls"):
+            if error := self._bench.rehearse(ready):
+                raise JudgeError(f"the reference failed on {self._texts[ready.asked.case]}: {error}")
 
     def _drawn(self, case: int) -> tuple[Call, ...]:
         """Fresh values for a block; whoever wants the device need not wait for more than that."""

