@@ -6,8 +6,9 @@ pass after Dao et al., "FlashAttention" (2022), appendix B.2.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +19,12 @@ from backend_bench.grading.choices import arguments
 from backend_bench.grading.traits import Op, base_name
 
 Formula = Callable[[dict[str, Any]], tuple[Tensor, ...]]
-"""From the arguments by name to the first results. Raises `NotImplementedError` where they mean nothing."""
+"""From the arguments by name to the first results. Raises `NotImplementedError` where they mean nothing, or take too much memory."""
+
+MOST_AT_ONCE = 1 << 25
+"""Elements of a matrix of queries and keys, of all heads that are worked out together; some five such are there at a time."""
+MOST_OF_A_HEAD = 1 << 27
+"""Of one: a gigabyte in float64."""
 
 
 def formula_of(op: Op, call: Call) -> Formula | None:
@@ -30,7 +36,7 @@ def formula_of(op: Op, call: Call) -> Formula | None:
 def _is_plain(given: dict[str, Any]) -> bool:
     """No dropout, as many heads for each, no gradient of a bias, and where queries see only keys before them, as many queries as keys."""
     query, key, value = given["query"], given["key"], given["value"]
-    same_heads = query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
+    same_heads = query.dim() > 2 and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
     is_square = query.shape[-2] == key.shape[-2]
     of_bias = any(given.get("grad_input_mask", ())[3:])
     return bool(
@@ -38,15 +44,40 @@ def _is_plain(given: dict[str, Any]) -> bool:
     )
 
 
-def _scores(given: dict[str, Any]) -> Tensor:
-    """Scaled products of queries and keys, (..., queries, keys); minus infinity where a key is not seen."""
-    scores: Tensor = (given["query"] @ given["key"].mT) * _scale(given)
+def _parts(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The arguments, some heads at a time where all would make very large matrices: (heads, rows, width) of each, and of the mask a view."""
+    query, key = given["query"], given["key"]
+    rows, columns = query.shape[-2], key.shape[-2]
+    if rows * columns > MOST_OF_A_HEAD:
+        raise NotImplementedError(f"{rows} queries and {columns} keys: too large a matrix in float64")
     mask = next((given[name] for name in ("attn_bias", "attn_mask") if given.get(name) is not None), None)
-    if mask is not None and mask.numel():  # a backward pass is given an empty one for none
-        scores = scores.masked_fill(~mask, -math.inf) if mask.dtype is torch.bool else scores + mask
-    if given["is_causal"]:
-        later = torch.ones_like(scores, dtype=torch.bool).triu(1)
-        scores = scores.masked_fill(later, -math.inf)
+    if mask is not None and not mask.numel():  # a backward pass is given an empty one for none
+        mask = None
+    given = given | {"mask": None if mask is None else mask.expand(*query.shape[:-1], columns)}
+    if "logsumexp" in given:  # a kernel may round up the number of rows
+        given["logsumexp"] = given["logsumexp"].reshape(*query.shape[:-2], -1)[..., :rows]
+    heads = query.shape[-3]
+    step = max(MOST_AT_ONCE // max(rows * columns, 1), 1)
+    for item in itertools.product(*map(range, query.shape[:-3])):
+        for first in range(0, heads, step):
+            yield {
+                name: value[item][first : first + step] if name in _PER_HEAD and value is not None else value
+                for name, value in given.items()
+            }
+
+
+_PER_HEAD = frozenset({"query", "key", "value", "out", "logsumexp", "grad_out", "grad_out_", "mask"})
+
+
+def _scores(part: dict[str, Any]) -> Tensor:
+    """Scaled products of queries and keys, (heads, queries, keys); minus infinity where a key is not seen."""
+    scores: Tensor = (part["query"] @ part["key"].mT).mul_(_scale(part))
+    if part["mask"] is not None:
+        is_seen = part["mask"].dtype is torch.bool
+        scores = scores.masked_fill_(~part["mask"], -math.inf) if is_seen else scores.add_(part["mask"])
+    if part["is_causal"]:
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill_(later, -math.inf)
     if bool(scores.isneginf().all(-1).any()):
         raise NotImplementedError("a query that sees no key: every kernel has an answer of its own")
     return scores
@@ -59,20 +90,28 @@ def _scale(given: dict[str, Any]) -> float:
 
 def attention(given: dict[str, Any]) -> tuple[Tensor, ...]:
     """The output."""
-    return (_scores(given).softmax(-1) @ given["value"],)
+    found = [_scores(part).softmax(-1) @ part["value"] for part in _parts(given)]
+    return (_joined(found, given["query"]),)
 
 
 def attention_backward(given: dict[str, Any]) -> tuple[Tensor, ...]:
     """Gradients of query, key and value, by the output and the logarithms of sums that the forward pass left."""
-    grad = given["grad_out_"] if "grad_out_" in given else given["grad_out"]
-    query, key, value = given["query"], given["key"], given["value"]
-    rows = query.shape[:-1]
-    sums = given["logsumexp"].reshape(*rows[:-1], -1)[
-        ..., : rows[-1]
-    ]  # a kernel may round up the number of rows
-    weights = (_scores(given) - sums[..., None]).exp()
-    slopes = weights * (grad @ value.mT - (grad * given["out"]).sum(-1, keepdim=True)) * _scale(given)
-    return slopes @ key, slopes.mT @ query, weights.mT @ grad
+    found = [_gradients(part) for part in _parts(given)]
+    likes = (given["query"], given["key"], given["value"])
+    return tuple(_joined(parts, like) for parts, like in zip(zip(*found, strict=True), likes, strict=True))
+
+
+def _gradients(part: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+    grad = part["grad_out_"] if "grad_out_" in part else part["grad_out"]
+    weights = (_scores(part) - part["logsumexp"][..., None]).exp_()
+    slopes = (grad @ part["value"].mT).sub_((grad * part["out"]).sum(-1, keepdim=True))
+    slopes = slopes.mul_(weights).mul_(_scale(part))
+    return slopes @ part["key"], slopes.mT @ part["query"], weights.mT @ grad
+
+
+def _joined(parts: Sequence[Tensor], like: Tensor) -> Tensor:
+    """The heads of all parts, in the order of `like`."""
+    return torch.cat(list(parts)).reshape(*like.shape[:-1], parts[0].shape[-1])
 
 
 _KINDS = ("flash", "efficient", "cudnn")

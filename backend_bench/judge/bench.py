@@ -84,9 +84,11 @@ class Timed:
         means nothing yet, and on a CPU it is always no."""
         if self.answer is None or other.answer is None or self.error or other.error:
             return False
-        calls = zip(self.answer.claims.calls, other.answer.claims.calls, strict=True)
-        return all(_same_claims(ours, theirs) for ours, theirs in calls) and self.answer.landing.is_alike(
-            other.answer.landing
+        ours, theirs = self.answer.claims.calls, other.answer.claims.calls
+        return (
+            len(ours) == len(theirs)
+            and all(map(_same_claims, ours, theirs))
+            and self.answer.landing.is_alike(other.answer.landing)
         )
 
 

@@ -155,14 +155,14 @@ class Landing:
         self.inputs.copy_(self.block.inputs.bytes)
 
     def is_alike(self, other: Landing) -> bool:
-        """Whether another worker left obviously the same where it was asked for the same: all inputs, and within the relative tolerance
+        """Whether this is obviously what a trusted worker left that was asked for the same: all inputs, and within the relative tolerance
         of their dtype all outputs."""
         [dtype, *more] = {spec.dtype for call in self.block.calls for spec in call.outputs if spec} or {
             "uint8"
         }
-        if more or not torch.equal(self.inputs, other.inputs):
+        if more or not _same_bytes(self.inputs, other.inputs):
             return False
-        if torch.equal(self.outputs, other.outputs):
+        if _same_bytes(self.outputs, other.outputs):
             return True
         typed = getattr(torch, dtype)
         parts = (side.outputs.view(typed).split(COMPARED_BYTES // typed.itemsize) for side in (self, other))
@@ -184,6 +184,11 @@ class Landing:
                 for call in block.calls
             ),
         )
+
+
+def _same_bytes(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Of two areas; eight at a time, since each comparison is a byte for a while."""
+    return torch.equal(one.view(torch.int64), other.view(torch.int64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -344,7 +344,7 @@ class Timing:
 
     def _looked_at(self, pair: Pair, plan: Plan) -> Pair:
         """Without its values, if both sides agree."""
-        if not pair.ours.is_alike(pair.theirs):
+        if not pair.theirs.is_alike(pair.ours):
             sides = zip(pair.theirs.observed(), self._of_twin(pair), strict=True)
             if not all(alike(theirs, ours) for theirs, ours in sides):
                 self._disagree_bytes += plan.left_bytes
@@ -475,7 +475,7 @@ class Timing:
 
     def _check_pair(self, case: int, pair: Pair, errors: Errors) -> None:
         """Every call of the candidate; raises `_Wrong`."""
-        if pair.agrees or pair.ours.is_alike(pair.theirs):
+        if pair.agrees or pair.theirs.is_alike(pair.ours):
             return
         twins = self._of_twin(pair)
         sides = zip(pair.calls, pair.theirs.observed(), twins, strict=True)

@@ -118,7 +118,7 @@ class TorchBenchSuite:
         self._index: SuiteIndex | None = None
         self._recorded: dict[Operator, list[Recording]] | None = None
         self._entries: dict[Operator, Entry] = {}
-        """Of operators that were asked for while there was no index: each call of a case is tried, for all of them that takes minutes."""
+        """Of operators that were asked for. To have those of all takes minutes where there is no index: each call of a case is tried."""
         self._making = threading.RLock()
 
     def index(self) -> SuiteIndex:
@@ -127,13 +127,20 @@ class TorchBenchSuite:
             return self._index
 
     def entry(self, op: Operator) -> Entry | None:
+        # Others may be making theirs for minutes, and whoever draws has a share of the device.
+        if (known := self._entries.get(op)) is not None:
+            return known
         with self._making:
             self._index = self._index or index_cache.load_cached_index(self.spec)
             if self._index is not None:
-                return self._index.entries.get(str(op))
-            if op not in self._entries and op in self._recordings():
-                self._entries[op] = self._entry(op, self._recordings()[op])
-            return self._entries.get(op)
+                found = self._index.entries.get(str(op))
+            elif op in self._recordings():
+                found = self._entry(op, self._recordings()[op])
+            else:
+                return None
+            if found is not None:
+                self._entries[op] = found
+            return found
 
     def _recordings(self) -> dict[Operator, list[Recording]]:
         if self._recorded is None:

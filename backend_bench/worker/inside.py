@@ -179,7 +179,8 @@ class _Desk:
 
     def tensor(self, spec: wire.TensorSpec) -> torch.Tensor:
         """A new one, on memory that may have been seen before."""
-        tensor = self._elements(spec).as_strided(spec.shape, spec.stride, spec.start)
+        # Without what autograd remembers of it, where a kernel has had it compute gradients of its inputs.
+        tensor = self._elements(spec).detach().as_strided(spec.shape, spec.stride, spec.start)
         tensor = torch._conj(tensor) if spec.conj else tensor
         return torch._neg_view(tensor) if spec.neg else tensor
 

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
-from backend_bench.grading import formulas
+from backend_bench.grading import formulas, running
 from backend_bench.grading.choices import arguments
 from backend_bench.grading.formulas import attention, attention_backward, formula_of
+from backend_bench.grading.inputs import tensors_of
 from backend_bench.grading.oracle import expect
 from tests.grading.wall import judge
 
@@ -51,6 +52,26 @@ def test_attention_and_its_gradients_are_those_of_aten(way: dict[str, Any]) -> N
     theirs = BACKWARD_ON_CPU(*backward.args, **backward.kwargs)
     ours = attention_backward(arguments(BACKWARD_ON_CPU, backward))
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("most", [1, 2 * QUERIES * KEYS])
+def test_many_heads_are_worked_out_some_at_a_time(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once, a case of 70 MB took fifteen gigabytes."""
+    query, key, value = drawn()
+    mask = torch.randn(
+        1, HEADS, QUERIES, KEYS, dtype=torch.float64, generator=torch.Generator().manual_seed(7)
+    )
+    forward = Call((query, key, value), {"attn_mask": mask})
+    output, logsumexp = ON_CPU(*forward.args, **forward.kwargs)
+    backward = Call((output.cos(), query, key, value, output, logsumexp, 0.0, False), {"attn_mask": mask})
+    theirs = BACKWARD_ON_CPU(*backward.args, **backward.kwargs)
+    monkeypatch.setattr(formulas, "MOST_AT_ONCE", most)
+    torch.testing.assert_close(attention(arguments(ON_CPU, forward)), (output,), rtol=1e-12, atol=1e-13)
+    ours = attention_backward(arguments(BACKWARD_ON_CPU, backward))
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+    monkeypatch.setattr(formulas, "MOST_OF_A_HEAD", QUERIES * KEYS - 1)
+    with pytest.raises(NotImplementedError, match="too large"):
+        attention(arguments(ON_CPU, forward))
 
 
 def test_a_gpus_backward_pass_is_read_by_its_own_names() -> None:
@@ -105,6 +126,14 @@ def test_a_kernel_that_rounds_its_weights_is_right_by_the_formula(
 ) -> None:
     """With ATen's own rounded answer alone, four draws of ten called it wrong."""
     monkeypatch.setitem(formulas.FORMULAS, "_scaled_dot_product_flash_attention_for_cpu", attention)
+    run_once = running.run_once
+
+    def on_a_gpu(op: Any, call: Call) -> Any:
+        if any(tensor.dtype is torch.float64 for tensor in tensors_of(call)):
+            raise RuntimeError("no kernel for float64")
+        return run_once(op, call)
+
+    monkeypatch.setattr(running, "run_once", on_a_gpu)
     query, key, value = drawn(rows, rows, torch.bfloat16)
 
     def rounded(query: Tensor, key: Tensor, value: Tensor) -> Any:

@@ -20,7 +20,7 @@ from backend_bench.judge.blocks import Asked, Block, Copies, Landing, decoy_of, 
 from backend_bench.judge.stage import Meta, Place, Stage, rebuild
 
 ROWS, COLUMNS, PICKED = 64, 33, 17
-METAS = (Meta(torch.float32, (PICKED, COLUMNS), (COLUMNS, 1)),)
+METAS = (Meta(torch.float32, (PICKED, COLUMNS)),)
 
 
 @pytest.fixture

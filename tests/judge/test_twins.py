@@ -23,7 +23,7 @@ from backend_bench.verdict import Status
 
 HONEST = (Path(__file__).parents[1] / "corpus" / "honest_where" / "kernel.py").read_text()
 WISH = Wish("native", "best-effort", 1 << 30)
-META = (Meta(torch.float32, (3,), (1,)),)
+META = (Meta(torch.float32, (3,)),)
 LIMIT_S = 60.0
 
 

@@ -71,3 +71,27 @@ def test_a_block_on_buffers_that_come_with_it_is_only_taken() -> None:
     inbox.look()
     assert inbox._given is None
     assert inbox.take()[0].number == 1
+
+
+def test_a_place_remembers_no_gradients() -> None:
+    """A kernel may have let autograd write to its inputs; whoever gets the same place later has plain ones."""
+    desk = desk_with_a_buffer()
+    first = desk.tensor(SPEC)
+    with torch.enable_grad():
+        first.mul_(torch.ones(4, requires_grad=True))
+    assert first.requires_grad
+    again = desk.tensor(SPEC)
+    assert again.data_ptr() == first.data_ptr()
+    assert not again.requires_grad
+
+
+def test_tensors_of_a_stretch_share_a_storage_of_just_that_stretch() -> None:
+    desk = desk_with_a_buffer()
+    one, other = desk.tensor(SPEC), desk.tensor(wire.TensorSpec(0, 0, 16, "int32", (2, 2), (1, 2), 0))
+    assert one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+    assert one.untyped_storage().nbytes() == 16
+    neighbour = desk.tensor(wire.TensorSpec(0, 256, 16, "float32", (4,), (1,), 0))
+    assert neighbour.data_ptr() == one.data_ptr() + 256
+    desk.receive(wire.Call(0, ARGS, NONE, (), (), dropped=(0,)), [])
+    with pytest.raises(KeyError):
+        desk.tensor(SPEC)
