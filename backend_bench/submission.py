@@ -64,7 +64,7 @@ class Limits:
     """Wall time for all of it, in seconds."""
     timing_s: float | None = None
     """What the timing of one performance case may take while its ratio is noisy, in seconds with the device to itself; None is
-    0.04 on a GPU and 0.6 on a CPU."""
+    0.05 on a GPU and 0.6 on a CPU."""
     memory_bytes: int = 8 << 30
     """Host memory that a worker may map beyond what it started with."""
 

@@ -30,7 +30,7 @@ TimingOption = Annotated[
     float | None,
     typer.Option(
         "--timing-s",
-        help="seconds that a noisy performance case may be timed; 0.04 on a GPU and 0.6 on a CPU if not given",
+        help="seconds that a noisy performance case may be timed; 0.05 on a GPU and 0.6 on a CPU if not given",
     ),
 ]
 JsonOption = Annotated[

@@ -58,7 +58,7 @@ class BackendBenchTaskConfig(vf.TaskConfig):
     sandbox: Sandbox = "best-effort"
     """What to do where the host cannot give the whole sandbox: required, best-effort, off."""
     timing_s: float | None = Field(None, gt=0, le=LONGEST_TIMING_S)
-    """Seconds with the device to itself that the timing of a noisy case may take; 0.04 on a GPU and 0.6 on a CPU if unset."""
+    """Seconds with the device to itself that the timing of a noisy case may take; 0.05 on a GPU and 0.6 on a CPU if unset."""
     grader_calls: int = Field(0, ge=0)
     """Drafts that an agent with a shell may have judged by the tool `kernel_grade`; 0 offers no tool."""
     feedback_budget: int = Field(feedback.BUDGET, ge=1)
