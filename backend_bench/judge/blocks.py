@@ -107,6 +107,11 @@ class Block:
     pattern: int
 
     @property
+    def order(self) -> list[tuple[int, ...] | None]:
+        """In which the outputs of a call lie in memory."""
+        return [None if spec is None else spec.stride for spec in self.calls[0].outputs]
+
+    @property
     def early(self) -> tuple[tuple[Move, ...], ...]:
         return self.moves[: self.pause]
 
@@ -157,6 +162,8 @@ class Landing:
     def is_alike(self, other: Landing) -> bool:
         """Whether this is obviously what a trusted worker left that was asked for the same: all inputs, and within the relative tolerance
         of their dtype all outputs."""
+        if self.block.order != other.block.order:
+            return False
         [dtype, *more] = {spec.dtype for call in self.block.calls for spec in call.outputs if spec} or {
             "uint8"
         }

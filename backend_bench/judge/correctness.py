@@ -357,7 +357,7 @@ def told(attempt: Attempt, message: str) -> str:
 
 
 def output_metas(expectation: oracle.Expectation) -> tuple[Meta | None, ...]:
-    """Shape and dtype of each output that is a tensor."""
+    """Form of each output that is a tensor."""
     return tuple(
         Meta.of(value) if isinstance(value, torch.Tensor) else None
         for value in (expected.reference for expected in expectation.outputs)

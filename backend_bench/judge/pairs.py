@@ -10,6 +10,7 @@ from backend_bench.judge import correctness
 from backend_bench.judge.bench import Ready, Timed
 from backend_bench.judge.figures import Times
 from backend_bench.judge.keeper import Keeper
+from backend_bench.judge.stage import Meta
 from backend_bench.verdict import CaseResult
 
 
@@ -63,6 +64,8 @@ class State:
     """Pairs of the warm-up that are still to come."""
     worker: Keeper | None = None
     """Which has had its first call of this case."""
+    metas: tuple[Meta | None, ...] = ()
+    """Of its outputs, as it laid them out then."""
     blocks: list[tuple[Call, ...]] = field(default_factory=list)
     """Drawn, and not planned yet."""
     ready: list[Both] = field(default_factory=list)

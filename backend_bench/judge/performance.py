@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
 from backend_bench.grading import checker, inputs, oracle
@@ -48,6 +49,7 @@ from backend_bench.judge.pace import (
 )
 from backend_bench.judge.pairs import Both, Errors, Pair, State
 from backend_bench.judge.roofline import Peaks
+from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
 from backend_bench.submission import Profile
 from backend_bench.suites import Suite, resolve
@@ -252,8 +254,9 @@ class Timing:
             state.blocks.clear()
         [candidate] = {state.worker for state in running}
         assert candidate is not None
-        asked = [each for _, each in many]
-        sides = (self._bench.prepare(keeper, asked) for keeper in (twin, candidate))
+        ours_asked = [each for _, each in many]
+        theirs_asked = [dataclasses.replace(each, metas=state.metas) for state, each in many]
+        sides = (self._bench.prepare(twin, ours_asked), self._bench.prepare(candidate, theirs_asked))
         for (state, _), ours, theirs in zip(many, *sides, strict=True):
             state.ready.append(Both(ours, theirs))
         for state in running:
@@ -310,6 +313,7 @@ class Timing:
             if sample.claims.error:
                 raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
             self._check(case, call, sample.observed, state.errors)
+            state.metas = _as_laid_out(self._plans[case].metas, sample.claims.outputs)
 
     def _draw_one(self, state: State) -> bool:
         """Values for one block more; False where there are enough for a round."""
@@ -511,6 +515,14 @@ class Timing:
         errors.note(finding)
         if not finding.passed:
             raise _Wrong(CaseStatus.WRONG, f"in a timed call: {finding.message}")
+
+
+def _as_laid_out(metas: Sequence[Meta | None], claims: Sequence[wire.OutputClaim]) -> tuple[Meta | None, ...]:
+    """Forms of the outputs in the order of memory that a worker claims, where it claims any."""
+    strides = (*(claim.stride for claim in claims), *((),) * len(metas))
+    return tuple(
+        None if meta is None else meta.laid_out(stride) for meta, stride in zip(metas, strides, strict=False)
+    )
 
 
 def _for_a_round(items: Sequence[T]) -> Iterator[T]:

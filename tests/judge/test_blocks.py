@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -161,6 +162,31 @@ def test_two_workers_that_come_to_the_same_are_alike(two_stages: tuple[Stage, St
     assert landed(other, asked, lambda output: output.mul_(1 + 5e-7)).is_alike(trusted)
     assert not landed(other, asked, lambda output: output.mul_(1 + 1e-5)).is_alike(trusted)
     assert not landed(other, asked, lambda output: output[3, 5].fill_(torch.nan)).is_alike(trusted)
+
+
+def test_results_in_another_order_of_memory_are_looked_at_one_by_one(two_stages: tuple[Stage, Stage]) -> None:
+    one, other = two_stages
+    asked = Asked(0, tuple(calls(3)), METAS, pause=3)
+    turned = dataclasses.replace(asked, metas=(METAS[0].laid_out((1, PICKED)),))
+    trusted, theirs = landed(one, asked), landed(other, turned)
+    assert not theirs.is_alike(trusted)
+    for [ours], [their] in zip(trusted.copies().outputs, theirs.copies().outputs, strict=True):
+        assert ours is not None
+        assert their is not None
+        assert their.stride() == (1, PICKED)
+        assert torch.equal(ours, their)
+
+
+@pytest.mark.parametrize(
+    ("stride", "taken"),
+    [((12, 4, 1), True), ((1, 2, 6), True), ((12, 1, 3), True), ((0, 4, 1), False), ((24, 8, 2), False),
+     ((12, 4), False), ((4, 4, 1), False), ((), False)],
+)  # fmt: skip
+def test_a_place_is_laid_out_as_claimed_if_that_leaves_no_holes(stride: tuple[int, ...], taken: bool) -> None:
+    meta = Meta(torch.float32, (2, 3, 4))
+    like = meta.laid_out(stride).like()
+    assert like.stride() == (stride if taken else (12, 4, 1))
+    assert like.untyped_storage().nbytes() == meta.nbytes
 
 
 def test_an_input_that_was_written_to_is_not_alike(two_stages: tuple[Stage, Stage]) -> None:
