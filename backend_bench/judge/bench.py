@@ -77,7 +77,7 @@ class Timed:
     is_late: bool = False
     """The judge was: the times mean nothing."""
     answer: BlockAnswer | None = None
-    """On a GPU."""
+    """What the worker said and left behind; on a GPU."""
 
     def is_alike(self, other: Timed) -> bool:
         """A quick look: whether both workers obviously came to the same, by what they claim of the outputs and by what lies there. No

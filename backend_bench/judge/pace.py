@@ -43,7 +43,7 @@ class Pace:
     """A round has as many pairs as will do, by what the reference's own times vary."""
     turn: int = 1
     """Blocks of one side, one after the other, before the other side has as many: to keep a process from a GPU and to let it there again
-    takes 0.7 ms."""
+    takes half a millisecond."""
     least_us: float = 0.0
     """Where ATen takes less it launches nothing, and there is no time to compare with."""
 

@@ -53,10 +53,9 @@ class Meta:
         """In this order of memory, if there are no holes in it; else contiguous. `stride` may be a claim."""
         if not _is_dense(self.shape, stride):
             return dataclasses.replace(self, stride=None)
-        ones = zip(
-            self.shape, stride, strict=True
-        )  # where there is one element, a step may be claimed to be anything
-        return dataclasses.replace(self, stride=tuple(1 if size == 1 else step for size, step in ones))
+        # Where there is one element, a step may be claimed to be anything.
+        steps = (1 if size == 1 else step for size, step in zip(self.shape, stride, strict=True))
+        return dataclasses.replace(self, stride=tuple(steps))
 
     def like(self) -> torch.Tensor:
         """One without values."""

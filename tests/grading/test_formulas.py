@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
-from backend_bench.grading import formulas, running
+from backend_bench.grading import formulas, running, traits
 from backend_bench.grading.choices import arguments
 from backend_bench.grading.formulas import attention, attention_backward, formula_of
 from backend_bench.grading.inputs import tensors_of
@@ -147,3 +147,28 @@ def test_a_kernel_that_rounds_its_weights_is_right_by_the_formula(
     torch.testing.assert_close(expectation.outputs[0].oracle, exact[0])
     assert judge(ON_CPU, call, rounded).passed
     assert not judge(ON_CPU, call, lambda q, k, v: rounded(q, k[..., 1:, :], v[..., 1:, :])).passed
+
+
+def test_a_random_state_beside_the_output_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As fused attention of a GPU gives it out, of a dtype that knows no arithmetic."""
+    name = "_scaled_dot_product_flash_attention_for_cpu"
+    monkeypatch.setitem(formulas.FORMULAS, name, attention)
+    monkeypatch.setitem(
+        traits.UNDEFINED_OUTPUTS, name, dict.fromkeys((1, 2, 3, 4), "statistics, random state")
+    )
+    run_once = running.run_once
+    state = torch.zeros(2, dtype=torch.bits8)
+
+    def on_a_gpu(op: Any, call: Call) -> running.Run:
+        run = run_once(op, call)
+        return running.Run(run.call, (*run.result, KEYS, state, torch.empty(0, dtype=torch.bfloat16)))
+
+    monkeypatch.setattr(running, "run_once", on_a_gpu)
+    expectation = expect(ON_CPU, Call(drawn(dtype=torch.bfloat16)))
+    [output, *others] = expectation.outputs
+    assert output.oracle is not None
+    assert output.allowance is not None
+    table = output.table
+    assert table is not None
+    assert bool((output.allowance > table).all())  # what rounding may cost was worked out, too
+    assert [other.undefined for other in others if other.kind == "tensor"] == ["statistics, random state"] * 3
