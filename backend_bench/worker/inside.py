@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import torch
@@ -25,8 +25,6 @@ from backend_bench.worker.recorder import Recorder, is_same
 from backend_bench.worker.stopwatch import Course, on_cpu
 from backend_bench.worker.watched import Watch
 from backend_bench.worker.withheld import noted, operator_of, withhold
-
-T = TypeVar("T")
 
 
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
@@ -270,11 +268,9 @@ def _copied(each: Sequence[tuple[wire.Call, Any, _Given]]) -> list[tuple[bool, .
     found, moves = [], []
     for request, result, given in each:
         leaves = _leaves(result)
-        slots = zip(_padded(request.outputs, len(leaves)), _padded(given.slots, len(leaves)), strict=True)
-        fit = tuple(_fits(leaf, spec) for leaf, (spec, _) in zip(leaves, slots, strict=True))
-        moves += [
-            (slot, leaf) for slot, leaf, is_fit in zip(given.slots, leaves, fit, strict=False) if is_fit
-        ]
+        specs = (*request.outputs, *(None,) * len(leaves))
+        fit = tuple(_fits(leaf, spec) for leaf, spec in zip(leaves, specs, strict=False))
+        moves += [(slot, leaf) for slot, leaf, fits in zip(given.slots, leaves, fit, strict=False) if fits]
         found.append(fit)
     _move(moves)
     return found
@@ -312,10 +308,6 @@ def _text_of(error: BaseException) -> str:
 
 def _name_of(error: BaseException) -> str:
     return type(error).__name__[: wire.MAX_NAME]
-
-
-def _padded(slots: Sequence[T | None], count: int) -> tuple[T | None, ...]:
-    return (*slots, *(None,) * count)[:count]
 
 
 def _claim(leaf: Any, inputs: list[torch.Tensor], copied: bool) -> wire.OutputClaim:
