@@ -29,7 +29,7 @@ MOST_OF_A_HEAD = 1 << 27
 
 def formula_of(op: Op, call: Call) -> Formula | None:
     """How the operator's results follow from such arguments, if it is written out here and means one thing."""
-    formula = FORMULAS.get(base_name(op))
+    formula = FORMULAS.get(base_name(op)) if op._overloadname == "default" else None
     return formula if formula is not None and _is_plain(arguments(op, call)) else None
 
 

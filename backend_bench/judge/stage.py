@@ -47,7 +47,8 @@ class Meta:
     @classmethod
     def of(cls, value: torch.Tensor) -> Meta:
         """Of one like this."""
-        return cls(value.dtype, tuple(value.shape)).laid_out(tuple(value.stride()))
+        without_holes = torch.empty_like(value, device="meta")
+        return cls(value.dtype, tuple(value.shape)).laid_out(tuple(without_holes.stride()))
 
     def laid_out(self, stride: tuple[int, ...]) -> Meta:
         """In this order of memory, if there are no holes in it; else contiguous. `stride` may be a claim."""

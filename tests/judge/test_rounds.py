@@ -7,6 +7,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +16,10 @@ import torch
 
 from backend_bench.judge import performance
 from backend_bench.judge.bench import Bench, Ready, Timed
+from backend_bench.judge.blocks import Asked
 from backend_bench.judge.figures import Times
 from backend_bench.judge.judge import Judge
+from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.pace import PACES, Plan
 from backend_bench.judge.pairs import State
 from backend_bench.judge.performance import Timing
@@ -142,3 +145,59 @@ def test_a_case_is_timed_in_one_round_as_on_a_gpu(
     # One, but for the rounds in which more blocks than usual were rewritten or late.
     assert sum(rounds.values()) <= len(verdict.cases) + 2
     assert (sum(kept) == 0) == (heavy_bytes < math.inf)
+
+
+@pytest.mark.parametrize(
+    ("name", "moves"),
+    [("clone", True), ("_to_copy", True), ("copy_", True), ("permute_copy", True), ("relu", False), ("cat", False)],
+)  # fmt: skip
+def test_which_operators_move_values(name: str, moves: bool) -> None:
+    assert performance._is_move(Operator.parse(name)) == moves
+
+
+RELU = """import torch
+
+
+def relu__default_kernel_impl(x):
+    values = torch.where(x <= 0, 0, x)
+    return values.movedim(0, -1).contiguous().movedim(-1, 0)
+"""
+CLONE = """import torch
+
+
+def clone__default_kernel_impl(x, *, memory_format=None):
+    return x.add(0)
+"""
+
+
+@pytest.mark.parametrize(("name", "source", "follows"), [("relu", RELU, True), ("clone", CLONE, False)])
+def test_results_are_handed_over_in_the_order_in_which_they_came(
+    own_judge: Judge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, source: str, follows: bool
+) -> None:
+    """But for operators whose whole work that order is."""
+    asked: dict[bool, set[tuple[int, ...] | None]] = {True: set(), False: set()}
+    prepare = Bench.prepare
+
+    def seen(self: Bench, keeper: Keeper, many: Sequence[Asked]) -> list[Ready]:
+        asked[keeper is self._candidate] |= {
+            meta.like().stride() for each in many for meta in each.metas if meta
+        }
+        return prepare(self, keeper, many)
+
+    monkeypatch.setattr(Bench, "prepare", seen)
+    trace = tmp_path / "trace.txt"
+    given = "T([64, 128, 96], f32, [1, 64, 8192])"
+    how = "{}" if name == "relu" else "{'memory_format': torch.contiguous_format}"
+    trace.write_text(f"Operator: aten.{name}.default\ncnt: 1, (({given},), {how})\n")
+    verdict = own_judge.judge(
+        Submission(
+            op=Operator.parse(name),
+            source=source,
+            suite=SuiteSpec(name="torchbench", device="cpu", source=str(trace)),
+            language="pytorch",
+            only="performance",
+        )
+    )
+    assert verdict.status is Status.OK, verdict
+    assert asked[False] == {(1, 64, 8192) if name == "relu" else (12288, 96, 1)}
+    assert (asked[True] == asked[False]) != follows
