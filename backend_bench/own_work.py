@@ -49,6 +49,16 @@ def base_of(op: str) -> str:
     return op.partition(".")[0].rstrip("_")
 
 
+_MOVED: Final = frozenset(map(base_of, MOVES))
+
+
+def is_move(op: str) -> bool:
+    """Whether an operator's result has the values of its arguments, and their order in memory may be its whole work; `permute_copy` as
+    `permute`."""
+    base = base_of(op)
+    return base in _MOVED or base.removesuffix("_copy") in _MOVED
+
+
 def is_foreign(op: str, under_test: str) -> bool:
     """Whether a kernel of a kernel language that claims to be `under_test` must not call `op` (`add.Tensor`)."""
     return base_of(op) == base_of(under_test) or op.partition(".")[0] not in ALLOWED

@@ -242,8 +242,15 @@ class _Trial:
 
     def _compared(self) -> list[int]:
         """Places of the outputs whose values count: a random state among the others may be of a dtype that knows no arithmetic."""
-        numbers = [n for n, value in enumerate(self.reference.outputs) if isinstance(value, Tensor)]
-        return [place for place, number in enumerate(numbers) if not self._undefined(number)]
+        return [
+            self._place(number)
+            for number, value in enumerate(self.reference.outputs)
+            if isinstance(value, Tensor) and not self._undefined(number)
+        ]
+
+    def _place(self, number: int) -> int:
+        """Of an output among the tensors of a run."""
+        return sum(isinstance(value, Tensor) for value in self.reference.outputs[:number])
 
     def _written(self) -> frozenset[int]:
         """What the schema says is written, and what ATen was seen to write (running statistics)."""
@@ -285,9 +292,8 @@ class _Trial:
             return Expected("none", None)
         if not isinstance(value, Tensor):
             return Expected("scalar", value, undefined=_scalar_reason(value))
-        place = sum(isinstance(v, Tensor) for v in self.reference.outputs[:number])
         reason = self._undefined(number)
-        expected = Expected("tensor", value) if reason else self._tensor(place, value)
+        expected = Expected("tensor", value) if reason else self._tensor(self._place(number), value)
         if reason:
             self.notes.append(f"output {number} is not compared: {reason}")
         return replace(

@@ -18,6 +18,7 @@ import torch
 
 from backend_bench import wire
 from backend_bench.cases import Call
+from backend_bench.grading.alike import FORM
 from backend_bench.grading.checker import Observed, Output
 from backend_bench.judge import awake, blocks
 from backend_bench.judge.aside import Meanwhile
@@ -316,12 +317,9 @@ def _same_claims(ours: wire.Done, theirs: wire.Done) -> bool:
         return False
     return all(
         (one.copied or one.kind != "tensor")
-        and all(getattr(one, name) == getattr(other, name) for name in _FORM)
+        and all(getattr(one, name) == getattr(other, name) for name in (*FORM, "scalar", "copied"))
         for one, other in zip(ours.outputs, theirs.outputs, strict=True)
     )
-
-
-_FORM = ("kind", "plain", "dtype", "shape", "device", "alias", "same", "scalar", "copied")
 
 
 @contextlib.contextmanager

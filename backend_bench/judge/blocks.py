@@ -164,9 +164,8 @@ class Landing:
         of their dtype all outputs."""
         if self.block.order != other.block.order:
             return False
-        [dtype, *more] = {spec.dtype for call in self.block.calls for spec in call.outputs if spec} or {
-            "uint8"
-        }
+        # Those of one call are those of all.
+        [dtype, *more] = {spec.dtype for spec in self.block.calls[0].outputs if spec} or {"uint8"}
         if more or not _same_bytes(self.inputs, other.inputs):
             return False
         if _same_bytes(self.outputs, other.outputs):

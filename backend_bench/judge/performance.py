@@ -51,14 +51,12 @@ from backend_bench.judge.pairs import Both, Errors, Pair, State
 from backend_bench.judge.roofline import Peaks
 from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
-from backend_bench.own_work import MOVES, base_of
+from backend_bench.own_work import is_move
 from backend_bench.submission import Profile
 from backend_bench.suites import Suite, resolve
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 
 T = TypeVar("T")
-MOVED = frozenset(map(base_of, MOVES))
-"""Operators whose results have the values of their arguments, `permute_copy` as `permute`."""
 
 NOTHING = "ATen launches nothing that could be timed"
 
@@ -317,7 +315,7 @@ class Timing:
                 raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
             self._check(case, call, sample.observed, state.errors)
             state.metas = self._plans[case].metas
-            if not _is_move(self._op):
+            if not is_move(str(self._op)):  # else who leaves that order to the hand-over pays for it
                 state.metas = _as_laid_out(state.metas, sample.claims.outputs)
 
     def _draw_one(self, state: State) -> bool:
@@ -520,12 +518,6 @@ class Timing:
         errors.note(finding)
         if not finding.passed:
             raise _Wrong(CaseStatus.WRONG, f"in a timed call: {finding.message}")
-
-
-def _is_move(op: Operator) -> bool:
-    """Whether to bring values into an order of memory may be the operator's whole work: who leaves that to the hand-over pays for it."""
-    base = base_of(str(op))
-    return base in MOVED or base.removesuffix("_copy") in MOVED
 
 
 def _as_laid_out(metas: Sequence[Meta | None], claims: Sequence[wire.OutputClaim]) -> tuple[Meta | None, ...]:

@@ -25,6 +25,7 @@ from backend_bench.judge.pairs import State
 from backend_bench.judge.performance import Timing
 from backend_bench.judge.roofline import Peaks
 from backend_bench.operator import Operator
+from backend_bench.own_work import is_move
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.verdict import Status
 
@@ -152,7 +153,7 @@ def test_a_case_is_timed_in_one_round_as_on_a_gpu(
     [("clone", True), ("_to_copy", True), ("copy_", True), ("permute_copy", True), ("relu", False), ("cat", False)],
 )  # fmt: skip
 def test_which_operators_move_values(name: str, moves: bool) -> None:
-    assert performance._is_move(Operator.parse(name)) == moves
+    assert is_move(str(Operator.parse(name))) == moves
 
 
 RELU = """import torch
