@@ -21,6 +21,7 @@ from backend_bench.grading.traits import (
     ADDS_TO_PRODUCT,
     ARITHMETIC,
     CHAINS,
+    EXPONENTIAL_SUMS,
     NORMALISATIONS,
     SCATTERED_SUMS,
     SOFTMAXES,
@@ -132,9 +133,11 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         terms = run(_absolute(call, whole=name in SUMS))
         scattered = name in SCATTERED_SUMS
         apart = _addends(op, call, run) if name in ADDS_TO_PRODUCT else none
-        drifts = all(_is_whole(tensor) for tensor in tensors_of(call)[:1])
+        whole = all(_is_whole(tensor) for tensor in tensors_of(call)[:1])
         return tuple(
-            _sum_error(_finite_abs(term), size, _length(op, call, size), _step(dtype, scattered), drifts)
+            _sum_error(
+                _finite_abs(term), size, _steps(op, call, size, dtype, whole=whole), _step(dtype, scattered)
+            )
             + addend * _short_step(dtype)
             for term, size, addend, dtype in zip(terms, sizes, apart, dtypes, strict=True)
         )
@@ -143,10 +146,12 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         if name in SOFTMAXES:
             slopes = (slopes[0] + sizes[0] * _exponent(op, call),)
         if name in NORMALISATIONS:
-            slopes = (slopes[0] + _subtracted_mean(op, call, exact), *slopes[1:])
+            means = 4 * _finite_abs(run(_absolute(call))[1])  # they are sums, too
+            slopes = (slopes[0] + _subtracted_mean(op, call, exact), slopes[1] + means, *slopes[2:])
+        lost = _lost(op, call, exact, _step(dtypes[0], False)) if name in EXPONENTIAL_SUMS else none
         return tuple(
-            _accumulation_error(op, call, size, dtype) + slope * _step(dtype, False)
-            for size, slope, dtype in zip(sizes, slopes, dtypes, strict=True)
+            _accumulation_error(op, call, size, dtype) + slope * _step(dtype, False) + beside
+            for size, slope, beside, dtype in zip(sizes, slopes, lost, dtypes, strict=True)
         )
     return none
 
@@ -165,21 +170,53 @@ def _is_whole(tensor: Tensor) -> bool:
 
 
 def _accumulation_error(op: Op, call: Call, size: Tensor, dtype: torch.dtype) -> Tensor:
-    step = _step(dtype, False) * math.sqrt(_length(op, call, size))
+    step = _step(dtype, False) * _steps(op, call, size, dtype)
     if base_name(op) in CHAINS:
         step = max(step, torch.finfo(dtype).eps)
     return (size + typical_size(size, pointwise=False)) * step
 
 
-def _sum_error(terms: Tensor, size: Tensor, length: int, step: float, drifts: bool) -> Tensor:
-    """Signed terms: rounding grows with their sum of sizes; equal signs add the root of the length.
+def _sum_error(terms: Tensor, size: Tensor, steps: float, step: float) -> Tensor:
+    """Signed terms: rounding grows with their sum of sizes; equal signs add the steps of a chain of sums.
 
     Partial sums of random signs stay near the root of the length, so `terms` alone bounds them; of
-    one sign they climb to the result itself. Whole numbers come in few values, small beside the large:
-    what is lost of them is lost each time in the same direction.
+    one sign they climb to the result itself.
     """
-    steps = max(math.sqrt(length), length / 4 if drifts else 0.0)
     return (4 * terms + steps * size) * step
+
+
+def _steps(op: Op, call: Call, size: Tensor, dtype: torch.dtype, *, whole: bool = False) -> float:
+    """How many roundings of a result a chain of sums adds up to, if it runs from the first term to the last.
+
+    Those of different terms go either way and add up like the root of their number. Those of equal terms
+    go the same way, since a sum near the result lies on the same grid each time: k of them add up to k. At most all
+    do, half a step each, of sums that are half the result on average. Whole numbers come in few values,
+    small beside the large. Short dtypes lie on the accumulator's grid themselves.
+    """
+    length = _length(op, call, size)
+    apart, together = math.sqrt(length), max(math.sqrt(length), length / 4)
+    if whole:
+        return together
+    return apart if _short_step(dtype) else min(together, apart * math.sqrt(_repeated(call)))
+
+
+_PAIRED = 1 << 14  # elements; equal ones among them tell how many there are among all
+
+
+def _repeated(call: Call) -> float:
+    """How many elements have the value of an element, on average; where terms are products, of the factor that varies most."""
+    found = [_equals(tensor) for tensor in tensors_of(call) if _real_valued(tensor) and tensor.dim()]
+    return min(found, default=1.0)
+
+
+def _equals(tensor: Tensor) -> float:
+    flat = (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).reshape(-1)
+    sample = flat[:: max(1, flat.numel() // _PAIRED)]
+    if sample.numel() < 2:
+        return 1.0
+    counts = sample.unique(return_counts=True)[1].to(torch.float64)
+    pairs = float((counts * (counts - 1)).sum())
+    return 1 + pairs / sample.numel() * (flat.numel() - 1) / (sample.numel() - 1)
 
 
 def _step(dtype: torch.dtype, scattered: bool) -> float:
@@ -290,6 +327,25 @@ def _exponent(op: Op, call: Call) -> Tensor:
     source, dim = call.args[0], arguments(op, call)["dim"]
     sizes = _finite_abs(source)
     return sizes.amax(dim, keepdim=True) if sizes.dim() and sizes.shape[dim] else sizes
+
+
+def _lost(op: Op, call: Call, exact: Results, step: float) -> Results:
+    """What whoever meets the largest exponential first loses of their sum: all those below half a step of it."""
+    result, dim = exact[0], arguments(op, call)["dim"]
+    if not result.dim() and not call.args[0].dim():
+        return (torch.zeros_like(_finite_abs(result)),)
+    if base_name(op) in SOFTMAXES:
+        shares = result
+    elif base_name(op) == "logsumexp":
+        kept = result if arguments(op, call)["keepdim"] else call.args[0].logsumexp(dim, keepdim=True)
+        shares = (call.args[0] - kept).exp()
+    else:
+        shares = result.exp()
+    shares = _finite_abs(shares)
+    lost = torch.where(shares < step / 2, shares, 0.0).sum(dim, keepdim=True)
+    if base_name(op) in SOFTMAXES:
+        return (shares * lost,)
+    return (lost.reshape(result.shape) if base_name(op) == "logsumexp" else lost.expand_as(result),)
 
 
 def _subtracted_mean(op: Op, call: Call, exact: Results) -> Tensor:

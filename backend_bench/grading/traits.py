@@ -252,3 +252,6 @@ NORMALISATIONS = names(
 
 SOFTMAXES = names("softmax _softmax _safe_softmax")
 """Operators whose results are exponentials: an absolute error before is a relative one after."""
+
+EXPONENTIAL_SUMS = SOFTMAXES | names("log_softmax _log_softmax logsumexp")
+"""Operators that add up exponentials, where most may be too small to count beside the largest."""

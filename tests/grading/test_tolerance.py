@@ -117,6 +117,51 @@ def test_a_sum_of_whole_numbers_may_lose_the_small_beside_the_large() -> None:
     assert not judge(aten.sum.dim_IntList, call, lambda *a, **k: in_order(*a, **k) - 2**20).passed
 
 
+def one_after_the_other(rows: Tensor) -> Tensor:
+    """Sums of the last dimension, in float32."""
+    total = torch.zeros(rows.shape[:-1])
+    for column in rows.unbind(-1):
+        total = total + column
+    return total
+
+
+def test_what_is_lost_of_equal_terms_is_lost_each_time() -> None:
+    torch.manual_seed(0)
+    few = torch.rand(64, 5) + 0.5
+    equal, different = Call((few.repeat(1, 231), [1])), Call((torch.rand(64, 1155) + 0.5, [1]))
+    assert judge(aten.sum.dim_IntList, equal, lambda x, dims: one_after_the_other(x)).passed
+    nearly = [
+        judge(aten.sum.dim_IntList, call, lambda x, _: x.sum(1) * 1.00001) for call in (equal, different)
+    ]
+    assert [finding.passed for finding in nearly] == [True, False]
+    assert not judge(aten.sum.dim_IntList, equal, lambda x, dims: x[:, 1:].sum(1)).passed
+
+
+def test_a_large_exponential_may_swallow_those_below_half_a_step_and_no_others() -> None:
+    torch.manual_seed(0)
+    x = torch.cat((torch.full((3, 1), 17.5), torch.rand(3, 500) / 4 + 0.5, torch.rand(3, 500) / 4 + 4), 1)
+
+    def softmax(x: Tensor, dim: int, _: bool, *, above: float = 0.0) -> Tensor:
+        powers = (x - x.amax(dim, keepdim=True)).exp()
+        return powers / one_after_the_other(torch.where(powers > above, powers, 0.0)).unsqueeze(dim)
+
+    def log_softmax(x: Tensor, dim: int, half: bool, *, above: float = 0.0) -> Tensor:
+        shifted = x - x.amax(dim, keepdim=True)
+        powers = shifted.exp()
+        return shifted - one_after_the_other(torch.where(powers > above, powers, 0.0)).unsqueeze(dim).log()
+
+    for op, kernel in ((aten._softmax.default, softmax), (aten._log_softmax.default, log_softmax)):
+        call = Call((x, 1, False))
+        assert judge(op, call, kernel).passed
+        assert not judge(op, call, lambda *args, kernel=kernel: kernel(*args, above=1e-5)).passed
+
+    def logsumexp(x: Tensor, dims: list[int], *, above: float = 0.0) -> Tensor:
+        return x[:, 1] - log_softmax(x, 1, False, above=above)[:, 1]
+
+    assert judge(aten.logsumexp.default, Call((x, [1])), logsumexp).passed
+    assert not judge(aten.logsumexp.default, Call((x, [1])), lambda *a: logsumexp(*a, above=1e-5)).passed
+
+
 def test_attention_may_round_its_weights_to_the_short_dtype() -> None:
     torch.manual_seed(0)
     q, k, v = (torch.randn(1, 2, 64, 32).bfloat16() for _ in range(3))
