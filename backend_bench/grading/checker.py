@@ -279,13 +279,13 @@ def _near(value: Tensor, target: Tensor, allowance: Tensor | None) -> Tensor:
     close &= target.isfinite() & wide.isfinite()
     if value.dtype.is_complex:
         return close | (~target.isfinite() & ~wide.isfinite())
-    return close | (~target.isfinite() & same_values(wide, target)) | _overflowing(value, target)
+    return close | (~target.isfinite() & same_values(wide, target)) | _overflowing(value, target, allowance)
 
 
-def _overflowing(value: Tensor, target: Tensor) -> Tensor:
-    """Infinity where the true value is within a rounding of the dtype's largest."""
+def _overflowing(value: Tensor, target: Tensor, allowance: Tensor) -> Tensor:
+    """Infinity where the true value is within a rounding of the dtype's largest, or what is allowed reaches beyond it."""
     edge = torch.finfo(value.dtype).max * (1 - torch.finfo(value.dtype).eps)
-    return value.isinf() & (target.abs() >= edge) & (value.sign() == target.sign())
+    return value.isinf() & (target.abs() + allowance >= edge) & (value.sign() == target.sign())
 
 
 def _widened(tensor: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from backend_bench.grading.traits import (
     NORMALISATIONS,
     SCATTERED_SUMS,
     SOFTMAXES,
+    STEPS,
     SUMS,
     Op,
     base_name,
@@ -126,6 +127,10 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
     name = base_name(op)
     sizes = [_finite_abs(result) for result in exact]
     none = tuple(torch.zeros_like(size) for size in sizes)
+    if name in STEPS:
+        return tuple(
+            _stepping_error(op, call, size, dtype) for size, dtype in zip(sizes, dtypes, strict=True)
+        )
     if is_pointwise(op):
         slopes = _sensitivity(call, exact, run)
         return tuple(slope * _input_step(dtype) for slope, dtype in zip(slopes, dtypes, strict=True))
@@ -159,9 +164,22 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
 def growth_alone(op: Op, call: Call, result: Tensor, dtype: torch.dtype) -> Tensor:
     """The same where there is no float64 run, for a result in float64; nothing where it follows from such a run alone."""
     size = _finite_abs(result)
+    if base_name(op) in STEPS:
+        return 2 * _stepping_error(op, call, size, dtype)
     if base_name(op) in ACCUMULATIONS or base_name(op) in CHAINS:
         return 2 * _accumulation_error(op, call, size, dtype)  # ATen is off by as much
     return torch.zeros_like(size)
+
+
+def _stepping_error(op: Op, call: Call, size: Tensor, dtype: torch.dtype) -> Tensor:
+    """The step is rounded, and so is each multiple of it before it is added to the start or raised to a power."""
+    given = arguments(op, call)
+    farthest = max(abs(complex(given[end])) for end in ("start", "end")) * 2 * _step(dtype, False)
+    return (
+        size * farthest * abs(math.log(abs(given["base"]) or 1))
+        if base_name(op) == "logspace"
+        else torch.full_like(size, farthest)
+    )
 
 
 def _is_whole(tensor: Tensor) -> bool:

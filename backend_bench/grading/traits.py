@@ -63,6 +63,9 @@ UNJUDGEABLE: dict[str, str] = {
     **dict.fromkeys(names("_standard_gamma _sample_dirichlet normal_functional"), _RANDOM),
 }
 
+STEPS = names("linspace logspace")
+"""Operators that go from a start to an end in equal steps; ATen takes them in the dtype of the result on a CPU, and may end up far off."""
+
 DTYPE_BOUND = names(
     # the result is a property of the dtype itself, or of its bits
     "nan_to_num nextafter frexp view view_as_real view_as_complex view_dtype ldexp isclose allclose"
@@ -79,7 +82,7 @@ DTYPE_BOUND = names(
     # fills and scans that ask for the dtype
     " full_like ones_like zeros_like new_full new_ones new_zeros scalar_tensor"
     # one step in the dtype is the result
-    " arange linspace logspace"
+    " arange"
 )
 """Operators for which a float64 run answers another question: ATen alone is the reference."""
 

@@ -162,6 +162,51 @@ def test_a_large_exponential_may_swallow_those_below_half_a_step_and_no_others()
     assert not judge(aten.logsumexp.default, Call((x, [1])), lambda *a: logsumexp(*a, above=1e-5)).passed
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_equal_steps_are_judged_by_where_they_lead_and_not_by_how_aten_gets_there(dtype: torch.dtype) -> None:
+    def steps(start: float, end: float, count: int, *, dtype: torch.dtype) -> Tensor:
+        step = torch.tensor((end - start) / (count - 1), dtype=torch.float32)
+        return (start + step * torch.arange(count)).to(dtype)
+
+    call = Call((-2.0, 1, 50), {"dtype": dtype})
+    assert judge(aten.linspace.default, call, steps).passed
+    assert judge(aten.linspace.default, call, aten.linspace.default).passed
+    assert not judge(aten.linspace.default, call, lambda *a, dtype: steps(-2.0, 1.2, 50, dtype=dtype)).passed
+    powers = Call((4.3, -3, 20, 10.0), {"dtype": dtype})
+    assert judge(
+        aten.logspace.default,
+        powers,
+        lambda a, b, n, base, *, dtype: (base ** steps(a, b, n, dtype=torch.float32)).to(dtype),
+    ).passed
+    assert not judge(
+        aten.logspace.default,
+        powers,
+        lambda a, b, n, base, *, dtype: (base ** steps(a, b + 0.1, n, dtype=torch.float32)).to(dtype),
+    ).passed
+
+
+def test_a_decimal_place_takes_a_factor_that_is_rounded_itself() -> None:
+    torch.manual_seed(0)
+    call = Call((torch.randn(500) * 10,), {"decimals": 3})
+
+    def places(x: Tensor, *, decimals: int, rounded: Any = torch.round) -> Tensor:
+        return rounded(x * 10**decimals) * 10**-decimals
+
+    assert judge(aten.round.decimals, call, places).passed
+    assert not judge(aten.round.decimals, call, lambda x, **k: places(x, rounded=torch.floor, **k)).passed
+    assert not judge(aten.round.default, Call((call.args[0],)), lambda x: x.round() * (1 + 2**-22)).passed
+
+
+def test_what_may_lie_beyond_the_largest_number_may_be_infinite() -> None:
+    near = torch.tensor([3.40282e38, -3.40282e38, 1.0])
+    call = Call((near.view(3, 1).expand(3, 64).contiguous() / 64, [1]))
+    assert judge(aten.sum.dim_IntList, call, lambda *_: torch.tensor([torch.inf, -torch.inf, 1.0])).passed
+    for wrong in (-torch.inf, torch.nan, 3e38):
+        assert not judge(
+            aten.sum.dim_IntList, call, lambda *_, w=wrong: torch.tensor([w, -3.40282e38, 1.0])
+        ).passed
+
+
 def test_attention_may_round_its_weights_to_the_short_dtype() -> None:
     torch.manual_seed(0)
     q, k, v = (torch.randn(1, 2, 64, 32).bfloat16() for _ in range(3))
