@@ -35,7 +35,7 @@ class OperatorAudit:
     cases: int = 0
     """Correctness cases of the suite."""
     draws: int = 0
-    """Draws of these that were judged: all that can be, or as many as it took to catch every mutant."""
+    """Draws of these that can be judged."""
     fates: tuple[Fate, ...] = ()
     """One for each mutant."""
     note: str = ""

@@ -18,7 +18,7 @@ from backend_bench.grading.formulas import formula_of
 from backend_bench.grading.inputs import bytes_of, clone_call, map_tensors, storage_of, tensors_of, view_key
 from backend_bench.grading.sameness import is_floating
 from backend_bench.grading.tolerance import Results
-from backend_bench.grading.traits import DTYPE_BOUND, Op, base_name, is_pointwise
+from backend_bench.grading.traits import DTYPE_BOUND, MEMORY_BOUND, Op, base_name, is_pointwise
 from backend_bench.precise import full_precision
 
 HOST_BYTES = 1 << 20
@@ -187,16 +187,19 @@ def on_host(call: Call, run: Run) -> tuple[Call, Run] | None:
 def _upcast(op: Op, call: Call, *, whole: bool) -> Call | None:
     """The call in float64 and complex128, or None where that would be no other or no answer.
 
-    `whole` raises integers as well.
+    Its tensors are contiguous: some of ATen's own kernels read past strides (`native_group_norm_backward` on a CPU), and
+    what they give then is no answer. `whole` raises integers as well.
     """
     if base_name(op) in DTYPE_BOUND and formula_of(op, call) is None:
         return None
     known: dict[tuple[Any, ...], Tensor] = {}
+    layout = torch.preserve_format if base_name(op) in MEMORY_BOUND else torch.contiguous_format
 
     def raise_tensor(tensor: Tensor) -> Tensor:
         key = (*view_key(tensor), tensor.dtype)
         if key not in known:
-            known[key] = tensor.to(raised_dtype(tensor.dtype, whole=whole), copy=True)
+            dtype = raised_dtype(tensor.dtype, whole=whole)
+            known[key] = tensor.to(dtype, copy=True, memory_format=layout)
         return known[key]
 
     raised = map_tensors(call, raise_tensor)
@@ -205,7 +208,10 @@ def _upcast(op: Op, call: Call, *, whole: bool) -> Call | None:
     args = tuple(_raise_setting(name, value) for name, value in pairs)
     kwargs = {name: _raise_setting(name, value) for name, value in raised.kwargs.items()}
     before, after = tensors_of(call), tensors_of(raised)
-    changed = any(old.dtype != new.dtype for old, new in zip(before, after, strict=True))
+    changed = any(
+        old.dtype != new.dtype or (is_floating(old.dtype) and old.stride() != new.stride())
+        for old, new in zip(before, after, strict=True)
+    )
     changed |= any(isinstance(v, torch.dtype) for v in (*call.args, *call.kwargs.values()))
     return Call(args, kwargs) if changed else None
 

@@ -86,6 +86,11 @@ DTYPE_BOUND = names(
 )
 """Operators for which a float64 run answers another question: ATen alone is the reference."""
 
+MEMORY_BOUND = names(
+    "as_strided as_strided_copy as_strided_scatter _unsafe_view view view_copy _reshape_alias set"
+)
+"""Operators that name places in memory: other strides are another question."""
+
 EXACT = names(
     # moves and copies
     "clone copy contiguous cat concat stack hstack vstack dstack gather index_select index take"

@@ -1,4 +1,5 @@
-"""The audit of one operator: every mutant against the draws that a submission would get, until each is caught.
+"""The audit of one operator: every mutant against the draws that a submission would get, until each is caught, and
+right kernels against all of them.
 
 Draws, expectations and findings are the judge's own functions; only the wall between is left out, because these
 kernels are ours. A mutant that no draw catches is looked at again: does it do what the operator does?
@@ -22,6 +23,7 @@ from backend_bench.mutants.likeness import Likeness, is_identity, likeness
 from backend_bench.mutants.mutant import DoesNotApply, Mutant
 from backend_bench.mutants.probes import probes
 from backend_bench.mutants.readings import wrong_readings
+from backend_bench.mutants.witnesses import witnesses
 from backend_bench.operator import Operator
 from backend_bench.suites import Suite, resolve
 
@@ -86,7 +88,7 @@ class _Trial:
 
 
 def audit(suite: Suite, name: str, *, seed: int) -> OperatorAudit:
-    """Run all mutants of one operator against its correctness cases."""
+    """Run all mutants of one operator against its correctness cases, and what is right beside them."""
     started = time.monotonic()
     op = Operator.parse(name)
     entry = suite.entry(op)
@@ -97,7 +99,8 @@ def audit(suite: Suite, name: str, *, seed: int) -> OperatorAudit:
     random.Random(seed).shuffle(attempts)
     trials: list[_Trial] = []
     judged: list[Call] = []
-    aten = _Trial(Mutant("ATen", "ATen", overload))  # what catches it is our fault
+    # What catches one of these is our fault.
+    right = [_Trial(each) for each in (Mutant("ATen", "ATen itself", overload), *witnesses(overload))]
     for attempt in attempts:
         expectation = _expectation(overload, attempt)
         if expectation is None:
@@ -105,9 +108,7 @@ def audit(suite: Suite, name: str, *, seed: int) -> OperatorAudit:
         if not judged:
             trials = [_Trial(mutant) for mutant in _mutants(overload, attempt.call)]
         judged.append(attempt.call)
-        _face([*trials, aten], expectation, attempt)
-        if all(trial.killed for trial in trials):
-            break
+        _face([*trials, *right], expectation, attempt)
     _probe(overload, trials, judged, seed)
     return OperatorAudit(
         op=name,
@@ -115,7 +116,7 @@ def audit(suite: Suite, name: str, *, seed: int) -> OperatorAudit:
         draws=len(judged),
         fates=tuple(trial.fate() for trial in trials),
         note="" if judged else "none of its draws can be judged",
-        fault=f"ATen itself is refused: {aten.killed}" if aten.killed else "",
+        fault="; ".join(f"{each.mutant.name} is refused: {each.killed}" for each in right if each.killed),
         wall_s=round(time.monotonic() - started, 3),
     )
 

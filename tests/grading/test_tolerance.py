@@ -207,6 +207,23 @@ def test_what_may_lie_beyond_the_largest_number_may_be_infinite() -> None:
         ).passed
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_strides_that_aten_reads_past_are_no_fault_of_a_kernel_that_does_not(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    x, gradient = torch.randn(2, 12, 5, 3).to(dtype), torch.randn(3, 5, 12, 2).to(dtype).permute(3, 2, 1, 0)
+    weight = torch.randn(12).to(dtype)
+    op = aten.native_group_norm_backward.default
+    _, mean, rstd = aten.native_group_norm(x, weight, weight, 2, 12, 15, 4, 1e-5)
+    call = Call((gradient, x, mean, rstd, weight, 2, 12, 15, 4, [True, True, True]))
+
+    def honest(gradient: Tensor, *args: Any) -> Any:
+        return op(gradient.contiguous(), *args)
+
+    assert judge(op, call, honest).passed
+    assert judge(op, call, op).passed  # what ATen itself gives is not held against anybody either
+    assert not judge(op, call, lambda *args: honest(args[0] * 1.1, *args[1:])).passed
+
+
 def test_attention_may_round_its_weights_to_the_short_dtype() -> None:
     torch.manual_seed(0)
     q, k, v = (torch.randn(1, 2, 64, 32).bfloat16() for _ in range(3))
