@@ -17,6 +17,7 @@ from backend_bench.grading.choices import Choice, arguments, choice_of
 from backend_bench.grading.inputs import (
     clone_call,
     leaves,
+    map_tensors,
     overlaps_itself,
     storage_of,
     tensors_of,
@@ -46,6 +47,7 @@ from backend_bench.grading.traits import (
     CONTESTED_WRITES,
     EXACT,
     JUMPS,
+    PRODUCTS,
     TOTALS,
     UNDEFINED_OUTPUTS,
     UNSHAPED_OUTPUTS,
@@ -174,7 +176,7 @@ class _Trial:
         self.written = self._written()
         self.grown = self._growth()
         self.notes: list[str] = []
-        self.admissible = True
+        self.admissible = not self._overflows_half_way()
 
     def _device(self) -> str:
         """Where ATen put its results, or found its arguments."""
@@ -239,6 +241,24 @@ class _Trial:
             not_ours(self.op, refusal)
             return {}
         return dict(zip(places, grown, strict=True))
+
+    def _overflows_half_way(self) -> bool:
+        """Whether a product is finite and the product of its large factors alone is not: then the order decides."""
+        if self.oracle is None or base_name(self.op) not in PRODUCTS:
+            return False
+        run, raised = self.oracle
+        large = map_tensors(raised, lambda t: t.abs().clamp_min(1) if is_floating(t.dtype) else t)
+        try:
+            most = run_wide(self.op, clone_call(large), self.reference)
+        except REFUSALS as refusal:
+            not_ours(self.op, refusal)
+            return False
+        triples = zip(self.reference.tensors, run.tensors, most.tensors, strict=True)
+        return any(
+            bool((true.isfinite() & (bound.abs() > _accumulated_max(due.dtype))).any())
+            for due, true, bound in triples
+            if has_table(due.dtype)
+        )
 
     def _compared(self) -> list[int]:
         """Places of the outputs whose values count: a random state among the others may be of a dtype that knows no arithmetic."""
@@ -427,6 +447,11 @@ def _unordered_dim(op: Op, call: Call, value: Tensor) -> int | None:
     if base_name(op) != "topk" or given.get("sorted") is not False or value.dim() == 0:
         return None
     return int(given["dim"]) % value.dim()
+
+
+def _accumulated_max(dtype: torch.dtype) -> float:
+    """The largest number of what is reckoned in: float32 inside the short dtypes."""
+    return max(torch.finfo(dtype).max, torch.finfo(torch.float32).max)
 
 
 def _is_exact(op: Op, call: Call) -> bool:

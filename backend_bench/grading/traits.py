@@ -160,6 +160,9 @@ ADDS_TO_PRODUCT: dict[str, str] = {
 }
 """Products to which something is added, and a factor of them: a kernel may do the two one after the other."""
 
+PRODUCTS = names("prod cumprod")
+"""Products of many, which in one order may overflow half way and in another not."""
+
 SCATTERED_SUMS = names(
     "index_add scatter_add scatter_reduce index_put _index_put_impl _unsafe_index_put put"
     " embedding_bag _embedding_bag col2im embedding_dense_backward avg_pool2d_backward"

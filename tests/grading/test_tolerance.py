@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
-from backend_bench.grading.oracle import expect
+from backend_bench.grading.oracle import admissible, expect
 from backend_bench.grading.tolerance import typical_size
 from tests.grading.kernels import tf32
 from tests.grading.wall import judge
@@ -222,6 +222,18 @@ def test_strides_that_aten_reads_past_are_no_fault_of_a_kernel_that_does_not(dty
     assert judge(op, call, honest).passed
     assert judge(op, call, op).passed  # what ATen itself gives is not held against anybody either
     assert not judge(op, call, lambda *args: honest(args[0] * 1.1, *args[1:])).passed
+
+
+def test_a_product_that_overflows_half_way_in_some_order_is_no_fair_draw() -> None:
+    factors = torch.full((4, 200), 3.0)
+    factors[:, 100:] = 0.3
+    loud = torch.cat((factors, factors.new_zeros(4, 1)), 1)
+    for fair, call in (
+        (False, Call((loud, 1))),
+        (True, Call((loud[:, 60:], 1))),
+        (True, Call((factors[:, :80], 1))),
+    ):
+        assert admissible(expect(aten.prod.dim_int, call)) is fair
 
 
 def test_attention_may_round_its_weights_to_the_short_dtype() -> None:
