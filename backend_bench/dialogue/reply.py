@@ -32,10 +32,13 @@ _THINK = re.compile(
     r"^[ \t]*<(?P<open>think|thinking|reasoning)>|</(?:think|thinking|reasoning)>", re.M | re.I
 )
 _FENCE = re.compile(
-    r"^(?P<lead>[ \t]*(?:(?:>|[-*+]|\d{1,3}[.)])[ \t]+)*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<tag>[^`]*)$"
+    r"^(?P<lead>[ \t]*(?:(?:>|[-*+]|\d{1,3}[.)])[ \t]+)*)(?P<fence>`{3,}+|~{3,}+)[ \t]*+(?P<tag>[^`]*)$"
 )
+"""Takes no character back that it has taken: a reply may be made so that this takes hours."""
 _PYTHON = frozenset({"python", "py", "python3", "triton"})
 _MARKDOWN = frozenset({"markdown", "md"})
+_NESTED = 4
+"""Blocks of Markdown within each other that are read for the blocks within; more is no answer of anybody's."""
 _EXTENSIONS = 4
 """Later closing fences that are tried for a block that is not Python as it stands."""
 
@@ -99,22 +102,22 @@ def drop_thinking(text: str) -> str:
     return "".join(kept)
 
 
-def fenced_blocks(text: str) -> Iterator[Block]:
-    """All fenced blocks, in order; those within a block of Markdown instead of it."""
+def fenced_blocks(text: str, *, depth: int = 0) -> Iterator[Block]:
+    """All fenced blocks, in order; those within a block of Markdown instead of it. `depth` counts such blocks around."""
     lines = text.split("\n")
     at = 0
     while at < len(lines):
         opening = _FENCE.match(lines[at])
         at += 1
-        if opening is None or (opening["fence"][0] == "`" and "`" in opening["tag"]):
+        if opening is None:
             continue
         ends = _closings(lines, at, opening["fence"])
         words = opening["tag"].split()
         tag = words[0].strip("{}.").lower() if words else ""
         end = _end(lines, at, ends, opening["lead"]) if tag not in _MARKDOWN else (ends or [len(lines)])[-1]
         block = Block(tag, _inner(lines[at:end], opening["lead"]), closed=bool(ends))
-        if tag in _MARKDOWN:
-            yield from fenced_blocks(block.text)
+        if tag in _MARKDOWN and depth < _NESTED:
+            yield from fenced_blocks(block.text, depth=depth + 1)
         else:
             yield block
         at = end + 1

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.grading.inputs import clone_call, map_tensors, tensors_of
-from backend_bench.grading.traits import DTYPE_BOUND, Op, base_name
+from backend_bench.grading.traits import DTYPE_BOUND, MEMORY_BOUND, Op, base_name
 from backend_bench.mutants.mutant import DoesNotApply, Given, Kernel, Mutant, reading
 
 _SHORT = (torch.float16, torch.bfloat16)
@@ -39,11 +39,17 @@ def _to_float32(dtype: torch.dtype) -> torch.dtype:
 
 
 def _inside(op: Op, widened: Callable[[torch.dtype], torch.dtype], wanted: str) -> Kernel:
+    layout = torch.preserve_format if base_name(op) in MEMORY_BOUND else torch.contiguous_format
+
     def widen(value: Any) -> Any:
         return widened(value) if isinstance(value, torch.dtype) else value
 
     def revise(named: Given) -> Given:
-        wide = map_tensors(Call((), named), lambda tensor: tensor.to(widened(tensor.dtype))).kwargs
+        # Contiguous, since some of ATen's own kernels read past strides.
+        wide = map_tensors(
+            Call((), named),
+            lambda tensor: tensor.to(widened(tensor.dtype), memory_format=layout),
+        ).kwargs
         return {name: widen(value) for name, value in wide.items()}
 
     inner = reading(op, revise)

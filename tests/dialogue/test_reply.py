@@ -136,7 +136,18 @@ def test_inline_backticks_open_no_block() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["(" * 50_000, "```python\n" + "(" * 50_000, "```\n" * 20_000, "<think>" * 20_000]
+    "text",
+    [
+        "(" * 50_000,
+        "```python\n" + "(" * 50_000,
+        "```\n" * 20_000,
+        "<think>" * 20_000,
+        "```" + " " * 1_000_000 + "`",
+        "`" * 1_000_000 + "x`",
+        "- " * 500_000 + "`",
+        "~~~md\n" * 100_000,
+    ],
+    ids=lambda text: text[:8].strip(),
 )
 def test_hostile_text_is_read_in_a_moment(text: str) -> None:
     start = time.perf_counter()
