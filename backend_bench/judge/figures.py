@@ -179,18 +179,22 @@ class Reading:
     def _believed(self, ratio: Ratio) -> float:
         """The candidate's time: its claim, unless the judge's clock contradicts it or the device cannot do it.
 
-        On a CPU a claim is not believed either below what the clock can tell apart, unless the reference is as short.
+        On a CPU, where one block is out by milliseconds under load, it is what many blocks tell together that contradicts; and below
+        what they can tell apart no claim is believed, unless the reference is as short.
         """
         before, measured = self._before, self._measured
         trusted = self._reference.overheads_us + before.clean.overheads_us + before.twin.overheads_us
         overhead_us, spread_us = statistics.median(trusted), _spread(trusted)
         ours_us = (statistics.median(measured.wall_us) - overhead_us) / measured.calls
         claimed_us, slack_us = ratio.candidate_us, 2 * spread_us / measured.calls
+        if self._on_cpu:
+            slack_us *= math.sqrt(1 / len(measured.wall_us) + 1 / len(trusted))
         if claimed_us * self._trust + slack_us < ours_us:
             return self._overruled("clock_mismatch", claimed_us, ours_us, "the judge's clock")
-        shortest_us = min(ratio.reference_us, spread_us) if self._on_cpu else SHORTEST_US
-        if claimed_us < shortest_us:
-            return self._overruled("clock_mismatch", claimed_us, shortest_us, "the judge's clock")
+        if self._on_cpu:
+            claimed_us = max(claimed_us, min(ratio.reference_us, slack_us))
+        elif claimed_us < SHORTEST_US:
+            return self._overruled("clock_mismatch", claimed_us, SHORTEST_US, "the judge's clock")
         if claimed_us < self._floor_us:
             return self._overruled("beyond_the_device", claimed_us, self._floor_us, "what this device can do")
         return claimed_us

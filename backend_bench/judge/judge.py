@@ -339,7 +339,9 @@ class _Protocol:
         self.cases += phase.results
         self.evidence += phase.evidence
         for operators in phase.operators.values():
-            found = audit.own_work(str(self.submission.op), self.language, [*self.recorded, *operators])
+            found = audit.own_work(
+                str(self.submission.op), self.language, [*self.recorded, *operators], is_timed=True
+            )
             self.evidence += [evidence for evidence in found if evidence not in self.evidence]
         shaky = [case for case in phase.results if case.passed and (case.noise or 1.0) > UNSTABLE]
         if shaky:

@@ -96,7 +96,8 @@ class Recorder(TorchDispatchMode):
             )
             computed = any(_overlap(_stretch(t), known) for t in taken for known in self._computed)
             if _packet(func) not in ALLOWED:
-                self._computed += [_stretch(t) for t in (*tensors_in(result), *_written(func, args, kwargs))]
+                made = [t for t in (*tensors_in(result), *_written(func, args, kwargs)) if t.numel()]
+                self._computed += [_stretch(t) for t in made]
             name = func.name().removeprefix("aten::")
             op = name if "." in name else f"{name}.default"
             self._seen.append(_Seen(op[:MAX_OPERATOR], inputs_only, tensors_in(result), computed))

@@ -36,11 +36,23 @@ _OF_THE_WORKER: Final = frozenset(
     {"copy_", "_foreach_copy_", "detach", "view", "as_strided", "_conj", "_neg_view", "empty"}
 )
 """With these the worker lays out arguments and hands over results."""
+_FUSERS: Final = (
+    "_jit_set_texpr_fuser_enabled",
+    "_jit_set_llga_enabled",
+    "_jit_override_can_fuse_on_cpu",
+    "_jit_override_can_fuse_on_cpu_legacy",
+    "_jit_override_can_fuse_on_gpu",
+)
+"""Switches of the compilers that TorchScript may use for several operators together; off before they are taken away."""
 _PAST_THE_DISPATCHER: Final = (
     "_jit_to_static_module",  # its operators call ATen's kernels directly
     "_fuse_to_static_module",
     "StaticModule",
-    "_te",  # a compiler and interpreter of loops
+    "_te",  # a compiler and interpreter of loops, and what makes TorchScript use it
+    "_jit_interpret_graph",
+    "_jit_pass_fuse_tensorexprs",
+    "_jit_pass_fuse",
+    *_FUSERS,
     "_cuda_jiterator_compile_and_launch_kernel",
     "_cuda_jiterator_compile_and_launch_kernel_multiple_outputs",
 )
@@ -88,6 +100,9 @@ class Registrations:
 
 def close_ways_around() -> None:
     """Take away what computes without the dispatcher."""
+    for switch in _FUSERS:
+        if (turn := getattr(torch._C, switch, None)) is not None:
+            turn(False)
     for gone in _PAST_THE_DISPATCHER:
         vars(torch._C).pop(gone, None)
         sys.modules.pop(f"torch._C.{gone}", None)

@@ -66,10 +66,17 @@ def test_a_twin_by_a_variant_counts() -> None:
 
 def test_on_values_of_its_own_is_no_passthrough() -> None:
     """`x + 1 * y` adds what the kernel computed, though it is the same."""
-    own = call(RELU, returned=True, computed=True)
-    assert (
-        rules("pytorch", Operators((own, HANDED_ON), is_recorded=True), *[Operators((HANDED_ON,))] * 5) == []
-    )
+    for name, found in (("add.Tensor", []), (RELU, ["passthrough"])):  # nobody needs a relu to write a relu
+        own, same = call(name, returned=True, computed=True), call(name, inputs_only=True, returned=True)
+        calls = [Operators((own, same), is_recorded=True), *[Operators((same,))] * 5]
+        assert [evidence.rule for evidence in own_work(name, "pytorch", calls)] == found
+
+
+def test_a_quarter_of_the_timed_calls_is_too_much_and_recorded_ones_do_not_count_among_them() -> None:
+    recorded, own = Operators((), is_recorded=True), Operators(())
+    for handed_on, found in ((5, []), (6, ["passthrough"])):
+        calls = [*[recorded] * 9, *[Operators((HANDED_ON,))] * handed_on, *[own] * (20 - handed_on)]
+        assert [evidence.rule for evidence in own_work(RELU, "pytorch", calls, is_timed=True)] == found
 
 
 def test_no_calls_are_no_evidence() -> None:

@@ -48,6 +48,41 @@ def test_a_claim_below_the_judges_clock_does_not_count_and_a_gross_one_is_told(
     assert [each.rule for each in found.evidence] == rules
 
 
+def loud(claimed_us: float, taken_us: float, rng: random.Random) -> Times:
+    """Twenty blocks of a busy CPU: every third one is interrupted, and the judge's clock sees it."""
+    found = Times(1)
+    for _ in range(20):
+        waited_us = rng.choice((0.0, 0.0, rng.uniform(1000, 6000)))
+        found.claimed_us.append(claimed_us * rng.uniform(0.9, 1.1))
+        found.wall_us.append(OVERHEAD_US + taken_us + waited_us)
+    return found
+
+
+def test_on_a_busy_cpu_a_twentieth_is_not_believed_and_a_true_time_is() -> None:
+    rng = random.Random(0)
+    cheated, honest = [], []
+    for _ in range(100):
+        before = Before(loud(300, 300, rng), loud(300, 300, rng))
+        for claimed_us, found in ((300, cheated), (6000, honest)):
+            figures = Reading(
+                "(T([8], f32),)", before, loud(300, 300, rng), loud(claimed_us, 6000, rng),
+                bias=Bias(), on_cpu=True, trust=1.03, floor_us=0.0,
+            ).figures()  # fmt: skip
+            found.append(figures.candidate_us)
+    assert min(cheated) > 3000
+    assert all(4500 < us < 7500 for us in honest)
+
+
+def test_on_a_cpu_what_is_too_short_for_the_clock_is_nobodys_fault() -> None:
+    rng = random.Random(0)
+    figures = Reading(
+        "(T([8], f32),)", Before(loud(300, 300, rng), loud(300, 300, rng)), loud(300, 300, rng),
+        loud(2, 2, rng), bias=Bias(), on_cpu=True, trust=1.03, floor_us=0.0,
+    ).figures()  # fmt: skip
+    assert figures.candidate_us == pytest.approx(300, rel=0.1)
+    assert figures.evidence == ()
+
+
 def test_nobody_is_quicker_than_a_launch_or_than_the_device() -> None:
     assert read(times(0.4)).candidate_us == 1.5
     found = read(times(25.0), floor_us=30.0)

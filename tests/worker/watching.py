@@ -39,6 +39,29 @@ def in_inference_mode() -> Any:
         return torch.relu(X)
 
 
+def into_an_output_in_inference_mode() -> Any:
+    out = torch.empty_like(X)
+    with torch.inference_mode():
+        torch.ops.aten.relu.out(X, out=out)
+    return out
+
+
+def touched() -> Any:
+    result = torch.relu(X)
+    result[1, 0].add_(1e-6)
+    return result
+
+
+def among_many() -> Any:
+    for _ in range(100):
+        torch.relu(X)
+    return torch.relu(X)
+
+
+class Mine(torch.Tensor):
+    pass
+
+
 def overwritten() -> Any:
     return torch.relu(X).mul_(3)
 
@@ -59,13 +82,26 @@ RELU: dict[str, tuple[Callable[[], Any], bool]] = {
     "not at all": (lambda: torch.clamp_min(X, 0), False),
     "on values of its own": (lambda: torch.relu(X * 2) / 2, False),
     "as a part": (lambda: torch.relu(X) + X, False),
+    "with a touch": (touched, True),
+    "as a parameter": (lambda: torch.relu(torch.nn.Parameter(X)).detach(), True),
+    "as a class of one's own": (lambda: torch.relu(X.as_subclass(Mine)).as_subclass(torch.Tensor), True),
+    "into an output in inference mode": (into_an_output_in_inference_mode, True),
+    "among many": (among_many, True),
     "and worked on": (overwritten, False),
     "for nothing": (lambda: (torch.relu(X), torch.clamp_min(X, 1))[1], False),
 }
+
+
+def mean_in_inference_mode() -> Any:
+    with torch.inference_mode():
+        return X.mean(1) * 3
+
+
 SUM: dict[str, tuple[Callable[[], Any], bool]] = {
     "a sum": (lambda: torch.sum(X, 1), True),
     "a sum by einsum": (lambda: torch.einsum("ij->i", X), True),
     "a mean, in which ATen sums": (lambda: X.mean(1) * 3, False),
+    "a mean in inference mode": (mean_in_inference_mode, False),
     "a product": (lambda: X @ torch.ones(3), False),
 }
 SCALED: dict[str, Callable[[], Any]] = {

@@ -20,6 +20,8 @@ from .plan import Plan, is_below
 _WORKSHOPS: Final = ("/tmp", "/mnt", "/var", "/run")
 # Folders, links and two small files.
 _ROOT_OPTIONS: Final = "mode=0755,size=1m"
+SCRATCH_FILES: Final = 1 << 16
+"""Files and folders in scratch: an empty one takes a kilobyte of the kernel's memory, which is counted against nobody. Compilers make hundreds."""
 _COVER_OPTIONS: Final = "mode=0555,size=4k,nr_inodes=2"
 # Links to scratch, or scratch itself where something readable lies below.
 _TEMPORARY: Final = ("/tmp", "/var/tmp", "/dev/shm")
@@ -162,7 +164,7 @@ def _cover(folder: str) -> None:
 
 def _mount_scratch(target: str, size: int, owner: tuple[int, int]) -> None:
     os.makedirs(target)
-    options = f"mode=0700,size={size},uid={owner[0]},gid={owner[1]}"
+    options = f"mode=0700,size={size},nr_inodes={SCRATCH_FILES},uid={owner[0]},gid={owner[1]}"
     kernel.mount("tmpfs", target, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, options)
 
 
