@@ -160,6 +160,43 @@ def _worked_along(op: Op, call: Call) -> list[tuple[Tensor, int]]:
     return [(tensor, dim % len(shape)) for tensor in tensors if tensor.shape == shape]
 
 
+_LATE = 16
+"""Parts of a line, of which the last decides."""
+
+
+def late(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """The call with long lines in which nothing happens but at the end: all zeros before it, or all nonzero before a zero.
+
+    A line is what the operator works along, or all that there is where the result is a single element.
+    """
+    grown = deeper(op, call, rng) or clone_call(call)
+    alone = [tensor for tensor in tensors_of(grown) if tensor.numel() > 1]
+    if is_pointwise(op) or len(alone) != 1 or _entangled(grown):
+        return None
+    old, along = alone[0], _worked_along(op, grown)
+    if along:
+        lines = old.movedim(along[0][1], -1)
+    elif result_elements(op, grown) == 1 and _takes_other_sizes(op):
+        times = -(-(MANY + MANY // 8) // old.numel())
+        lines = _varied(old.repeat(max(1, times), *[1] * (old.dim() - 1)), old.shape[0], rng, shuffle=True)
+    else:
+        return None
+    if lines.shape[-1] * (1 if along else lines.numel() // lines.shape[-1]) < _LATE or lines.numel() > _MOST:
+        return None
+    return map_tensors(
+        grown, lambda tensor: _decided_late(lines, along, rng, turn) if tensor is old else tensor
+    )
+
+
+def _decided_late(lines: Tensor, along: list[tuple[Tensor, int]], rng: random.Random, turn: int) -> Tensor:
+    flat = lines.contiguous() if along else lines.reshape(-1).contiguous()
+    first = flat.shape[-1] - max(1, flat.shape[-1] // _LATE)
+    plain = (flat[..., :1] if bool(flat[..., :1].all()) else torch.ones_like(flat[..., :1])) if turn else 0
+    flat[..., :first] = plain
+    flat[..., rng.randrange(first, flat.shape[-1])] = 0 if turn else 1
+    return flat.movedim(-1, along[0][1]).contiguous() if along else flat.reshape(lines.shape)
+
+
 def _varied(copies: Tensor, first: int, rng: random.Random, *, shuffle: bool) -> Tensor:
     """No copy is quite the other: half of the floating values become smaller, others may change places."""
     generator = torch.Generator().manual_seed(rng.getrandbits(62))
@@ -412,6 +449,7 @@ FORMS: dict[str, Callable[..., Call | None]] = {
     "turned": turned,
     "without": without,
     "dilated": dilated,
+    "late": late,
 }
 """By the purpose of their draws. Each is asked in two turns."""
 

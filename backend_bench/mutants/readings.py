@@ -27,6 +27,8 @@ from backend_bench.mutants.mutant import (
     reading,
 )
 
+_LINE = 256
+"""Elements of a line that are long enough to be read in part; of which an eighth is read."""
 _PARTS = 32
 """Partial sums of a kernel that rounds each of them."""
 
@@ -41,6 +43,11 @@ def wrong_readings(op: Op, first: Call) -> Iterator[Mutant]:
     )
     if is_pointwise(op):
         yield Mutant("broadcasts wrongly", "broadcasts wrongly", reading(op, _broadcast_flat))
+    yield Mutant(
+        "reads the head of a line",
+        "reads the head of a line",
+        misreading(op, _head_again, f"a line of more than {_LINE} elements"),
+    )
     yield Mutant("swaps two inputs", "swaps two inputs", reading(op, _swapped))
     yield Mutant("takes another dim", "takes another dim", reading(op, _another_dim))
     yield Mutant("float16 inside", "float16 inside", _float16_inside(op))
@@ -53,6 +60,16 @@ def _transposed(tensor: Tensor) -> Tensor:
     if tensor.dim() < 2 or min(tensor.shape[-2:]) < 2 or not tensor.numel():
         return tensor
     return tensor.transpose(-1, -2).contiguous().view(tensor.shape)
+
+
+def _head_again(tensor: Tensor) -> Tensor:
+    """Of the last dimension, or of all elements where that is one line, the first eighth in the place of the rest."""
+    if not tensor.dim() or tensor.numel() <= _LINE:
+        return tensor
+    line = tensor if tensor.shape[-1] > _LINE else tensor.reshape(-1)
+    size = line.shape[-1]
+    places = torch.arange(size, device=tensor.device) % (size // 8)
+    return line[..., places].reshape(tensor.shape)
 
 
 def _without_strides(tensor: Tensor) -> Tensor:

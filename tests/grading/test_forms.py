@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 
+import pytest
 import torch
 
 from backend_bench.cases import Call
 from backend_bench.grading.forms import (
     MANY,
     deeper,
+    late,
     longer,
     promoted,
     reset,
@@ -142,6 +144,37 @@ def test_a_deeper_call_is_longer_where_the_operator_works_along() -> None:
     assert varied.args[0].shape[0::2] == (3, 5)
     assert varied.args[0].shape[1] > MANY
     assert varied.args[0].is_contiguous()
+
+
+@pytest.mark.parametrize(
+    ("op", "call"),
+    [
+        (aten.any.dim, Call((torch.rand(3, 5) > 0.5, 1))),
+        (aten.any.default, Call((torch.rand(3, 5) > 0.5,))),
+        (aten.all.dims, Call((torch.rand(3, 5) > 0.5, [0, 1]))),
+        (aten.argmax.default, Call((torch.randint(9, (4, 4)), 1))),
+        (aten.amin.default, Call((torch.randn(7),))),
+    ],
+    ids=str,
+)
+def test_the_end_of_a_long_line_decides_in_one_turn_or_the_other(
+    op: torch._ops.OpOverload, call: Call
+) -> None:
+    seen = []
+    for each in range(2):
+        varied = late(op, call, rng(), each)
+        assert varied is not None
+        line = varied.args[0]
+        assert line.numel() > MANY
+        head = line[..., : line.shape[-1] // 8] if line.shape[-1] > MANY else line[: len(line) // 8]
+        shown = op(head, *call.args[1:])
+        seen.append(bool((shown != op(*varied.args)).any()) if shown.numel() else True)
+    assert any(seen)
+
+
+def test_a_product_and_what_works_element_by_element_have_no_end() -> None:
+    assert late(aten.mm.default, Call((torch.randn(3, 3), torch.randn(3, 3))), rng()) is None
+    assert late(aten.relu.default, Call((torch.randn(3, 3),)), rng()) is None
 
 
 def test_factors_of_a_product_grow_together() -> None:
