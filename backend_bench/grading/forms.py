@@ -173,7 +173,7 @@ def late(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     alone = [tensor for tensor in tensors_of(grown) if tensor.numel() > 1]
     if is_pointwise(op) or len(alone) != 1 or _entangled(grown):
         return None
-    old, along = alone[0], _worked_along(op, grown)
+    old, along = alone[0], [(tensor, dim) for tensor, dim in _worked_along(op, grown) if tensor is alone[0]]
     if along:
         lines = old.movedim(along[0][1], -1)
     elif result_elements(op, grown) == 1 and _takes_other_sizes(op):

@@ -20,6 +20,8 @@ _SHARE = 4
 """One element in four is planted: often enough to be met, seldom enough to leave the rest a test."""
 _NEGATIVE_SHARE = 16
 """One element in sixteen stays outside the domain of a logarithm or a root."""
+_SEVERAL = 4
+"""Indices of which one may be planted."""
 _IGNORED_SHARE = 8
 """One target in eight is the one that the loss ignores."""
 _MEAN = 1
@@ -95,11 +97,16 @@ def _some(given: Given, row: Tensor, share: int) -> Tensor:
 
 
 def _below(given: Given, index: Tensor, bound: int) -> None:
-    """Indices from 0 on, below the bound."""
+    """Indices from 0 on, below the bound; one among several is the first or the last there is, which of thousands would hardly be drawn."""
     if index.numel() and bound < 1:
         raise IndexError("an index into a dimension without elements")
-    if index.numel():
-        _memory(index).random_(0, bound, generator=given.generator)
+    row = _memory(index)
+    if row.numel():
+        row.random_(0, bound, generator=given.generator)
+    if row.numel() >= _SEVERAL:
+        where = torch.randint(0, row.numel(), (1,), generator=given.generator, device=row.device)
+        which = torch.randint(0, 2, (1,), generator=given.generator, device=row.device)
+        row.scatter_(0, where, (which * (bound - 1)).to(row.dtype))
 
 
 def _half_true(given: Given, mask: Tensor, count: int | None = None) -> None:

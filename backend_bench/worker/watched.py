@@ -41,7 +41,7 @@ class Watch:
         """The operator and what it gave; None where that was not kept."""
         self._own = threading.local()
         close_ways_around()
-        torch._C._InferenceMode = _NoGrad  # type: ignore[misc]
+        torch._C._InferenceMode = _NoGrad  # type: ignore[assignment,misc]
         register = Registrations()
         for name in _variants(under_test):
             for backend in DEVICES[device]:
