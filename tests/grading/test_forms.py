@@ -155,7 +155,7 @@ def test_a_deeper_call_is_longer_where_the_operator_works_along() -> None:
         (aten.argmax.default, Call((torch.randint(9, (4, 4)), 1))),
         (aten.amin.default, Call((torch.randn(7),))),
     ],
-    ids=str,
+    ids=["any.dim", "any", "all.dims", "argmax", "amin"],
 )
 def test_the_end_of_a_long_line_decides_in_one_turn_or_the_other(
     op: torch._ops.OpOverload, call: Call
