@@ -26,7 +26,15 @@ from backend_bench.grading.inputs import (
 )
 from backend_bench.grading.running import result_elements
 from backend_bench.grading.sameness import is_floating
-from backend_bench.grading.traits import ADDS_TO_PRODUCT, MEMORY_BOUND, Op, base_name, is_pointwise, names
+from backend_bench.grading.traits import (
+    ADDS_TO_PRODUCT,
+    MEMORY_BOUND,
+    ORDERED,
+    Op,
+    base_name,
+    is_pointwise,
+    names,
+)
 
 MANY = 1024
 """Elements beyond which one block of a kernel is not enough."""
@@ -252,6 +260,7 @@ _PARTNER = {
 }
 """A second floating dtype, such that the result of both is none that a GPU is slow in."""
 _WHOLE = 100.0
+_DIVIDES = names("div floor_divide remainder fmod")
 
 
 def promoted(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
@@ -267,8 +276,12 @@ def promoted(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | No
     chosen = able[-1 if turn == 0 else 0]
     if turn == 0:
         other = chosen.nan_to_num(1.0).clamp(-_WHOLE, _WHOLE).to(torch.int64)
+        if base_name(op) in _DIVIDES:
+            other.masked_fill_(other == 0, 1)  # many small numbers would become a division by zero
     else:
-        other = chosen.to(_PARTNER[chosen.dtype])
+        partner = _PARTNER[chosen.dtype]
+        most = min(torch.finfo(partner).max, torch.finfo(chosen.dtype).max)
+        other = torch.where(chosen.isfinite(), chosen.clamp(-most, most), chosen).to(partner)
     return map_tensors(copy, lambda tensor: other if tensor is chosen else tensor)
 
 
@@ -437,6 +450,22 @@ def dilated(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | Non
     return call_of(
         op, arguments(op, clone_call(call)) | {"dilation": [2 * step for step in given["dilation"]]}
     )
+
+
+def put_in_order(op: Op, call: Call) -> None:
+    """Sort in place what the operator takes sorted (`traits.ORDERED`), or make its `sorter` say the order; NaN has none and becomes zero."""
+    name = ORDERED.get(base_name(op))
+    given = arguments(op, call)
+    for row in leaves(given.get(name)) if name else ():
+        if not row.dim() or row.layout is not torch.strided or overlaps_itself(row):
+            continue
+        if row.is_floating_point():
+            row.nan_to_num_(0.0, torch.inf, -torch.inf)
+        sorter = given.get("sorter")
+        if isinstance(sorter, Tensor):
+            sorter.copy_(row.argsort(-1))
+        else:
+            row.copy_(row.sort(-1).values)
 
 
 FORMS: dict[str, Callable[..., Call | None]] = {

@@ -236,6 +236,8 @@ _NOT_A_VALUE_RANGE = (
     )
 )
 """Pointwise operators that are given NaN but no infinity."""
+_ROUNDED_DIVISIONS = ("Tensor_mode", "Scalar_mode")
+"""Overloads of `div` of which the same holds as of `floor_divide`."""
 _PASSES_NAN = names(
     "argmax argmin max min amax amin cummax cummin max_pool2d_with_indices max_pool3d_with_indices"
     " adaptive_max_pool2d adaptive_max_pool3d"
@@ -342,7 +344,7 @@ def specials(op: Op, tensor: Tensor, rng: random.Random, *, first: bool = True) 
         if name in _ASKS_FOR_ZERO:
             return [1.0, -1.0, torch.finfo(tensor.dtype).tiny]
         if is_pointwise(op):
-            return _pointwise_specials(name, tensor)
+            return _pointwise_specials(op, tensor)
         if name in _PROBABILITIES:
             return [0.0, 1.0]
         if name in _PASSES_NAN and rng.random() < 0.6:
@@ -382,13 +384,13 @@ def _close_ones(tensor: Tensor) -> list[float | int]:
     return [*near, *(-value for value in near)]
 
 
-def _pointwise_specials(name: str, tensor: Tensor) -> list[float | int]:
-    limits = torch.finfo(tensor.dtype)
+def _pointwise_specials(op: Op, tensor: Tensor) -> list[float | int]:
+    name, limits = base_name(op), torch.finfo(tensor.dtype)
     values = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.5, -2.5, 4.0]
     if name in UNTAGGED:
         return values
     values.append(math.nan)
-    if name not in _NOT_A_VALUE_RANGE:
+    if name not in _NOT_A_VALUE_RANGE and op._overloadname not in _ROUNDED_DIVISIONS:
         values += [math.inf, -math.inf, limits.tiny]
     if name in EXACT:
         values += [limits.max, limits.min]

@@ -22,11 +22,14 @@ from backend_bench.grading.traits import (
     ARITHMETIC,
     CHAINS,
     EXPONENTIAL_SUMS,
+    FROM_ITS_SIZE,
     NORMALISATIONS,
+    SAMPLERS,
     SCATTERED_SUMS,
     SOFTMAXES,
     STEPS,
     SUMS,
+    TRANSFORMS,
     Op,
     base_name,
     is_pointwise,
@@ -133,7 +136,11 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         )
     if is_pointwise(op):
         slopes = _sensitivity(call, exact, run)
-        return tuple(slope * _input_step(dtype) for slope, dtype in zip(slopes, dtypes, strict=True))
+        size = _finite_abs(call.args[0]) if name in FROM_ITS_SIZE else 0.0
+        return tuple(
+            slope * _input_step(dtype) + size * 2 * _step(dtype, False)
+            for slope, dtype in zip(slopes, dtypes, strict=True)
+        )
     if name in SUMS or name in SCATTERED_SUMS:
         terms = run(_absolute(call, whole=name in SUMS))
         scattered = name in SCATTERED_SUMS
@@ -147,7 +154,7 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
             for term, size, addend, dtype in zip(terms, sizes, apart, dtypes, strict=True)
         )
     if name in ACCUMULATIONS or name in CHAINS:
-        slopes = _conditioning(call, exact, run) if name in ACCUMULATIONS else none
+        slopes = _conditioning(op, call, exact, run) if name in ACCUMULATIONS else none
         if name in SOFTMAXES:
             slopes = (slopes[0] + sizes[0] * _exponent(op, call),)
         if name in NORMALISATIONS:
@@ -314,12 +321,17 @@ def _answers(call: Call, leaf: Tensor, step: float, exact: Results, run: Run) ->
 _TRIES = 3  # random changes of the inputs; their root mean square is the estimate
 
 
-def _conditioning(call: Call, exact: Results, run: Run) -> Results:
-    """How strongly each result answers to independent relative changes of all elements.
+_ROUNDINGS = 4
+"""Of the place where a sampler looks."""
+
+
+def _conditioning(op: Op, call: Call, exact: Results, run: Run) -> Results:
+    """How strongly each result answers to independent relative changes of all elements; and a sampler to where it looks, from the edge on.
 
     Where a mean is subtracted from its like, or sums cancel, the rounding of what was subtracted is
     all that is left, and no sound formula does without.
     """
+    places = arguments(op, call)["grid"] if base_name(op) in SAMPLERS else None
     device = exact[0].device if exact else torch.device("cpu")
     generator = torch.Generator(device).manual_seed(0)
     total = [torch.zeros(r.shape, dtype=torch.float64, device=r.device) for r in exact]
@@ -327,8 +339,8 @@ def _conditioning(call: Call, exact: Results, run: Run) -> Results:
     def moved(leaf: Tensor) -> Tensor:
         if not _real_valued(leaf):
             return leaf
-        change = torch.randn(leaf.shape, generator=generator, dtype=torch.float64, device=device)
-        return leaf * (1 + _NUDGE * change)
+        change = _NUDGE * torch.randn(leaf.shape, generator=generator, dtype=torch.float64, device=device)
+        return leaf + _ROUNDINGS * change * (leaf.abs() + 1) if leaf is places else leaf * (1 + change)
 
     for _ in range(_TRIES):
         results = run(map_tensors(call, moved))
@@ -392,6 +404,10 @@ _INNER |= {"addmm": 1, "baddbmm": 1, "addbmm": 1, "addmv": 1}
 _ALONG_DIM = names("_softmax _log_softmax softmax log_softmax _safe_softmax cumsum cumprod logcumsumexp")
 
 
+_LEAST_TRANSFORM = 32
+"""Terms that count where there are fewer: the factors of each are rounded, too."""
+
+
 def _length(op: Op, call: Call, size: Tensor) -> int:
     """About how many terms meet in one element of a result with as many elements as `size`."""
     name = base_name(op)
@@ -406,6 +422,9 @@ def _length(op: Op, call: Call, size: Tensor) -> int:
         return max(1, floating[2].shape[-2])  # keys; of a backward pass the gradient comes first
     if "conv" in name and len(floating) > 1 and floating[1].dim():
         return max(1, floating[1].numel() // max(1, min(floating[1].shape[:2])))
+    if name in TRANSFORMS:
+        sizes = [max(size.shape[dim], given[0].shape[dim]) for dim in arguments(op, call)["dim"]]
+        return int(max(_LEAST_TRANSFORM, math.prod(sizes)))
     if name in _ALONG_DIM and floating[0].dim():
         dim = arguments(op, call).get("dim")
         return max(1, floating[0].shape[dim if isinstance(dim, int) else -1])

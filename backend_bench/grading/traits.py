@@ -63,6 +63,14 @@ UNJUDGEABLE: dict[str, str] = {
     **dict.fromkeys(names("_standard_gamma _sample_dirichlet normal_functional"), _RANDOM),
 }
 
+ORDERED: dict[str, str] = {
+    "bucketize": "boundaries",
+    "searchsorted": "sorted_sequence",
+    "histogram": "bins",
+    "_histogramdd_from_bin_tensors": "bins",
+}
+"""The argument that has to be in ascending order; on any other the answer is that of one search and of no other."""
+
 STEPS = names("linspace logspace")
 """Operators that go from a start to an end in equal steps; ATen takes them in the dtype of the result on a CPU, and may end up far off."""
 
@@ -133,6 +141,9 @@ JUMPS = names(
 )
 """Operators with jumps: beside one, the value of either precision is right."""
 
+FROM_ITS_SIZE = names("gelu")
+"""Pointwise operators whose formula takes their input times a difference of nearly equal numbers."""
+
 ARITHMETIC = names(
     "add sub rsub mul div true_divide reciprocal square sqrt addcmul addcdiv lerp deg2rad rad2deg"
     " log1p expm1"  # there is a one inside, and to keep it from costing digits is their whole purpose
@@ -191,6 +202,7 @@ ACCUMULATIONS = names(
     " scaled_dot_product_attention _scaled_dot_product_attention_math cov corrcoef"
     " _scaled_dot_product_flash_attention_backward _scaled_dot_product_efficient_attention_backward"
     " _scaled_dot_product_flash_attention_for_cpu_backward _scaled_dot_product_cudnn_attention_backward"
+    " _fft_c2c _fft_r2c _fft_c2r grid_sampler_2d grid_sampler_3d"
 )
 """Long accumulations that are not plain sums: rounding grows with the root of their length."""
 
@@ -260,6 +272,12 @@ NORMALISATIONS = names(
     " _native_batch_norm_legit_functional"
 )
 """Operators that subtract a mean and give it back with the reciprocal deviation: output, mean, rstd."""
+
+TRANSFORMS = names("_fft_c2c _fft_r2c _fft_c2r")
+"""Each result is a sum over all of a line, and the error of its largest terms shows in the smallest."""
+
+SAMPLERS = names("grid_sampler_2d grid_sampler_3d")
+"""Operators that reckon where to look from a position in [-1, 1], in three or four roundings."""
 
 SOFTMAXES = names("softmax _softmax _safe_softmax")
 """Operators whose results are exponentials: an absolute error before is a relative one after."""

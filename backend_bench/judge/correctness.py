@@ -232,7 +232,15 @@ def draw_all(
     attempts = list(_fresh(suite, op, rng))
     if profile == "backendbench":
         return attempts
-    bases = attempts
+    attempts = _in_more_forms(suite, op, overload, attempts, rng)
+    for attempt in attempts:
+        forms.put_in_order(overload, attempt.call)
+    return attempts
+
+
+def _in_more_forms(
+    suite: Suite, op: Operator, overload: torch._ops.OpOverload, bases: list[Attempt], rng: random.Random
+) -> list[Attempt]:
     attempts = bases + list(_varied(overload, bases, rng)) + list(_fresh(suite, op, rng))
     attempts += _reformed(overload, attempts, rng)
     round_bytes = sum(inputs.bytes_of(attempt.call) for attempt in bases)

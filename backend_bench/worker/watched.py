@@ -13,6 +13,7 @@ called past the dispatcher.
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -96,6 +97,7 @@ class Watch:
             taken = _of_any_class((args, {key: value for key, value in kwargs.items() if key != "out"}))
             is_passed = len(self._held) <= MAX_HELD and bool(taken)
             is_passed = is_passed and all(any(_is_same(given, t) for given in self._inputs) for t in taken)
+            is_passed = is_passed and not _is_reflected(name)
             result = plain(*args, **kwargs)
             if is_passed:
                 op = name.removeprefix("aten::")
@@ -107,14 +109,44 @@ class Watch:
             self._own.busy = False
 
 
+_REFLECTED = {"reciprocal": "__rdiv__", "rsub": "__rsub__"}
+"""Methods of a tensor that call an operator for an expression, `1 / x` and `1 - x`, which is a formula and no call of the operator."""
+
+
+def _is_reflected(name: str) -> bool:
+    """Whether one of these methods of torch's calls the operator at this moment."""
+    method = _REFLECTED.get(base_of(name.removeprefix("aten::")))
+    frame = sys._getframe() if method else None
+    while frame is not None:
+        if frame.f_code.co_name == method and frame.f_code.co_filename == torch._tensor.__file__:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _variants(under_test: str) -> list[str]:
-    """The operator, in place, with an output, with other overloads; none where the worker or a view is made of it."""
+    """The operator, in place, with an output, with other overloads; none where the worker or a view is made of it.
+
+    An overload that does not take what this one must be given is another operator: `round` to whole numbers of `round.decimals`.
+    """
     found = []
+    asked = {
+        argument.name
+        for argument in _arguments(f"aten::{under_test.removesuffix('.default')}")
+        if _is_asked(argument)
+    }
     for name in torch._C._dispatch_get_all_op_names():
         op = name.removeprefix("aten::")
-        if op != name and base_of(op) == base_of(under_test) and op.partition(".")[0] not in ALLOWED:
+        if op == name or base_of(op) != base_of(under_test) or op.partition(".")[0] in ALLOWED:
+            continue
+        if asked <= {argument.name for argument in _arguments(name)}:
             found.append(name)
     return found
+
+
+def _is_asked(argument: Any) -> bool:
+    """Whether it is a setting that every call has to give."""
+    return not argument.has_default_value() and "Tensor" not in str(argument.type)
 
 
 @functools.cache

@@ -24,9 +24,9 @@ def answers() -> dict[str, Any]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("way", [*watching.RELU, *watching.SUM])
+@pytest.mark.parametrize("way", [*watching.RELU, *watching.SUM, *watching.ROUND, *watching.RECIPROCAL])
 def test_what_is_handed_on_is_seen_and_nothing_else(answers: dict[str, Any], way: str) -> None:
-    _, expected = (watching.RELU | watching.SUM)[way]
+    _, expected = (watching.RELU | watching.SUM | watching.ROUND | watching.RECIPROCAL)[way]
     assert answers["seen"][way] is expected
 
 

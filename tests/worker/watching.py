@@ -104,6 +104,14 @@ SUM: dict[str, tuple[Callable[[], Any], bool]] = {
     "a mean in inference mode": (mean_in_inference_mode, False),
     "a product": (lambda: X @ torch.ones(3), False),
 }
+ROUND: dict[str, tuple[Callable[[], Any], bool]] = {
+    "to a decimal place": (lambda: torch.round(X, decimals=0), True),
+    "by a factor": (lambda: torch.round(X * 1.0) / 1.0, False),
+}
+RECIPROCAL: dict[str, tuple[Callable[[], Any], bool]] = {
+    "as an expression": (lambda: 1.0 / X, False),
+    "by name": (lambda: torch.reciprocal(X) * 1.0, True),
+}
 SCALED: dict[str, Callable[[], Any]] = {
     "a number on the right": lambda: torch.mul(X, 2.5),
     "a number on the left": lambda: 3 * torch.tensor(2),
@@ -130,6 +138,10 @@ if __name__ == "__main__":
         answers = {name: seen(relu, way) for name, (way, _) in RELU.items()}
         total = Watch("sum.dim_IntList", "cpu")
         answers |= {name: seen(total, way) for name, (way, _) in SUM.items()}
+        places = Watch("round.decimals", "cpu")
+        answers |= {name: seen(places, way) for name, (way, _) in ROUND.items()}
+        upside_down = Watch("reciprocal.default", "cpu")
+        answers |= {name: seen(upside_down, way) for name, (way, _) in RECIPROCAL.items()}
         Watch("mul.Tensor", "cpu").begin([X])
         after = {name: described(way()) for name, way in SCALED.items()}
     print(json.dumps({"seen": answers, "before": before, "after": after}))
