@@ -39,17 +39,16 @@ def _to_float32(dtype: torch.dtype) -> torch.dtype:
 
 
 def _inside(op: Op, widened: Callable[[torch.dtype], torch.dtype], wanted: str) -> Kernel:
-    layout = torch.preserve_format if base_name(op) in MEMORY_BOUND else torch.contiguous_format
+    def read(tensor: Tensor) -> Tensor:
+        wide = tensor.to(widened(tensor.dtype))
+        # Contiguous, since some of ATen's own kernels read past strides.
+        return wide if base_name(op) in MEMORY_BOUND else wide.contiguous()
 
     def widen(value: Any) -> Any:
         return widened(value) if isinstance(value, torch.dtype) else value
 
     def revise(named: Given) -> Given:
-        # Contiguous, since some of ATen's own kernels read past strides.
-        wide = map_tensors(
-            Call((), named),
-            lambda tensor: tensor.to(widened(tensor.dtype), memory_format=layout),
-        ).kwargs
+        wide = map_tensors(Call((), named), read).kwargs
         return {name: widen(value) for name, value in wide.items()}
 
     inner = reading(op, revise)
