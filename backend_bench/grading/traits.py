@@ -238,6 +238,9 @@ UNDEFINED_OUTPUTS: dict[str, dict[int, str]] = {
 }
 """Outputs whose values nobody defines: only number, shape and dtype are compared."""
 
+DRAWN_WINDOWS = names("fractional_max_pool2d fractional_max_pool3d")
+"""Poolings whose windows follow from random numbers, and in a short dtype from their rounding: values, then indices."""
+
 TOTALS = names("nll_loss_forward nll_loss2d_forward")
 """Losses that give a total weight, too, which without a reduction divides nothing."""
 

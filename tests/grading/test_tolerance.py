@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
+from backend_bench.grading.forms import put_in_order
 from backend_bench.grading.oracle import admissible, expect
 from backend_bench.grading.tolerance import typical_size
 from tests.grading.kernels import tf32
@@ -234,6 +235,52 @@ def test_a_product_that_overflows_half_way_in_some_order_is_no_fair_draw() -> No
         (True, Call((factors[:, :80], 1))),
     ):
         assert admissible(expect(aten.prod.dim_int, call)) is fair
+
+
+def test_a_transform_is_judged_by_all_its_terms() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(3, 64, dtype=torch.complex64) * 20
+    places = torch.arange(64, dtype=torch.float64)
+    factors = torch.exp(-2j * torch.pi * places[:, None] * places / 64).to(torch.complex64)
+    call = Call((x, [1], 0, True))
+    assert judge(aten._fft_c2c.default, call, lambda x, *_: x @ factors).passed
+    assert not judge(aten._fft_c2c.default, call, lambda x, *_: x @ factors.conj()).passed
+    assert not judge(aten._fft_c2c.default, call, lambda x, *_: (x @ factors) * 1.0001).passed
+
+
+def test_a_sampler_may_reckon_its_places_in_another_order() -> None:
+    torch.manual_seed(0)
+    call = Call((torch.randn(2, 3, 9, 9), torch.rand(2, 40, 40, 2) * 1.9 - 0.95, 0, 0, False))
+
+    def sample(x: Tensor, grid: Tensor, *_: Any, shift: float = 0.0) -> Tensor:
+        places = grid * (9 / 2) + (9 / 2 - 0.5) + shift
+        low = places.floor()
+        part = places - low
+        padded = torch.nn.functional.pad(x, (1, 1, 1, 1))
+        column, row = (low[..., axis].long() + 1 for axis in (0, 1))
+        image = torch.arange(2).view(2, 1, 1)
+
+        def at(down: int, right: int) -> Tensor:
+            return padded[image, :, row + down, column + right].permute(0, 3, 1, 2)
+
+        across, down = part[..., 0].unsqueeze(1), part[..., 1].unsqueeze(1)
+        upper = at(0, 0) * (1 - across) + at(0, 1) * across
+        lower = at(1, 0) * (1 - across) + at(1, 1) * across
+        return (upper * (1 - down) + lower * down).contiguous()
+
+    assert judge(aten.grid_sampler_2d.default, call, sample).passed
+    assert not judge(aten.grid_sampler_2d.default, call, lambda *a: sample(*a, shift=1e-4)).passed
+
+
+def test_boundaries_are_in_order_in_whatever_form() -> None:
+    torch.manual_seed(0)
+    boundaries = torch.tensor([3.0, torch.nan, -1.0, 2.0])
+    call = Call((torch.randn(5), boundaries))
+    put_in_order(aten.bucketize.Tensor, call)
+    assert boundaries.tolist() == [-1.0, 0.0, 2.0, 3.0]
+    sequence, sorter = torch.randn(2, 6), torch.zeros(2, 6, dtype=torch.int64)
+    put_in_order(aten.searchsorted.Tensor, Call((sequence, torch.randn(2, 3)), {"sorter": sorter}))
+    assert torch.equal(sequence.gather(1, sorter), sequence.sort(1).values)
 
 
 def test_attention_may_round_its_weights_to_the_short_dtype() -> None:
