@@ -222,21 +222,34 @@ def _steps(op: Op, call: Call, size: Tensor, dtype: torch.dtype, *, whole: bool 
     apart, together = math.sqrt(length), max(math.sqrt(length), length / 4)
     if whole:
         return together
-    return apart if _short_step(dtype) else min(together, apart * math.sqrt(_repeated(call)))
+    return apart if _short_step(dtype) else min(together, apart * math.sqrt(_repeated(op, call)))
 
 
-_PAIRED = 1 << 14  # elements; equal ones among them tell how many there are among all
+_PAIRED = 1 << 14
+"""Elements; equal ones among them tell how many there are among all."""
 
 
-def _repeated(call: Call) -> float:
-    """How many elements have the value of an element, on average; where terms are products, of the factor that varies most."""
-    found = [_equals(tensor) for tensor in tensors_of(call) if _real_valued(tensor) and tensor.dim()]
+def _repeated(op: Op, call: Call) -> float:
+    """How many elements have the value of an element, on average; where terms are products, of the factor that varies most.
+
+    Zeros are added without an error, where it is the elements that are added.
+    """
+    lost = base_name(op) in SUMS or base_name(op) in SCATTERED_SUMS
+    found = [
+        _equals(tensor[tensor != 0] if lost else tensor)
+        for tensor in tensors_of(call)
+        if _real_valued(tensor) and tensor.dim()
+    ]
     return min(found, default=1.0)
 
 
 def _equals(tensor: Tensor) -> float:
     flat = (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).reshape(-1)
-    sample = flat[:: max(1, flat.numel() // _PAIRED)]
+    sample = flat
+    if flat.numel() > _PAIRED:  # at random, since a stride may keep to one column
+        generator = torch.Generator(flat.device).manual_seed(0)
+        places = torch.randint(flat.numel(), (_PAIRED,), generator=generator, device=flat.device)
+        sample = flat[places.unique()]
     if sample.numel() < 2:
         return 1.0
     counts = sample.unique(return_counts=True)[1].to(torch.float64)

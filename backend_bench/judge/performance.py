@@ -28,7 +28,7 @@ from typing import TypeVar
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
-from backend_bench.grading import checker, inputs, oracle
+from backend_bench.grading import checker, forms, inputs, oracle
 from backend_bench.grading.alike import alike, same_output
 from backend_bench.grading.speedup import compare
 from backend_bench.judge import audit, correctness
@@ -444,7 +444,9 @@ class Timing:
             return tuple(self._draw(case) for _ in range(self._plans[case].calls))
 
     def _draw(self, case: int) -> Call:
-        return self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._values[case].getrandbits(48))
+        call = self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._values[case].getrandbits(48))
+        forms.put_in_order(self._overload, call)
+        return call
 
     def _asked(self, case: int, calls: tuple[Call, ...], pause: int | None = None) -> Asked:
         return Asked(case, calls, self._plans[case].metas, pause or len(calls))

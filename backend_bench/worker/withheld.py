@@ -43,7 +43,7 @@ _FUSERS: Final = (
     "_jit_override_can_fuse_on_cpu_legacy",
     "_jit_override_can_fuse_on_gpu",
 )
-"""Switches of the compilers that TorchScript may use for several operators together; off before they are taken away."""
+"""Switches of the compilers that TorchScript may use for several operators together; off, and what turns them on does nothing."""
 _PAST_THE_DISPATCHER: Final = (
     "_jit_to_static_module",  # its operators call ATen's kernels directly
     "_fuse_to_static_module",
@@ -52,7 +52,6 @@ _PAST_THE_DISPATCHER: Final = (
     "_jit_interpret_graph",
     "_jit_pass_fuse_tensorexprs",
     "_jit_pass_fuse",
-    *_FUSERS,
     "_cuda_jiterator_compile_and_launch_kernel",
     "_cuda_jiterator_compile_and_launch_kernel_multiple_outputs",
 )
@@ -103,9 +102,15 @@ def close_ways_around() -> None:
     for switch in _FUSERS:
         if (turn := getattr(torch._C, switch, None)) is not None:
             turn(False)
+    for switch in _FUSERS:
+        setattr(torch._C, switch, _left_off)
     for gone in _PAST_THE_DISPATCHER:
         vars(torch._C).pop(gone, None)
         sys.modules.pop(f"torch._C.{gone}", None)
+
+
+def _left_off(*_: object) -> None:
+    """In the place of a switch, for what in torch turns it."""
 
 
 def noted() -> tuple[str, ...]:

@@ -138,6 +138,14 @@ def test_what_is_lost_of_equal_terms_is_lost_each_time() -> None:
     assert not judge(aten.sum.dim_IntList, equal, lambda x, dims: x[:, 1:].sum(1)).passed
 
 
+def test_zeros_are_added_without_an_error() -> None:
+    torch.manual_seed(0)
+    line = torch.zeros(1, 4096)
+    line[:, ::64] = torch.rand(64) + 0.5
+    nearly = judge(aten.sum.dim_IntList, Call((line, [1])), lambda x, _: x.sum(1) * 1.00003)
+    assert not nearly.passed
+
+
 def test_a_large_exponential_may_swallow_those_below_half_a_step_and_no_others() -> None:
     torch.manual_seed(0)
     x = torch.cat((torch.full((3, 1), 17.5), torch.rand(3, 500) / 4 + 0.5, torch.rand(3, 500) / 4 + 4), 1)

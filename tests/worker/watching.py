@@ -106,6 +106,7 @@ SUM: dict[str, tuple[Callable[[], Any], bool]] = {
 }
 ROUND: dict[str, tuple[Callable[[], Any], bool]] = {
     "to a decimal place": (lambda: torch.round(X, decimals=0), True),
+    "as whole numbers": (lambda: torch.round(X), False),
     "by a factor": (lambda: torch.round(X * 1.0) / 1.0, False),
 }
 RECIPROCAL: dict[str, tuple[Callable[[], Any], bool]] = {
