@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from backend_bench.grading.example import example_of, show
+from backend_bench.grading.example import example_of, show_apart
 from backend_bench.grading.oracle import Expectation, Expected, Scalar
 from backend_bench.grading.sameness import same_bits, same_values
 from backend_bench.verdict import Example
@@ -325,16 +325,15 @@ def _differ(
     tolerance = ""
     if expected.allowance is not None:
         tolerance = f" (tolerance {float(expected.allowance.reshape(-1)[flat]):.2g})"
+    # What is told is the best that is known: ATen's own may be the one that is off.
+    target = reference if expected.oracle is None else expected.oracle.to(reference.dtype)
+    wanted, got = show_apart(target.reshape(-1)[flat].item(), value.reshape(-1)[flat].item())
     message = (
         f"{prefix}{count} of {right.numel()} elements differ; worst{where}: "
-        f"expected {_show(reference, flat)}, got {_show(value, flat)}{tolerance}"
+        f"expected {wanted}, got {got}{tolerance}"
     )
     excess = None if expected.allowance is None else float(badness.reshape(-1)[flat])
-    return message, example_of(label, right, flat, reference, value, excess)
-
-
-def _show(tensor: Tensor, flat: int) -> str:
-    return show(tensor.reshape(-1)[flat].item())
+    return message, example_of(label, right, flat, target, value, excess)
 
 
 # ------------------------------------------------------------------------------------- lenient

@@ -29,6 +29,8 @@ def example_of(
     """The worst element, at `flat` in row-major order, and its neighbours along the last dimension."""
     place = tuple(int(index) for index in torch.unravel_index(torch.tensor(flat), right.shape))
     first, window = _window(place, reference.shape)
+    beside = zip(reference[window].reshape(-1).tolist(), value[window].reshape(-1).tolist(), strict=True)
+    shown = [show_apart(one, other) for one, other in beside]
     return Example(
         result=result,
         place=place,
@@ -36,8 +38,8 @@ def example_of(
         wrong=int((~right).sum()),
         total=right.numel(),
         first=first,
-        expected=_values(reference[window]),
-        got=_values(value[window]),
+        expected=tuple(expected for expected, _ in shown),
+        got=tuple(got for _, got in shown),
         excess=excess if excess is not None and math.isfinite(excess) else None,
     )
 
@@ -78,8 +80,17 @@ def _values(tensor: Tensor) -> tuple[str, ...]:
     return tuple(show(item) for item in tensor.reshape(-1).tolist())
 
 
-def show(item: object) -> str:
+def show(item: object, digits: int = 6) -> str:
     """One element as text; a zero has no sign, since none is compared."""
     if item == 0 and not isinstance(item, bool):
         return "0"
-    return f"{item:.6g}" if isinstance(item, (float, complex)) else str(item)
+    return f"{item:.{digits}g}" if isinstance(item, (float, complex)) else str(item)
+
+
+def show_apart(one: object, other: object) -> tuple[str, str]:
+    """Two elements, with as many digits as tell them apart: six, or as many as float32 or float64 has."""
+    for digits in (6, 9, 17):
+        texts = show(one, digits), show(other, digits)
+        if texts[0] != texts[1] or one == other:
+            break
+    return texts

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 
 from backend_bench.cases import Call
-from backend_bench.grading.example import example_of, show, with_inputs
+from backend_bench.grading.example import example_of, show, show_apart, with_inputs
 from backend_bench.verdict import Example
+from tests.grading.wall import judge
 
 
 def example(reference: torch.Tensor, value: torch.Tensor, flat: int) -> Example:
@@ -54,3 +57,27 @@ def test_values_as_text() -> None:
     assert [show(item) for item in (-0.0, 0, True, False, 1 / 3, float("nan"))] == [
         "0", "0", "True", "False", "0.333333", "nan",
     ]  # fmt: skip
+
+
+def test_values_that_differ_late_are_told_apart() -> None:
+    assert show_apart(0.0173537, 0.0173538) == ("0.0173537", "0.0173538")
+    one, other = torch.tensor([1.0, 1 + 2**-23]).tolist()
+    assert show_apart(one, other) == ("1", "1.00000012")
+    assert show_apart(1.0, 1 + 2**-52)[1] == "1.0000000000000002"
+    assert show_apart(2.5, 2.5) == ("2.5", "2.5")
+    assert show_apart(3, True) == ("3", "True")
+
+
+def test_what_is_expected_is_the_best_that_is_known() -> None:
+    """ATen's own sum of strided rows would be told where ATen is the one that is off."""
+    op = torch.ops.aten.native_group_norm_backward.default
+    torch.manual_seed(0)
+    x, gradient = torch.randn(1, 2, 3, 2), torch.randn(2, 3, 2, 1).permute(3, 2, 1, 0)
+    _, mean, rstd = torch.ops.aten.native_group_norm(x, None, None, 1, 2, 6, 1, 1e-5)
+    call = Call((gradient, x, mean, rstd, None, 1, 2, 6, 1, [True, False, False]))
+    right = op(gradient.contiguous(), *call.args[1:])[0]
+    assert not torch.allclose(right, op(*call.args)[0])
+    message = judge(op, call, lambda *_: (torch.zeros_like(x), None, None)).message
+    told = re.search(r"expected (\S+),", message)
+    assert told
+    assert (right - float(told[1])).abs().min() < 1e-5
