@@ -181,28 +181,33 @@ def late(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     alone = [tensor for tensor in tensors_of(grown) if tensor.numel() > 1]
     if is_pointwise(op) or len(alone) != 1 or _entangled(grown):
         return None
-    old, along = alone[0], [(tensor, dim) for tensor, dim in _worked_along(op, grown) if tensor is alone[0]]
-    if along:
-        lines = old.movedim(along[0][1], -1)
+    [old] = alone
+    dims = [dim for tensor, dim in _worked_along(op, grown) if tensor is old]
+    if dims:
+        decided = _decided_late(old.movedim(dims[0], -1).contiguous(), rng, turn)
+        decided = None if decided is None else decided.movedim(-1, dims[0]).contiguous()
     elif result_elements(op, grown) == 1 and _takes_other_sizes(op):
-        times = -(-(MANY + MANY // 8) // old.numel())
-        lines = _varied(old.repeat(max(1, times), *[1] * (old.dim() - 1)), old.shape[0], rng, shuffle=True)
+        times = max(1, -(-(MANY + MANY // 8) // old.numel()))
+        lines = _varied(old.repeat(times, *[1] * (old.dim() - 1)), old.shape[0], rng, shuffle=True)
+        decided = _decided_late(lines.reshape(-1), rng, turn)
+        decided = None if decided is None else decided.reshape(lines.shape)
     else:
         return None
-    if lines.shape[-1] * (1 if along else lines.numel() // lines.shape[-1]) < _LATE or lines.numel() > _MOST:
+    if decided is None:
         return None
-    return map_tensors(
-        grown, lambda tensor: _decided_late(lines, along, rng, turn) if tensor is old else tensor
-    )
+    return map_tensors(grown, lambda tensor: decided if tensor is old else tensor)
 
 
-def _decided_late(lines: Tensor, along: list[tuple[Tensor, int]], rng: random.Random, turn: int) -> Tensor:
-    flat = lines.contiguous() if along else lines.reshape(-1).contiguous()
-    first = flat.shape[-1] - max(1, flat.shape[-1] // _LATE)
-    plain = (flat[..., :1] if bool(flat[..., :1].all()) else torch.ones_like(flat[..., :1])) if turn else 0
-    flat[..., :first] = plain
-    flat[..., rng.randrange(first, flat.shape[-1])] = 0 if turn else 1
-    return flat.movedim(-1, along[0][1]).contiguous() if along else flat.reshape(lines.shape)
+def _decided_late(lines: Tensor, rng: random.Random, turn: int) -> Tensor | None:
+    """Lines along the last dimension, changed in place; None where they are too short to have an end, or too many."""
+    size = lines.shape[-1]
+    if size < _LATE or lines.numel() > _MOST:
+        return None
+    first = size - size // _LATE
+    head = lines[..., :1].clone()
+    lines[..., :first] = (head if bool(head.all()) else torch.ones_like(head)) if turn else 0
+    lines[..., rng.randrange(first, size)] = 0 if turn else 1
+    return lines
 
 
 def _varied(copies: Tensor, first: int, rng: random.Random, *, shuffle: bool) -> Tensor:
