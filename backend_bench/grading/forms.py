@@ -177,9 +177,11 @@ def late(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
 
     A line is what the operator works along, or all that there is where the result is a single element.
     """
+    if is_pointwise(op) or sum(tensor.numel() > 1 for tensor in tensors_of(call)) > 1:
+        return None  # most are, and nothing has to be copied to know it
     grown = deeper(op, call, rng) or clone_call(call)
     alone = [tensor for tensor in tensors_of(grown) if tensor.numel() > 1]
-    if is_pointwise(op) or len(alone) != 1 or _entangled(grown):
+    if len(alone) != 1 or _entangled(grown):
         return None
     [old] = alone
     dims = [dim for tensor, dim in _worked_along(op, grown) if tensor is old]

@@ -142,13 +142,16 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
             for slope, dtype in zip(slopes, dtypes, strict=True)
         )
     if name in SUMS or name in SCATTERED_SUMS:
-        terms = run(_absolute(call, whole=name in SUMS))
+        terms, repeated = run(_absolute(call, whole=name in SUMS)), _repeated(op, call, dtypes)
         scattered = name in SCATTERED_SUMS
         apart = _addends(op, call, run) if name in ADDS_TO_PRODUCT else none
         whole = all(_is_whole(tensor) for tensor in tensors_of(call)[:1])
         return tuple(
             _sum_error(
-                _finite_abs(term), size, _steps(op, call, size, dtype, whole=whole), _step(dtype, scattered)
+                _finite_abs(term),
+                size,
+                _steps(op, call, size, dtype, repeated, whole=whole),
+                _step(dtype, scattered),
             )
             + addend * _short_step(dtype)
             for term, size, addend, dtype in zip(terms, sizes, apart, dtypes, strict=True)
@@ -160,9 +163,10 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         if name in NORMALISATIONS:
             means = 4 * _finite_abs(run(_absolute(call))[1])  # they are sums, too
             slopes = (slopes[0] + _subtracted_mean(op, call, exact), slopes[1] + means, *slopes[2:])
+        repeated = _repeated(op, call, dtypes)
         lost = _lost(op, call, exact, _step(dtypes[0], False)) if name in EXPONENTIAL_SUMS else none
         return tuple(
-            _accumulation_error(op, call, size, dtype) + slope * _step(dtype, False) + beside
+            _accumulation_error(op, call, size, dtype, repeated) + slope * _step(dtype, False) + beside
             for size, slope, beside, dtype in zip(sizes, slopes, lost, dtypes, strict=True)
         )
     return none
@@ -174,7 +178,9 @@ def growth_alone(op: Op, call: Call, result: Tensor, dtype: torch.dtype) -> Tens
     if base_name(op) in STEPS:
         return 2 * _stepping_error(op, call, size, dtype)
     if base_name(op) in ACCUMULATIONS or base_name(op) in CHAINS:
-        return 2 * _accumulation_error(op, call, size, dtype)  # ATen is off by as much
+        return 2 * _accumulation_error(
+            op, call, size, dtype, _repeated(op, call, [dtype])
+        )  # ATen is off by as much
     return torch.zeros_like(size)
 
 
@@ -194,8 +200,8 @@ def _is_whole(tensor: Tensor) -> bool:
     return not tensor.is_complex() and bool((tensor == tensor.to(torch.float64).round()).all())
 
 
-def _accumulation_error(op: Op, call: Call, size: Tensor, dtype: torch.dtype) -> Tensor:
-    step = _step(dtype, False) * _steps(op, call, size, dtype)
+def _accumulation_error(op: Op, call: Call, size: Tensor, dtype: torch.dtype, repeated: float) -> Tensor:
+    step = _step(dtype, False) * _steps(op, call, size, dtype, repeated)
     if base_name(op) in CHAINS:
         step = max(step, torch.finfo(dtype).eps)
     return (size + typical_size(size, pointwise=False)) * step
@@ -210,7 +216,9 @@ def _sum_error(terms: Tensor, size: Tensor, steps: float, step: float) -> Tensor
     return (4 * terms + steps * size) * step
 
 
-def _steps(op: Op, call: Call, size: Tensor, dtype: torch.dtype, *, whole: bool = False) -> float:
+def _steps(
+    op: Op, call: Call, size: Tensor, dtype: torch.dtype, repeated: float, *, whole: bool = False
+) -> float:
     """How many roundings of a result a chain of sums adds up to, if it runs from the first term to the last.
 
     Those of different terms go either way and add up like the root of their number. Those of equal terms
@@ -222,18 +230,20 @@ def _steps(op: Op, call: Call, size: Tensor, dtype: torch.dtype, *, whole: bool 
     apart, together = math.sqrt(length), max(math.sqrt(length), length / 4)
     if whole:
         return together
-    return apart if _short_step(dtype) else min(together, apart * math.sqrt(_repeated(op, call)))
+    return apart if _short_step(dtype) else min(together, apart * math.sqrt(repeated))
 
 
 _PAIRED = 1 << 14
 """Elements; equal ones among them tell how many there are among all."""
 
 
-def _repeated(op: Op, call: Call) -> float:
+def _repeated(op: Op, call: Call, dtypes: list[torch.dtype]) -> float:
     """How many elements have the value of an element, on average; where terms are products, of the factor that varies most.
 
-    Zeros are added without an error, where it is the elements that are added.
+    Zeros are added without an error, where it is the elements that are added. Of no concern where all results are short.
     """
+    if all(map(_short_step, dtypes)):
+        return 1.0
     lost = base_name(op) in SUMS or base_name(op) in SCATTERED_SUMS
     found = [
         _equals(tensor[tensor != 0] if lost else tensor)
@@ -380,8 +390,7 @@ def _lost(op: Op, call: Call, exact: Results, step: float) -> Results:
     if base_name(op) in SOFTMAXES:
         shares = result
     elif base_name(op) == "logsumexp":
-        kept = result if arguments(op, call)["keepdim"] else call.args[0].logsumexp(dim, keepdim=True)
-        shares = (call.args[0] - kept).exp()
+        shares = (call.args[0] - call.args[0].logsumexp(dim, keepdim=True)).exp()
     else:
         shares = result.exp()
     shares = _finite_abs(shares)

@@ -186,23 +186,32 @@ SCATTERED_SUMS = names(
 )
 """Sums that ATen itself accumulates in the output's dtype, with atomics on a GPU."""
 
-ACCUMULATIONS = names(
-    "prod cumprod norm linalg_vector_norm linalg_norm var std var_mean std_mean logsumexp"
-    " logcumsumexp softmax _softmax log_softmax _log_softmax _safe_softmax native_layer_norm"
-    " layer_norm native_group_norm group_norm native_batch_norm batch_norm rms_norm"
-    " _fused_rms_norm _native_batch_norm_legit _native_batch_norm_legit_functional"
-    " _native_batch_norm_legit_no_training _batch_norm_with_update cudnn_batch_norm instance_norm"
-    " cdist _cdist_forward pdist _pdist_forward dist renorm nll_loss nll_loss_forward"
-    " nll_loss2d_forward cross_entropy_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div"
-    " binary_cross_entropy binary_cross_entropy_with_logits soft_margin_loss cosine_similarity"
-    " _softmax_backward_data _log_softmax_backward_data native_layer_norm_backward"
-    " native_group_norm_backward native_batch_norm_backward convolution_backward"
-    " _scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention"
-    " _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention"
-    " scaled_dot_product_attention _scaled_dot_product_attention_math cov corrcoef"
-    " _scaled_dot_product_flash_attention_backward _scaled_dot_product_efficient_attention_backward"
-    " _scaled_dot_product_flash_attention_for_cpu_backward _scaled_dot_product_cudnn_attention_backward"
-    " _fft_c2c _fft_r2c _fft_c2r grid_sampler_2d grid_sampler_3d"
+TRANSFORMS = names("_fft_c2c _fft_r2c _fft_c2r")
+"""Each result is a sum over all of a line, and the error of its largest terms shows in the smallest."""
+
+SAMPLERS = names("grid_sampler_2d grid_sampler_3d")
+"""Operators that reckon where to look from a position in [-1, 1], in three or four roundings."""
+
+ACCUMULATIONS = (
+    TRANSFORMS
+    | SAMPLERS
+    | names(
+        "prod cumprod norm linalg_vector_norm linalg_norm var std var_mean std_mean logsumexp"
+        " logcumsumexp softmax _softmax log_softmax _log_softmax _safe_softmax native_layer_norm"
+        " layer_norm native_group_norm group_norm native_batch_norm batch_norm rms_norm"
+        " _fused_rms_norm _native_batch_norm_legit _native_batch_norm_legit_functional"
+        " _native_batch_norm_legit_no_training _batch_norm_with_update cudnn_batch_norm instance_norm"
+        " cdist _cdist_forward pdist _pdist_forward dist renorm nll_loss nll_loss_forward"
+        " nll_loss2d_forward cross_entropy_loss mse_loss l1_loss smooth_l1_loss huber_loss kl_div"
+        " binary_cross_entropy binary_cross_entropy_with_logits soft_margin_loss cosine_similarity"
+        " _softmax_backward_data _log_softmax_backward_data native_layer_norm_backward"
+        " native_group_norm_backward native_batch_norm_backward convolution_backward"
+        " _scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention"
+        " _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention"
+        " scaled_dot_product_attention _scaled_dot_product_attention_math cov corrcoef"
+        " _scaled_dot_product_flash_attention_backward _scaled_dot_product_efficient_attention_backward"
+        " _scaled_dot_product_flash_attention_for_cpu_backward _scaled_dot_product_cudnn_attention_backward"
+    )
 )
 """Long accumulations that are not plain sums: rounding grows with the root of their length."""
 
@@ -275,12 +284,6 @@ NORMALISATIONS = names(
     " _native_batch_norm_legit_functional"
 )
 """Operators that subtract a mean and give it back with the reciprocal deviation: output, mean, rstd."""
-
-TRANSFORMS = names("_fft_c2c _fft_r2c _fft_c2r")
-"""Each result is a sum over all of a line, and the error of its largest terms shows in the smallest."""
-
-SAMPLERS = names("grid_sampler_2d grid_sampler_3d")
-"""Operators that reckon where to look from a position in [-1, 1], in three or four roundings."""
 
 SOFTMAXES = names("softmax _softmax _safe_softmax")
 """Operators whose results are exponentials: an absolute error before is a relative one after."""

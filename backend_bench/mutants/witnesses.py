@@ -13,6 +13,7 @@ from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.grading.inputs import clone_call, map_tensors, tensors_of
+from backend_bench.grading.running import raised_dtype
 from backend_bench.grading.traits import DTYPE_BOUND, MEMORY_BOUND, Op, base_name
 from backend_bench.mutants.mutant import DoesNotApply, Given, Kernel, Mutant, reading
 
@@ -24,14 +25,8 @@ def witnesses(op: Op) -> Iterator[Mutant]:
     """The right kernels for `op` that can be made of it; none where the result is a property of the dtype itself."""
     if base_name(op) in DTYPE_BOUND:
         return
-    yield Mutant(_KIND, "float64 inside", _inside(op, _to_float64, "a dtype shorter than float64"))
+    yield Mutant(_KIND, "float64 inside", _inside(op, raised_dtype, "a dtype shorter than float64"))
     yield Mutant(_KIND, "float32 inside", _inside(op, _to_float32, "a dtype shorter than float32"))
-
-
-def _to_float64(dtype: torch.dtype) -> torch.dtype:
-    if dtype.is_complex:
-        return torch.complex128
-    return torch.float64 if dtype.is_floating_point else dtype
 
 
 def _to_float32(dtype: torch.dtype) -> torch.dtype:

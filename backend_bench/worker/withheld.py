@@ -102,8 +102,7 @@ def close_ways_around() -> None:
     for switch in _FUSERS:
         if (turn := getattr(torch._C, switch, None)) is not None:
             turn(False)
-    for switch in _FUSERS:
-        setattr(torch._C, switch, _left_off)
+            setattr(torch._C, switch, _left_off)
     for gone in _PAST_THE_DISPATCHER:
         vars(torch._C).pop(gone, None)
         sys.modules.pop(f"torch._C.{gone}", None)

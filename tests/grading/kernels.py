@@ -183,10 +183,16 @@ def chunked_sum(x: Tensor, dims: Any, keepdim: bool = False, **_: Any) -> Tensor
     return (total if keepdim else total.squeeze(dims)).to(x.dtype)
 
 
-def sequential_sum(x: Tensor, dims: Any, keepdim: bool = False, **_: Any) -> Tensor:
-    total = torch.zeros(x.shape[0], dtype=torch.float32)
-    for column in x.float().unbind(1):
+def summed_in_order(rows: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Sums of the last dimension, one term after the other."""
+    total = torch.zeros(rows.shape[:-1], dtype=dtype)
+    for column in rows.unbind(-1):
         total = total + column
+    return total
+
+
+def sequential_sum(x: Tensor, dims: Any, keepdim: bool = False, **_: Any) -> Tensor:
+    total = summed_in_order(x.float())
     return (total.unsqueeze(1) if keepdim else total).to(x.dtype)
 
 

@@ -12,7 +12,7 @@ from backend_bench.cases import Call
 from backend_bench.grading.forms import put_in_order
 from backend_bench.grading.oracle import admissible, expect
 from backend_bench.grading.tolerance import typical_size
-from tests.grading.kernels import tf32
+from tests.grading.kernels import summed_in_order, tf32
 from tests.grading.wall import judge
 
 aten = torch.ops.aten
@@ -118,19 +118,11 @@ def test_a_sum_of_whole_numbers_may_lose_the_small_beside_the_large() -> None:
     assert not judge(aten.sum.dim_IntList, call, lambda *a, **k: in_order(*a, **k) - 2**20).passed
 
 
-def one_after_the_other(rows: Tensor) -> Tensor:
-    """Sums of the last dimension, in float32."""
-    total = torch.zeros(rows.shape[:-1])
-    for column in rows.unbind(-1):
-        total = total + column
-    return total
-
-
 def test_what_is_lost_of_equal_terms_is_lost_each_time() -> None:
     torch.manual_seed(0)
     few = torch.rand(64, 5) + 0.5
     equal, different = Call((few.repeat(1, 231), [1])), Call((torch.rand(64, 1155) + 0.5, [1]))
-    assert judge(aten.sum.dim_IntList, equal, lambda x, dims: one_after_the_other(x)).passed
+    assert judge(aten.sum.dim_IntList, equal, lambda x, dims: summed_in_order(x)).passed
     nearly = [
         judge(aten.sum.dim_IntList, call, lambda x, _: x.sum(1) * 1.00001) for call in (equal, different)
     ]
@@ -152,12 +144,12 @@ def test_a_large_exponential_may_swallow_those_below_half_a_step_and_no_others()
 
     def softmax(x: Tensor, dim: int, _: bool, *, above: float = 0.0) -> Tensor:
         powers = (x - x.amax(dim, keepdim=True)).exp()
-        return powers / one_after_the_other(torch.where(powers > above, powers, 0.0)).unsqueeze(dim)
+        return powers / summed_in_order(torch.where(powers > above, powers, 0.0)).unsqueeze(dim)
 
     def log_softmax(x: Tensor, dim: int, half: bool, *, above: float = 0.0) -> Tensor:
         shifted = x - x.amax(dim, keepdim=True)
         powers = shifted.exp()
-        return shifted - one_after_the_other(torch.where(powers > above, powers, 0.0)).unsqueeze(dim).log()
+        return shifted - summed_in_order(torch.where(powers > above, powers, 0.0)).unsqueeze(dim).log()
 
     for op, kernel in ((aten._softmax.default, softmax), (aten._log_softmax.default, log_softmax)):
         call = Call((x, 1, False))

@@ -14,16 +14,10 @@ from backend_bench.judge.correctness import draw_all, expectation_of
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites import open_suite, resolve
+from tests.grading.kernels import summed_in_order
 from tests.grading.wall import judge_against
 
 aten = torch.ops.aten
-
-
-def _in_order(rows: Tensor, dtype: torch.dtype) -> Tensor:
-    total = torch.zeros(rows.shape[:-1], dtype=dtype)
-    for column in rows.unbind(-1):
-        total = total + column
-    return total
 
 
 def _sum(x: Tensor, dims: Any, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
@@ -31,7 +25,7 @@ def _sum(x: Tensor, dims: Any, keepdim: bool = False, *, dtype: torch.dtype | No
     chosen = sorted({dim % x.dim() for dim in dims or range(x.dim())}) if x.dim() else []
     rest = [dim for dim in range(x.dim()) if dim not in chosen]
     lines = x.permute(*rest, *chosen) if x.dim() else x
-    total = _in_order(lines.reshape(*(x.shape[dim] for dim in rest), -1 if x.numel() else 0), x.dtype)
+    total = summed_in_order(lines.reshape(*(x.shape[dim] for dim in rest), -1 if x.numel() else 0), x.dtype)
     return (
         total.reshape([1 if dim in chosen else size for dim, size in enumerate(x.shape)])
         if keepdim
@@ -43,14 +37,14 @@ def _softmax(x: Tensor, dim: int, _: bool) -> Tensor:
     if not x.dim() or not x.numel():
         return torch.ones_like(x)
     powers = (x - x.amax(dim, keepdim=True)).exp()
-    return powers / _in_order(powers.movedim(dim, -1), x.dtype).unsqueeze(dim)
+    return powers / summed_in_order(powers.movedim(dim, -1), x.dtype).unsqueeze(dim)
 
 
 def _layer_norm(x: Tensor, shape: Any, weight: Any, bias: Any, eps: float) -> Any:
     lines = x.flatten(x.dim() - len(shape))
-    mean = (_in_order(lines, x.dtype) / lines.shape[-1]).unsqueeze(-1)
+    mean = (summed_in_order(lines, x.dtype) / lines.shape[-1]).unsqueeze(-1)
     rest = lines - mean
-    rstd = 1 / torch.sqrt((_in_order(rest * rest, x.dtype) / lines.shape[-1]).unsqueeze(-1) + eps)
+    rstd = 1 / torch.sqrt((summed_in_order(rest * rest, x.dtype) / lines.shape[-1]).unsqueeze(-1) + eps)
     result = (rest * rstd).reshape(x.shape)
     result = result if weight is None else result * weight
     kept = aten.native_layer_norm(x, shape, weight, bias, eps)[1].shape
