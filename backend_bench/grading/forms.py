@@ -6,6 +6,7 @@ where ATen accepts it and the oracle can judge it.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,7 @@ from backend_bench.grading.traits import (
     ADDS_TO_PRODUCT,
     MEMORY_BOUND,
     ORDERED,
+    UNPOOLS,
     Op,
     base_name,
     is_pointwise,
@@ -459,7 +461,14 @@ def dilated(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | Non
     )
 
 
-def put_in_order(op: Op, call: Call) -> None:
+def settle(op: Op, call: Call) -> None:
+    """Give elements back in place what they owe one another: the order of a sorted sequence, one value for one place."""
+    _put_in_order(op, call)
+    if base_name(op) in UNPOOLS:
+        _agree(op, call)
+
+
+def _put_in_order(op: Op, call: Call) -> None:
     """Sort in place what the operator takes sorted (`traits.ORDERED`), or make its `sorter` say the order; NaN has none and becomes zero."""
     name = ORDERED.get(base_name(op))
     given = arguments(op, call)
@@ -473,6 +482,21 @@ def put_in_order(op: Op, call: Call) -> None:
             sorter.copy_(row.argsort(-1))
         else:
             row.copy_(row.sort(-1).values)
+
+
+def _agree(op: Op, call: Call) -> None:
+    """Let windows that name the same place of a plane bring the same value: on a GPU anyone's may arrive last."""
+    given = arguments(op, call)
+    values, places = given["self"], given["indices"]
+    plane = -UNPOOLS[base_name(op)]
+    if not values.numel() or values.shape != places.shape or overlaps_itself(values):
+        return
+    named = places.flatten(plane)
+    windows = torch.arange(named.shape[-1], device=named.device).expand_as(named)
+    firsts = named.new_zeros((*named.shape[:-1], math.prod(given["output_size"])))
+    firsts.scatter_reduce_(-1, named, windows, "amin", include_self=False)
+    agreed = values.flatten(plane).gather(-1, firsts.gather(-1, named))
+    values.copy_(agreed.view(values.shape))
 
 
 FORMS: dict[str, Callable[..., Call | None]] = {

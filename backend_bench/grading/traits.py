@@ -71,6 +71,9 @@ ORDERED: dict[str, str] = {
 }
 """The argument that has to be in ascending order; on any other the answer is that of one search and of no other."""
 
+UNPOOLS: dict[str, int] = {"max_unpool2d": 2, "max_unpool3d": 3}
+"""Operators that put a window's value where its index says, and how many dimensions a plane of theirs has."""
+
 STEPS = names("linspace logspace")
 """Operators that go from a start to an end in equal steps; ATen takes them in the dtype of the result on a CPU, and may end up far off."""
 

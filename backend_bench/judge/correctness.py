@@ -234,7 +234,7 @@ def draw_all(
         return attempts
     attempts = _in_more_forms(suite, op, overload, attempts, rng)
     for attempt in attempts:
-        forms.put_in_order(overload, attempt.call)
+        forms.settle(overload, attempt.call)
     return attempts
 
 

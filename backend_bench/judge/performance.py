@@ -445,7 +445,7 @@ class Timing:
 
     def _draw(self, case: int) -> Call:
         call = self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._values[case].getrandbits(48))
-        forms.put_in_order(self._overload, call)
+        forms.settle(self._overload, call)
         return call
 
     def _asked(self, case: int, calls: tuple[Call, ...], pause: int | None = None) -> Asked:

@@ -220,7 +220,12 @@ class _Selection:
             return True  # as in `trials`: a device that is not here is trusted
         self.trials += 1
         first, second = (
-            trial(self.op, arguments, lambda: _drawn(self.op, arguments, case.bounds, device, seed))  # noqa: B023
+            trial(
+                self.op,
+                arguments,
+                lambda: _drawn(self.op, arguments, case.bounds, device, seed),  # noqa: B023
+                within=device != "cpu",
+            )
             for seed in _TRIAL_SEEDS
         )
         if refusal := first.refusal or second.refusal:

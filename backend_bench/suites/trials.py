@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
@@ -37,6 +39,7 @@ _REFUSALS = (
     OverflowError,
 )
 """What ATen raises when it will not run on such arguments."""
+_OUT_OF_RANGE = re.compile(r"out of (range|bounds)|outside")
 _TRIAL_SEED = 0
 _UNKNOWN_OUTPUT = 4
 """Where shapes of results follow from values, as many bytes as the inputs have, times this."""
@@ -150,22 +153,38 @@ class Trial:
     """Why ATen did not make it, else empty."""
 
 
-def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call]) -> Trial:
-    """Draw the call and make it; not one that ATen makes without looking where it reads."""
+def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call], *, within: bool = False) -> Trial:
+    """Draw the call and make it; not one that ATen makes without looking where it reads.
+
+    `within`: its indices are looked at on the CPU first. A GPU says nothing of one that is out of range, and is of no use after it.
+    """
     if fault := _wild_scale(op, arguments) or _empty_windows(op, arguments):
         return Trial(refusal=fault)
     try:
         with _quiet():
             call = draw()
+            if within and (outside := _outside(op, call)):
+                return Trial(refusal=outside)
             given = _run(op, call)
     except torch.OutOfMemoryError:
         return Trial()  # the device is small or busy; another one must not choose other cases for that
     except _REFUSALS as problem:
         if "CUDA error" in str(problem):
-            raise JudgeError(f"{op}: the device broke on {render(arguments)}: {problem}") from problem
+            broken = f"{op}: the device broke on {render(arguments)}: {_first_line(problem)}"
+            raise JudgeError(broken) from problem
         return Trial(refusal=_first_line(problem))
     results = tuple(leaf for leaf in _leaves(given) if isinstance(leaf, Tensor))
     return Trial(results, _wrong_places(op, call, results))
+
+
+def _outside(op: Operator, call: Call) -> str:
+    """What the CPU says to the same values, where it is that an index is out of range."""
+    try:
+        _run(op, _on_cpu(call))
+    except _REFUSALS as problem:
+        said = _first_line(problem)
+        return said if isinstance(problem, IndexError) or _OUT_OF_RANGE.search(said) else ""
+    return ""
 
 
 def _named(op: Operator, arguments: Arguments) -> dict[str, Any]:
@@ -249,6 +268,13 @@ def _shape_only(spec: TensorSpec) -> Tensor:
     if spec.stride is None:
         return torch.empty(spec.shape, dtype=dtype, device="meta")
     return torch.empty_strided(spec.shape, spec.stride, dtype=dtype, device="meta")
+
+
+def _on_cpu(call: Call) -> Call:
+    """The same values, and the device argument, if it has one, on the CPU."""
+    args, kwargs = tree_map_only(Tensor, Tensor.cpu, (call.args, call.kwargs))
+    moved = {"device": torch.device("cpu")} if kwargs.get("device") is not None else {}
+    return Call(args, kwargs | moved)
 
 
 def _on_meta(call: Call) -> Call:

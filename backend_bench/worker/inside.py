@@ -26,6 +26,12 @@ from backend_bench.worker.stopwatch import Course, on_cpu
 from backend_bench.worker.watched import Watch
 from backend_bench.worker.withheld import noted, operator_of, withhold
 
+_COPIED_TOGETHER = frozenset(
+    [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
+    + [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128]
+)
+"""Dtypes of which torch has its copies of many tensors at once on every device; of wider unsigned ones it has none on a GPU."""
+
 
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
     """Answer the judge until it hangs up. The sandbox is closed already."""
@@ -284,13 +290,17 @@ def _fits(leaf: Any, slot: wire.TensorSpec | None) -> bool:
 
 def _move(moves: Sequence[tuple[Any, torch.Tensor]]) -> None:
     """Through torch itself: an attribute of a result would hide a method of its class."""
-    # One operator for all takes a tenth of the time, also for a single one: it is loaded then. It knows no lazy conjugate.
-    together = [move for move in moves if not torch.is_conj(move[1]) and not torch.is_neg(move[1])]
-    if together and len(together) == len(moves):
+    # One operator for all takes a tenth of the time, also for a single one: it is loaded then.
+    if moves and all(_moves_with_others(leaf) for _, leaf in moves):
         torch._foreach_copy_([slot for slot, _ in moves], [torch.Tensor.detach(leaf) for _, leaf in moves])
         return
     for slot, leaf in moves:
         torch.Tensor.copy_(slot, torch.Tensor.detach(leaf))
+
+
+def _moves_with_others(leaf: torch.Tensor) -> bool:
+    """Whether torch copies it together with others: it knows neither lazy conjugates there nor every dtype."""
+    return leaf.dtype in _COPIED_TOGETHER and not torch.is_conj(leaf) and not torch.is_neg(leaf)
 
 
 def _done(

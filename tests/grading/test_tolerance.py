@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
-from backend_bench.grading.forms import put_in_order
+from backend_bench.grading.forms import settle
 from backend_bench.grading.oracle import admissible, expect
 from backend_bench.grading.tolerance import typical_size
 from tests.grading.kernels import summed_in_order, tf32
@@ -276,11 +276,29 @@ def test_boundaries_are_in_order_in_whatever_form() -> None:
     torch.manual_seed(0)
     boundaries = torch.tensor([3.0, torch.nan, -1.0, 2.0])
     call = Call((torch.randn(5), boundaries))
-    put_in_order(aten.bucketize.Tensor, call)
+    settle(aten.bucketize.Tensor, call)
     assert boundaries.tolist() == [-1.0, 0.0, 2.0, 3.0]
     sequence, sorter = torch.randn(2, 6), torch.zeros(2, 6, dtype=torch.int64)
-    put_in_order(aten.searchsorted.Tensor, Call((sequence, torch.randn(2, 3)), {"sorter": sorter}))
+    settle(aten.searchsorted.Tensor, Call((sequence, torch.randn(2, 3)), {"sorter": sorter}))
     assert torch.equal(sequence.gather(1, sorter), sequence.sort(1).values)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_windows_that_name_one_place_bring_one_value(dimensions: int) -> None:
+    torch.manual_seed(0)
+    sizes = (4,) * dimensions
+    places = torch.randint(0, 2, (2, 3, *sizes))
+    places[0, 0] = torch.arange(4**dimensions).view(sizes)
+    values = torch.randn(2, 3, *sizes)
+    alone = values[0, 0].clone()
+    op = {2: aten.max_unpool2d.default, 3: aten.max_unpool3d.default}[dimensions]
+    more = [] if dimensions == 2 else [[1, 1, 1], [0, 0, 0]]
+    settle(op, Call((values, places, [4] * dimensions, *more)))
+    assert torch.equal(values[0, 0], alone)
+    for image in range(2):
+        for channel in range(3):
+            for place in places[image, channel].unique():
+                assert values[image, channel][places[image, channel] == place].unique().numel() == 1
 
 
 def test_attention_may_round_its_weights_to_the_short_dtype() -> None:

@@ -26,6 +26,7 @@ from backend_bench.suites.arguments import TensorSpec, parse
 from backend_bench.suites.calls import describe, tensors_of
 from backend_bench.suites.facto import MOST_CASES
 from backend_bench.suites.recordings import flat
+from backend_bench.suites.trials import trial
 from backend_bench.verdict import CaseKind
 
 CORRECTNESS, PERFORMANCE = CaseKind.CORRECTNESS, CaseKind.PERFORMANCE
@@ -344,3 +345,19 @@ def test_a_facto_that_holds_nothing_is_refused(
     with pytest.raises(UsageError, match=message):  # as the command line asks for it, in a process of its own
         read_index("cpu", SPEC)
     forget()
+
+
+def test_an_index_is_looked_at_before_a_device_is_asked_that_would_not_survive_it() -> None:
+    op = Operator.parse("embedding.default")
+    asked = []
+
+    def drawn(place: int) -> Call:
+        asked.append(place)
+        return Call((torch.randn(3, 2), torch.tensor([place])))
+
+    arguments = parse("((T([3, 2], f32), T([1], i64)), {})")
+    assert "out of range" in trial(op, arguments, lambda: drawn(3), within=True).refusal
+    good = trial(op, arguments, lambda: drawn(2), within=True)
+    assert not good.refusal
+    assert good.results[0].shape == (1, 2)
+    assert asked == [3, 2]
