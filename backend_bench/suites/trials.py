@@ -165,6 +165,8 @@ def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call], *, withi
             if within and (refused := _refused_by_cpu(op, call)):
                 return Trial(refusal=refused)
             given = _run(op, call)
+            if within and any(tensor.is_cuda for tensor in tensors_of(call)):
+                torch.cuda.synchronize()  # else the next call would be blamed for what this one breaks
     except torch.OutOfMemoryError:
         return Trial()  # the device is small or busy; another one must not choose other cases for that
     except _REFUSALS as problem:

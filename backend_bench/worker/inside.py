@@ -27,8 +27,21 @@ from backend_bench.worker.watched import Watch
 from backend_bench.worker.withheld import noted, operator_of, withhold
 
 _COPIED_TOGETHER = frozenset(
-    [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64]
-    + [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.complex64, torch.complex128]
+    getattr(torch, name)
+    for name in [
+        "bool",
+        "uint8",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "float16",
+        "bfloat16",
+        "float32",
+        "float64",
+        "complex64",
+        "complex128",
+    ]
 )
 """Dtypes of which torch has its copies of many tensors at once on every device; of wider unsigned ones it has none on a GPU."""
 

@@ -8,24 +8,28 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from backend_bench.cases import Call
-from backend_bench.errors import UsageError
+from backend_bench.errors import JudgeError, UsageError
 from backend_bench.executors.local import read_index
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites import Suite, facto_package, index_cache, open_suite, resolve
+from backend_bench.suites import facto as facto_suite
 from backend_bench.suites.arguments import TensorSpec, parse
 from backend_bench.suites.calls import describe, tensors_of
-from backend_bench.suites.facto import MOST_CASES
+from backend_bench.suites.expendable import Expendable, note
+from backend_bench.suites.facto_cases import MOST_BYTES, MOST_CASES, Choice, chosen, without_cases
 from backend_bench.suites.recordings import flat
+from backend_bench.suites.specifications import database, enumerated
 from backend_bench.suites.trials import trial
 from backend_bench.verdict import CaseKind
 
@@ -361,3 +365,44 @@ def test_an_index_is_looked_at_before_a_device_is_asked_that_would_not_survive_i
     assert not good.refusal
     assert good.results[0].shape == (1, 2)
     assert asked == [3, 2]
+
+
+def ends_at_one_and_three(name: str, wanted: SuiteSpec, deadly: Collection[int]) -> Choice:
+    for place in range(5):
+        if place not in deadly:
+            note(place)
+            if place in (1, 3):
+                os.kill(os.getpid(), signal.SIGKILL)
+    return without_cases(name, f"without {sorted(deadly)}")
+
+
+def always_ends(name: str, wanted: SuiteSpec, deadly: Collection[int]) -> Choice:
+    note(len(deadly))
+    raise JudgeError("the device broke")
+
+
+def ends_unseen(name: str, wanted: SuiteSpec, deadly: Collection[int]) -> Choice:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+@pytest.mark.slow
+def test_calls_that_end_the_process_that_makes_them_are_no_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Expendable() as process:
+        monkeypatch.setattr(facto_suite, "chosen", ends_at_one_and_three)
+        assert facto_suite._chosen(process, "relu.default", SPEC).entry.reason == "without [1, 3]"
+        monkeypatch.setattr(facto_suite, "chosen", always_ends)
+        monkeypatch.setattr(facto_suite, "MOST_DEADLY", 2)
+        assert "ends the process" in facto_suite._chosen(process, "relu.default", SPEC).entry.reason
+        monkeypatch.setattr(facto_suite, "chosen", ends_unseen)
+        with pytest.raises(JudgeError, match=r"cases of relu\.default cannot be chosen: the process ended"):
+            facto_suite._chosen(process, "relu.default", SPEC)
+
+
+def test_a_call_that_is_known_to_be_deadly_is_not_made(installed: None) -> None:
+    every = chosen("reciprocal.default", SPEC)
+    assert every.cases
+    count = len(enumerated(database()["reciprocal.default"], torch.float32, MOST_BYTES).calls)
+    none = chosen("reciprocal.default", SPEC, range(count))
+    assert not none.cases
+    assert "it ends the process that makes it" in none.entry.reason
