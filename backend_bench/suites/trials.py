@@ -35,7 +35,7 @@ _REFUSALS = (
     IndexError,
     NotImplementedError,
     AssertionError,
-    OverflowError,
+    ArithmeticError,
 )
 """What ATen raises when it will not run on such arguments."""
 _NO_KERNEL = "not implemented for"

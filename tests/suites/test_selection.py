@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backend_bench.operator import Operator
+from backend_bench.suites.arguments import parse
 from backend_bench.suites.selection import MOST_CASES, MOST_HARVESTED, MOST_REPEATS, select
 
 
@@ -46,3 +48,10 @@ def test_cases_from_inside_others_only_fill_up():
     assert select(few + inside)[:3] == few
     many = [vector(size) for size in range(1, 40)]
     assert not any(case.harvested for case in select(many + inside))
+
+
+def test_a_call_whose_shapes_divide_by_zero_costs_a_refusal_and_no_error():
+    arguments = parse(
+        "((T([7, 0, 8], bf16), T([2, 0, 1], bf16), T([2], bf16), [3], [2], [4], False, [8], 1), {})"
+    )
+    assert isinstance(cost(Operator.parse("convolution.default"), arguments), str)
