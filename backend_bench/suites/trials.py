@@ -35,7 +35,7 @@ _REFUSALS = (
     IndexError,
     NotImplementedError,
     AssertionError,
-    ArithmeticError,
+    OverflowError,
 )
 """What ATen raises when it will not run on such arguments."""
 _NO_KERNEL = "not implemented for"
@@ -335,7 +335,7 @@ def _flops(name: str, tensors: list[Tensor], outputs: list[Tensor]) -> int:
             return 2 * outputs[0].numel() * tensors[-2].shape[-1]
         case "convolution":
             source, weight = tensors[0], tensors[1]
-            return 2 * max(source.numel() // source.shape[1], _places(outputs[0])) * weight.numel()
+            return 2 * max(_places(source), _places(outputs[0])) * weight.numel()
         case "convolution_backward":
             _, source, weight = tensors[:3]
             return 4 * max(_places(source), _places(tensors[0])) * weight.numel()

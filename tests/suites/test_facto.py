@@ -395,7 +395,9 @@ def test_calls_that_end_the_process_that_makes_them_are_no_cases(monkeypatch: py
         monkeypatch.setattr(facto_suite, "MOST_DEADLY", 2)
         assert "ends the process" in facto_suite._chosen(process, "relu.default", SPEC).entry.reason
         monkeypatch.setattr(facto_suite, "chosen", ends_unseen)
-        with pytest.raises(JudgeError, match=r"cases of relu\.default cannot be chosen: the process ended"):
+        with pytest.raises(
+            JudgeError, match=r"cases of relu\.default cannot be chosen: the process was ended by SIGKILL"
+        ):
             facto_suite._chosen(process, "relu.default", SPEC)
 
 

@@ -47,7 +47,9 @@ def test_one_that_dies_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     with Surveyors("cpu", 2) as side_by_side:
         with monkeypatch.context() as patch:
             patch.setattr(Question, "answer", ends)
-            with pytest.raises(JudgeError, match="samples of sigmoid/ in float32: the process ended"):
+            with pytest.raises(
+                JudgeError, match="samples of sigmoid/ in float32: the process was ended by SIGKILL"
+            ):
                 list(side_by_side.ask([question]))
         assert len(list(side_by_side.ask([question]))) == 1
 
