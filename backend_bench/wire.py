@@ -184,6 +184,8 @@ class OutputClaim(msgspec.Struct, frozen=True):
     """Input tensor whose storage it shares."""
     same: Size | None = None
     """Input tensor that it is."""
+    earlier: bool = False
+    """It shares memory with an output of an earlier call, which is still held."""
     scalar: Scalar | None = None
     """A packed scalar."""
     copied: bool = False

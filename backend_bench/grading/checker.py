@@ -46,6 +46,8 @@ class Output:
     """Number of the input leaf whose storage it shares."""
     same: int | None = None
     """Number of the input leaf that it is: same address, shape and strides."""
+    earlier: bool = False
+    """Whether it shares memory with an output of an earlier call, which is still held."""
     value: Tensor | Scalar | None = None
     """The judge's copy; None where there is none."""
 
@@ -172,7 +174,7 @@ def _noun(expected: Expected) -> str:
 
 
 def _memory(expectation: Expectation, observed: Observed) -> str:
-    """Outputs that share memory with inputs where they must not, or do not where they must."""
+    """Outputs that share memory with inputs or earlier outputs where they must not, or do not where they must."""
     for number, (expected, output) in enumerate(zip(expectation.outputs, observed.outputs, strict=False)):
         if not isinstance(expected.reference, Tensor) or expected.reference.numel() == 0:
             continue
@@ -191,6 +193,8 @@ def _sharing(expectation: Expectation, expected: Expected, output: Output) -> st
         right = given == twins[expected.must_be]
         return "" if right else f"is not input {expected.must_be}, which it has to be"
     touched = output.same if output.same is not None else output.alias
+    if touched is None and output.earlier:
+        return "shares memory with the result of an earlier call, expected fresh memory"
     if touched is None or touched in expected.may_share:
         return ""
     if twins[touched] in {twins[number] for number in expected.may_share}:

@@ -345,6 +345,7 @@ def _outputs(claims: wire.Done, copies: tuple[torch.Tensor | None, ...]) -> tupl
             device=wire.printable(claim.device, wire.MAX_NAME),
             alias=claim.alias,
             same=claim.same,
+            earlier=claim.earlier,
             value=_value(claim, copy),
         )
         for claim, copy in zip(claims.outputs, padded, strict=False)

@@ -257,10 +257,19 @@ def _fresh(suite: Suite, op: Operator, rng: random.Random) -> Iterator[Attempt]:
             yield Attempt(case, call, "base")
 
 
+_VARIATIONS = (
+    ("nudged", inputs.nudged),
+    ("edges", inputs.edges),
+    ("scaled", inputs.scaled),
+    ("spiked", inputs.spiked),
+    ("spiked", inputs.spiked),  # where one happens to be met
+)
+
+
 def _varied(overload: torch._ops.OpOverload, bases: list[Attempt], rng: random.Random) -> Iterator[Attempt]:
-    """Each draw again with few elements changed, with special values, and at another scale."""
+    """Each draw again with few elements changed, with special values, at another scale, and with spikes."""
     for attempt in bases:
-        for purpose, vary in (("nudged", inputs.nudged), ("edges", inputs.edges), ("scaled", inputs.scaled)):
+        for purpose, vary in _VARIATIONS:
             varied = vary(overload, attempt.call, rng)
             if varied is not None:
                 yield Attempt(attempt.case, varied, purpose)

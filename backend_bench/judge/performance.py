@@ -58,6 +58,9 @@ from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 
 T = TypeVar("T")
 
+SPIKED = 0.5
+"""So many of the timed calls have spikes, where those tell something of an operator (`inputs.spike`): a part of its values will not do."""
+
 NOTHING = "ATen launches nothing that could be timed"
 
 
@@ -444,7 +447,10 @@ class Timing:
             return tuple(self._draw(case) for _ in range(self._plans[case].calls))
 
     def _draw(self, case: int) -> Call:
-        call = self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._values[case].getrandbits(48))
+        values = self._values[case]
+        call = self._suite.draw(self._op, CaseKind.PERFORMANCE, case, values.getrandbits(48))
+        if self._profile != "backendbench" and values.random() < SPIKED:
+            inputs.spike(self._overload, call, values)
         forms.settle(self._overload, call)
         return call
 

@@ -2,23 +2,28 @@
 
 Each does one piece of work at a time, and notes where it is. One that was lost is started anew for the next piece. They end when
 whoever started them does, and what they print goes to standard error. Unlike those of `multiprocessing` they do not run the
-script again that started them, which may be a user's.
+script again that started them, which may be a user's. Work is a function of some module, its arguments and what it gives are JSON.
 """
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import os
-import pickle
 import queue
 import signal
 import subprocess
 import sys
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pkgutil import resolve_name
 from typing import Any, BinaryIO, TypeVar
 
+import msgspec
 import torch
+
+from backend_bench import errors
 
 T = TypeVar("T")
 Q = TypeVar("Q")
@@ -26,8 +31,8 @@ Q = TypeVar("Q")
 MOST = 8
 """Each imports torch, and on a GPU makes a context: more would wait for each other there."""
 _START = """
-import pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
+import json, sys
+sys.path[:] = json.loads(sys.stdin.buffer.readline())
 from backend_bench.suites.expendable import main
 main()
 """
@@ -35,6 +40,24 @@ main()
 
 class Lost(Exception):
     """A process ended in the middle of its work."""
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What the process is to do."""
+
+    work: str
+    """Module and name of a function."""
+    arguments: tuple[Any, ...]
+
+
+class _Said(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the process says: how far it is, what came of the work, or what it raised."""
+
+    at: int | None = None
+    gave: msgspec.Raw = msgspec.Raw(b"")
+    raised: str = ""
+    """Name of the exception's type."""
+    text: str = ""
 
 
 class Expendable:
@@ -52,37 +75,40 @@ class Expendable:
         self.end()
 
     def ask(self, work: Callable[..., T], *arguments: Any) -> T:
-        """What `work` gives or raises; both have to survive pickling. Raises `Lost`."""
+        """What `work` gives, a function whose annotations tell msgspec the types.
+
+        Raises `Lost`, and what `work` raises where that is an error of ours or of Python; else a `RuntimeError`.
+        """
         asks, answers = self._lines()
         self.at = None
         with contextlib.suppress(BrokenPipeError):  # then there is no answer either
-            pickle.dump((work, arguments), asks)
-            asks.flush()
-        kind, value = self._next(answers)
-        while kind == "at":
-            self.at = value
-            kind, value = self._next(answers)
-        if kind == "raised":
-            raise value
-        return value  # type: ignore[no-any-return]
+            _write(asks, _Asked(f"{work.__module__}:{work.__qualname__}", arguments))
+        said = self._next(answers)
+        while said.at is not None:
+            self.at = said.at
+            said = self._next(answers)
+        if said.raised:
+            raise _exception(said)
+        return msgspec.json.decode(said.gave, type=typing.get_type_hints(work)["return"])  # type: ignore[no-any-return]
 
-    def _next(self, answers: BinaryIO) -> tuple[str, Any]:
-        try:
-            return pickle.load(answers)  # type: ignore[no-any-return]
-        except (EOFError, pickle.UnpicklingError) as problem:
-            raise Lost(f"the process {self._ended()} in the middle of its work") from problem
+    def _next(self, answers: BinaryIO) -> _Said:
+        if not (line := answers.readline()):
+            raise Lost(f"the process {self._ended()} in the middle of its work")
+        return msgspec.json.decode(line, type=_Said)
 
     def _lines(self) -> tuple[BinaryIO, BinaryIO]:
+        is_new = self._process is None
         if self._process is None:
             self._process = subprocess.Popen(
                 # -P: a file of the folder that we are in must not stand in for a module.
                 [sys.executable, "-P", "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )  # fmt: skip
-            assert self._process.stdin is not None
-            pickle.dump(sys.path, self._process.stdin)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        return self._process.stdin, self._process.stdout  # type: ignore[return-value]
+        asks, answers = (
+            typing.cast("BinaryIO", line) for line in (self._process.stdin, self._process.stdout)
+        )
+        if is_new:
+            _write(asks, sys.path)
+        return asks, answers
 
     def _ended(self) -> str:
         assert self._process is not None
@@ -104,6 +130,18 @@ class Expendable:
             with contextlib.suppress(BrokenPipeError):
                 line.close()
         process.wait()
+
+
+def _write(line: BinaryIO, message: object) -> None:
+    line.write(msgspec.json.encode(message) + b"\n")
+    line.flush()
+
+
+def _exception(said: _Said) -> Exception:
+    found = getattr(errors, said.raised, None) or getattr(builtins, said.raised, None)
+    if isinstance(found, type) and issubclass(found, Exception):
+        return found(said.text)
+    return RuntimeError(f"{said.raised}: {said.text}")
 
 
 class Expendables:
@@ -150,7 +188,7 @@ _answers: BinaryIO | None = None
 def note(place: int) -> None:
     """Tell whoever asked where this work is, in case that it ends here. Outside of an `Expendable` nothing happens."""
     if _answers is not None:
-        _say("at", place)
+        _write(_answers, _Said(at=place))
 
 
 def main() -> None:
@@ -159,20 +197,17 @@ def main() -> None:
     _answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what others print is no answer
     torch.set_num_threads(1)
-    while True:
-        try:
-            work, arguments = pickle.load(sys.stdin.buffer)
-        except EOFError:
-            return
-        try:
-            given = work(*arguments)
-        except Exception as problem:  # noqa: BLE001  (it is theirs)
-            _say("raised", problem)
-        else:
-            _say("gave", given)
+    for line in sys.stdin.buffer:
+        _write(_answers, _did(msgspec.json.decode(line, type=_Asked)))
 
 
-def _say(kind: str, value: object) -> None:
-    assert _answers is not None
-    pickle.dump((kind, value), _answers)
-    _answers.flush()
+def _did(asked: _Asked) -> _Said:
+    try:
+        work = resolve_name(asked.work)
+        hints = typing.get_type_hints(work).values()
+        arguments = (
+            msgspec.convert(value, hint) for value, hint in zip(asked.arguments, hints, strict=False)
+        )
+        return _Said(gave=msgspec.Raw(msgspec.json.encode(work(*arguments))))
+    except Exception as problem:  # noqa: BLE001  (whoever asked deals with it)
+        return _Said(raised=type(problem).__name__, text=str(problem))

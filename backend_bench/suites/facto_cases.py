@@ -83,7 +83,7 @@ class Choice:
     """The calls behind the entry's cases, in order."""
 
 
-def chosen(name: str, wanted: SuiteSpec, deadly: Collection[int] = ()) -> Choice:
+def chosen(name: str, wanted: SuiteSpec, deadly: frozenset[int] = frozenset()) -> Choice:
     """The cases of an operator, or why there are none; where it is, is noted as the position of a call among FACTO's.
 
     `deadly`: positions of calls that end the process which makes them.

@@ -39,6 +39,11 @@ class Question(msgspec.Struct, frozen=True):
         return refused(self.name, self.dtype, device, self.cases)
 
 
+def answer(question: Question, device: str) -> Findings:
+    """What a surveyor does."""
+    return question.answer(device)
+
+
 class Surveyors:
     """As many as there are cores, started when there is enough to do. Use it as a context manager."""
 
@@ -62,6 +67,6 @@ class Surveyors:
 
     def _ask(self, process: Expendable, question: Question) -> Findings:
         try:
-            return process.ask(Question.answer, question, self._device)
+            return process.ask(answer, question, self._device)
         except Lost as lost:
             raise JudgeError(f"torch's samples of {question.name} in {question.dtype}: {lost}") from lost

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ _COPIED_TOGETHER = frozenset(
     ]
 )
 """Dtypes of which torch has its copies of many tensors at once on every device; of wider unsigned ones it has none on a GPU."""
+
+_HELD, _HELD_BYTES = 8, 1 << 20
+"""How many results of earlier calls are kept, and how large they may be."""
 
 
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
@@ -147,6 +151,8 @@ class _Desk:
         self.device = device
         self.watch: Watch | None = None
         self.gate: Gate | None = None
+        self.earlier: deque[torch.Tensor] = deque(maxlen=_HELD)
+        """Results of the last few calls."""
         self._buffers: dict[int, SharedBuffer] = {}
         self._stretches: dict[int, dict[tuple[int, int, str], torch.Tensor]] = {}
         """Of each buffer, what calls have had: the stretch as bytes, and as elements of a dtype. To make one takes longer than many a
@@ -173,6 +179,7 @@ class _Desk:
 
     def clear(self) -> None:
         """As it was before the first call, for all that concerns memory."""
+        self.earlier.clear()
         self._stretches.clear()
         while self._buffers:
             self._buffers.popitem()[1].close()
@@ -185,6 +192,18 @@ class _Desk:
     def given(self, request: wire.Block) -> list[_Given]:
         """What each call of a block gets."""
         return [self.given_to(call) for call in request.calls]
+
+    def hold(self, result: Any, inputs: list[torch.Tensor]) -> None:
+        """Keep the last few results, as a user may, to see whether a later call gives their memory again."""
+        for leaf in _leaves(result):
+            if (
+                type(leaf) is not torch.Tensor
+                or not _is_plain(leaf)
+                or any(_shares(leaf, each) for each in inputs)
+            ):
+                continue
+            if leaf.untyped_storage().nbytes() <= _HELD_BYTES:
+                self.earlier.append(leaf)
 
     def given_to(self, request: wire.Call) -> _Given:
         """What a call gets; tensors that share a stretch of memory share a storage."""
@@ -230,7 +249,8 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire
             with recorder or contextlib.nullcontext():
                 result, elapsed_us = on_cpu(given.to(kernel))
             [copied] = _copied([(request, result, given)])
-            done = _done(request, result, given.tensors, copied)
+            done = _done(request, result, given.tensors, copied, desk.earlier)
+            desk.hold(result, given.tensors)
             if desk.device.type == "cuda":
                 torch.cuda.synchronize()
     except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
@@ -317,10 +337,16 @@ def _moves_with_others(leaf: torch.Tensor) -> bool:
 
 
 def _done(
-    request: wire.Call, result: Any, tensors: list[torch.Tensor], copied: tuple[bool, ...]
+    request: wire.Call,
+    result: Any,
+    tensors: list[torch.Tensor],
+    copied: tuple[bool, ...],
+    earlier: Iterable[torch.Tensor] = (),
 ) -> wire.Done:
     """The claims about a result."""
-    claims = (_claim(leaf, tensors, came) for leaf, came in zip(_leaves(result), copied, strict=True))
+    claims = (
+        _claim(leaf, tensors, came, earlier) for leaf, came in zip(_leaves(result), copied, strict=True)
+    )
     single = not isinstance(result, (tuple, list))
     return wire.Done(number=request.number, single=single, outputs=tuple(claims))
 
@@ -333,7 +359,9 @@ def _name_of(error: BaseException) -> str:
     return type(error).__name__[: wire.MAX_NAME]
 
 
-def _claim(leaf: Any, inputs: list[torch.Tensor], copied: bool) -> wire.OutputClaim:
+def _claim(
+    leaf: Any, inputs: list[torch.Tensor], copied: bool, earlier: Iterable[torch.Tensor]
+) -> wire.OutputClaim:
     name = type(leaf).__name__[: wire.MAX_NAME]
     if leaf is None:
         return wire.OutputClaim(kind="none", type_name=name)
@@ -355,6 +383,7 @@ def _claim(leaf: Any, inputs: list[torch.Tensor], copied: bool) -> wire.OutputCl
         device=leaf.device.type,
         alias=_first(inputs, lambda given: plain and _shares(leaf, given)),
         same=_first(inputs, lambda given: plain and is_same(leaf, given)),
+        earlier=plain and any(_shares(leaf, held) for held in earlier),
         copied=copied,
     )
 

@@ -64,9 +64,9 @@ def test_what_it_prints_is_no_answer(capfd: pytest.CaptureFixture[str]) -> None:
 
 STARTS_ONE = """
 import os, signal
-from backend_bench.suites.expendable import Expendable
+from backend_bench.suites.expendable import Expendable, note
 process = Expendable()  # it is not asked whether this is the main module: nobody runs it a second time
-process.ask(os.getpid)
+process.ask(note, 1)
 print("ready", flush=True)
 signal.pause()
 """

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -367,7 +367,7 @@ def test_an_index_is_looked_at_before_a_device_is_asked_that_would_not_survive_i
     assert asked == [3, 2]
 
 
-def ends_at_one_and_three(name: str, wanted: SuiteSpec, deadly: Collection[int]) -> Choice:
+def ends_at_one_and_three(name: str, wanted: SuiteSpec, deadly: frozenset[int]) -> Choice:
     for place in range(5):
         if place not in deadly:
             note(place)
@@ -376,12 +376,12 @@ def ends_at_one_and_three(name: str, wanted: SuiteSpec, deadly: Collection[int])
     return without_cases(name, f"without {sorted(deadly)}")
 
 
-def always_ends(name: str, wanted: SuiteSpec, deadly: Collection[int]) -> Choice:
+def always_ends(name: str, wanted: SuiteSpec, deadly: frozenset[int]) -> Choice:
     note(len(deadly))
     raise JudgeError("the device broke")
 
 
-def ends_unseen(name: str, wanted: SuiteSpec, deadly: Collection[int]) -> Choice:
+def ends_unseen(name: str, wanted: SuiteSpec, deadly: frozenset[int]) -> Choice:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
@@ -405,6 +405,6 @@ def test_a_call_that_is_known_to_be_deadly_is_not_made(installed: None) -> None:
     every = chosen("reciprocal.default", SPEC)
     assert every.cases
     count = len(enumerated(database()["reciprocal.default"], torch.float32, MOST_BYTES).calls)
-    none = chosen("reciprocal.default", SPEC, range(count))
+    none = chosen("reciprocal.default", SPEC, frozenset(range(count)))
     assert not none.cases
     assert "it ends the process that makes it" in none.entry.reason

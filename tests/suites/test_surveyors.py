@@ -46,7 +46,7 @@ def test_one_that_dies_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     question = Question("sigmoid/", "float32")
     with Surveyors("cpu", 2) as side_by_side:
         with monkeypatch.context() as patch:
-            patch.setattr(Question, "answer", ends)
+            patch.setattr(surveyors, "answer", ends)
             with pytest.raises(
                 JudgeError, match="samples of sigmoid/ in float32: the process was ended by SIGKILL"
             ):
