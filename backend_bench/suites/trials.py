@@ -157,7 +157,7 @@ def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call], *, withi
 
     `within`: what the CPU refuses is not asked of a GPU, which says nothing of an index that is out of range and is of no use after it.
     """
-    if fault := _wild_scale(op, arguments) or _empty_windows(op, arguments):
+    if fault := _wild_scale(op, arguments) or _empty_windows(op, arguments) or _none_of_one(op, arguments):
         return Trial(refusal=fault)
     try:
         with _quiet():
@@ -224,6 +224,14 @@ def _empty_windows(op: Operator, arguments: Arguments) -> str:
         if scale is not None and (wanted - 0.5) / scale - max(1.0, 1.0 / scale) >= size:
             return "its scale puts windows beside the picture, and ATen gives anything there"
     return ""
+
+
+def _none_of_one(op: Operator, arguments: Arguments) -> str:
+    """No element of a tensor without dimensions: the result has one, and on a GPU nobody writes it."""
+    if op.base != "topk":
+        return ""
+    given = _named(op, arguments)
+    return "ATen gives a GPU's memory as it was" if not given["self"].shape and not given["k"] else ""
 
 
 def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:

@@ -408,3 +408,8 @@ def test_a_call_that_is_known_to_be_deadly_is_not_made(installed: None) -> None:
     none = chosen("reciprocal.default", SPEC, frozenset(range(count)))
     assert not none.cases
     assert "it ends the process that makes it" in none.entry.reason
+
+
+def test_nothing_of_a_single_number_is_no_case() -> None:
+    op, arguments = Operator.parse("topk.default"), parse("((T([], bf16), 0, 0, True, False), {})")
+    assert "as it was" in trial(op, arguments, lambda: pytest.fail("it was made")).refusal
