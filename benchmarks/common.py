@@ -37,9 +37,13 @@ class Answer(NamedTuple):
 
 
 async def stream(
-    executor: LocalExecutor, submissions: Sequence[Submission], *, in_flight: int
+    executor: LocalExecutor,
+    submissions: Sequence[Submission],
+    *,
+    in_flight: int,
+    seconds: float | None = None,
 ) -> list[Answer]:
-    """All verdicts in the order asked for."""
+    """All verdicts in the order asked for; those that came in so many seconds, where there is a limit."""
     places, begun = asyncio.Semaphore(in_flight), time.monotonic()
 
     async def one(submission: Submission) -> Answer:
@@ -49,7 +53,12 @@ async def stream(
             now = time.monotonic()
             return Answer(verdict, now - asked, now - begun)
 
-    return await asyncio.gather(*(one(submission) for submission in submissions))
+    tasks = [asyncio.create_task(one(submission)) for submission in submissions]
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    return [await task for task in tasks if task not in late]
 
 
 def commit() -> str:

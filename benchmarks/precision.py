@@ -1,6 +1,6 @@
 """How precise a speed-up is: ATen against itself through the whole path, where every ratio should be 1.
 
-    python benchmarks/precision.py [--repetitions 20] [--device cuda] [--dtype bfloat16] [--in-flight 4] [--json FILE]
+    python benchmarks/precision.py [--repetitions 20] [--device cuda] [--dtype bfloat16] [--in-flight 4] [--seconds S] [--json FILE]
     python benchmarks/precision.py --load …        # 16 in flight from two processes, compiles on all other cores
     python benchmarks/precision.py --births …      # while another process makes and kills workers (births.py)
     python benchmarks/precision.py --table FILE…   # the table of results, or of `selfcheck --json`
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--ops", default="", help="names with commas; all ten unless given")
     parser.add_argument("--in-flight", type=int, default=4)
+    parser.add_argument("--seconds", type=float, help="count what came in so many, and let the rest be")
     parser.add_argument("--timing-s", type=float, help="budget of a case, as of grade")
     parser.add_argument("--load", action="store_true")
     parser.add_argument("--births", action="store_true")
@@ -78,7 +79,7 @@ async def measure(options: argparse.Namespace) -> None:
             if options.births:
                 beside.enter_context(births(options.device, facts["timing_cores"]))
             in_flight = LOADED_IN_FLIGHT // 2 if options.load else options.in_flight
-            found = await common.stream(executor, submissions, in_flight=in_flight)
+            found = await common.stream(executor, submissions, in_flight=in_flight, seconds=options.seconds)
         verdicts: list[dict[str, Any]] = [{"op": verdict.op, "status": verdict.status, "stages_s": verdict.stages_s,
                      "cases": [_case(case) for case in verdict.cases]} for verdict, _, _ in found]  # fmt: skip
         await common.write(executor, options.json, {

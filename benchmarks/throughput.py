@@ -1,7 +1,7 @@
 """How many kernels a second, and where the time of each goes.
 
     python benchmarks/throughput.py latency [--kernels 20] [--device cuda] [--suite opinfo] [--json FILE]
-    python benchmarks/throughput.py stream [--kernels 200] [--in-flight 32] [--with-performance] [--json FILE]
+    python benchmarks/throughput.py stream [--kernels 200] [--in-flight 32] [--seconds S] [--with-performance] [--json FILE]
     python benchmarks/throughput.py stream --with-performance --suite torchbench --cases-per-op 10
 
 Kernels are generated: right ones of relu in Triton (in PyTorch for `--device cpu`), each with other names, constants and block sizes, so
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=32)
     parser.add_argument("--with-performance", action="store_true")
     parser.add_argument("--suite", default="opinfo")
+    parser.add_argument("--seconds", type=float, help="count what came in so many, and let the rest be")
     parser.add_argument("--cases-per-op", type=int, help="for torchbench; a third of so many are timed")
     asyncio.run(measure(parser.parse_args()))
 
@@ -92,18 +93,21 @@ async def measure(options: argparse.Namespace) -> None:
         name=options.suite, device=options.device, dtype=options.dtype, cases_per_op=options.cases_per_op
     )
     only: Only | None = None if options.with_performance else "correctness"
-    warm = 2 if alone else 2 + options.in_flight
-    submissions = [
-        Submission(op=Operator.parse("relu"), source=source, suite=spec, only=only)
-        for source in kernels(warm + (options.kernels or (20 if alone else 200)), options.device)
-    ]
+    op, count = Operator.parse("relu"), options.kernels or (20 if alone else 200)
+    first, warming, measured = (
+        [Submission(op=op, source=source, suite=spec, only=what) for source in kernels(many, options.device)]
+        for many, what in ((2, only), (0 if alone else options.in_flight, "correctness"), (count, only))
+    )
     try:
         # The first opens the suite and warms the spares; then judges start as they are needed.
-        await common.stream(executor, submissions[:2], in_flight=1)
-        await common.stream(executor, submissions[2:warm], in_flight=options.in_flight)
+        await common.stream(executor, first, in_flight=1)
+        if warming:
+            await common.stream(executor, warming, in_flight=options.in_flight)
         with busy(options.device) as samples, states(options.device) as seen:
             in_flight = 1 if alone else options.in_flight
-            found = await common.stream(executor, submissions[warm:], in_flight=in_flight)
+            found = await common.stream(executor, measured, in_flight=in_flight, seconds=options.seconds)
+        if not found:
+            raise SystemExit(f"no verdict in {options.seconds:g} s; let it have more")
         results = summary(found, samples)
         results["device_states"] = {state: seen.count(state) / len(seen) for state in sorted(set(seen))}
         await common.write(
