@@ -172,7 +172,9 @@ def _fitting(brief: Brief, room: _Room) -> dict[str, str]:
     if room.doc is not None and len(doc) > room.doc:
         doc = doc[: room.doc] + "…" if room.doc else ""
     return {
-        "arguments": signature.explained(entry.schema, entry.argument_docs if room.words else {}),
+        "arguments": signature.explained(
+            entry.schema, entry.argument_docs if room.words else {}, _given_as_numbers(entry)
+        ),
         "doc": doc or "(no description; the schema and the name say it all)",
         "examples": examples(entry, room.cases),
         "example": _example(brief) if room.kernel else "",
@@ -266,11 +268,20 @@ def _is_dtype(trait: str) -> bool:
 
 
 def _holds_a_number(entry: Entry, case: str) -> bool:
-    given = signature.positional(case)
-    return any(
-        argument.type == "Tensor" and _NUMBER.fullmatch(text) is not None
-        for argument, text in zip(signature.arguments(entry.schema), given, strict=False)
-    )
+    return bool(_numbers_for_tensors(entry, case))
+
+
+def _numbers_for_tensors(entry: Entry, case: str) -> set[str]:
+    """Arguments that the schema calls tensors, and this case gives as numbers."""
+    given = zip(signature.arguments(entry.schema), signature.positional(case), strict=False)
+    return {
+        argument.name for argument, text in given if argument.type == "Tensor" and _NUMBER.fullmatch(text)
+    }
+
+
+def _given_as_numbers(entry: Entry) -> set[str]:
+    cases = (*entry.correctness, *entry.performance)
+    return set().union(*(_numbers_for_tensors(entry, case) for case in cases))
 
 
 def _broadcasting(entry: Entry) -> str:

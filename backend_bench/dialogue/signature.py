@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 _ARGUMENT = re.compile(r"^(?P<type>.+?) (?P<name>\w+)(?:=(?P<default>.*))?$")
@@ -89,9 +89,12 @@ def positional(case: str) -> list[str]:
     return _split(outer[0][1:-1]) if len(outer) == 2 else []
 
 
-def explained(schema: str, words: Mapping[str, str]) -> str:
-    """A line for each argument: what it is, its default, and what `words` say about it."""
-    return "\n".join(_line(argument, words.get(argument.name, "")) for argument in arguments(schema))
+def explained(schema: str, words: Mapping[str, str], numbers: Collection[str] = ()) -> str:
+    """A line for each argument: what it is, its default, and what `words` say about it; `numbers` come in the place of a tensor at times."""
+    return "\n".join(
+        _line(argument, words.get(argument.name, ""), or_number=argument.name in numbers)
+        for argument in arguments(schema)
+    )
 
 
 def returns(schema: str) -> str:
@@ -130,8 +133,8 @@ def _results(result: str) -> str:
     return f"a tuple of {len(parts)}: {', '.join(named)}"
 
 
-def _line(argument: Argument, words: str) -> str:
-    facts = [argument.kind]
+def _line(argument: Argument, words: str, *, or_number: bool) -> str:
+    facts = [argument.kind + (", or a number" if or_number else "")]
     if argument.written:
         facts.append("written to")
     if argument.by_name:

@@ -45,6 +45,9 @@ __all__ = [
     "recognise",
 ]
 
+MOST_SOURCE_BYTES = 2 << 20
+"""A file's; it has to fit into a message to a worker, however it is escaped there."""
+
 
 def recognise(source: str) -> Language:
     """The kernel language in which the file defines a kernel, else `pytorch`."""
@@ -59,7 +62,10 @@ def language_of(submission: Submission) -> Language:
 
 
 def mismatch(submission: Submission) -> str:
-    """Why the source is not in the language asked for, or not its author's own; empty when it is both."""
+    """Why the source is too long, not in the language asked for, or not its author's own; empty when it is none of these."""
+    length = len(submission.source.encode(errors="surrogatepass"))
+    if length > MOST_SOURCE_BYTES:
+        return f"the file has {length:,} bytes; at most {MOST_SOURCE_BYTES:,} are judged"
     read = Source.read(submission.source)
     found = _defined(read)
     if found and read.uses(*_WRITE_KERNELS):

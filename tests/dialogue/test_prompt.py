@@ -238,6 +238,8 @@ def test_a_number_in_a_tensors_place_is_told() -> None:
     )
     assert "1 with a number where the schema says tensor" in edges(brief(entry=entry))
     assert "a number where" not in edges(brief())
+    assert "- `other`: tensor, or a number" in prompt(brief(entry=entry))
+    assert "or a number" not in prompt(brief())
 
 
 def test_the_settings_that_change_are_the_judges() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from backend_bench import languages
 from backend_bench.errors import UsageError
-from backend_bench.languages import NAMES, PLUGINS, language_of, mismatch, recognise
+from backend_bench.languages import MOST_SOURCE_BYTES, NAMES, PLUGINS, language_of, mismatch, recognise
 from backend_bench.operator import Operator
 from backend_bench.submission import Language, Submission
 
@@ -160,3 +160,11 @@ def test_the_example_beside_an_operator_is_of_another_one(op: str, language: Lan
     assert shown.base != Operator.parse(op).base.rstrip("_")
     assert f"def {shown.function}(" in code
     assert languages.recognise(code) == language
+
+
+def test_a_file_that_no_message_holds_is_refused_with_its_length() -> None:
+    written = "def relu__default_kernel_impl(x): ...\n"
+    for spare, is_refused in ((0, False), (1, True)):
+        source = written + "#" * (MOST_SOURCE_BYTES - len(written) + spare)
+        why = mismatch(Submission(op=Operator("relu"), source=source, language="pytorch"))
+        assert ("the file has 2,097,153 bytes; at most 2,097,152 are judged" in why) == is_refused
