@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import datetime
 import json
 import os
@@ -54,11 +55,10 @@ async def stream(
             return Answer(verdict, now - asked, now - begun)
 
     tasks = [asyncio.create_task(one(submission)) for submission in submissions]
-    _, late = await asyncio.wait(tasks, timeout=seconds)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*late, return_exceptions=True)
-    return [await task for task in tasks if task not in late]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*tasks)  # the timeout cancels those that are late
+    return [task.result() for task in tasks if not task.cancelled()]
 
 
 def commit() -> str:

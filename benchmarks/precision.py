@@ -80,11 +80,13 @@ async def measure(options: argparse.Namespace) -> None:
                 beside.enter_context(births(options.device, facts["timing_cores"]))
             in_flight = LOADED_IN_FLIGHT // 2 if options.load else options.in_flight
             found = await common.stream(executor, submissions, in_flight=in_flight, seconds=options.seconds)
+        if not found:
+            raise SystemExit(f"no verdict in {options.seconds:g} s; let it have more")
         verdicts: list[dict[str, Any]] = [{"op": verdict.op, "status": verdict.status, "stages_s": verdict.stages_s,
                      "cases": [_case(case) for case in verdict.cases]} for verdict, _, _ in found]  # fmt: skip
         await common.write(executor, options.json, {
             "what": "ATen against itself", "dtype": options.dtype, "load": options.load, "births": options.births,
-            "repetitions": options.repetitions, "timing_s": options.timing_s, "in_flight": in_flight, "verdicts": verdicts,
+            "repetitions": options.repetitions, "seconds": options.seconds, "timing_s": options.timing_s, "in_flight": in_flight, "verdicts": verdicts,
         })  # fmt: skip
         table([case for verdict in verdicts for case in verdict["cases"] if case["speedup"] is not None])
         wrong = [verdict["op"] for verdict in verdicts if verdict["status"] != "ok"]

@@ -209,7 +209,13 @@ def _decided_late(lines: Tensor, rng: random.Random, turn: int) -> Tensor | None
         return None
     first = size - size // _LATE
     head = lines[..., :1].clone()
-    lines[..., :first] = (head if bool(head.all()) else torch.ones_like(head)) if turn else 0
+    head = (head if bool(head.all()) else torch.ones_like(head)).expand(*lines.shape[:-1], first)
+    if is_floating(lines.dtype):
+        # Not all the same: the sum of equal terms, which others take back, is off by more than what is left of it allows.
+        generator = torch.Generator().manual_seed(rng.getrandbits(62))
+        uneven = 1 - torch.rand(head.shape, generator=generator, dtype=torch.float64) / 4
+        head = head * uneven.to(lines.device, lines.dtype)
+    lines[..., :first] = head if turn else 0
     lines[..., rng.randrange(first, size)] = 0 if turn else 1
     return lines
 
@@ -491,9 +497,11 @@ def _agree(op: Op, call: Call) -> None:
     plane = -UNPOOLS[base_name(op)]
     if not values.numel() or values.shape != places.shape or overlaps_itself(values):
         return
-    named = places.flatten(plane)
+    named, count = places.flatten(plane), math.prod(given["output_size"])
+    if bool(((named < 0) | (named >= count)).any()):
+        return
     windows = torch.arange(named.shape[-1], device=named.device).expand_as(named)
-    firsts = named.new_zeros((*named.shape[:-1], math.prod(given["output_size"])))
+    firsts = named.new_zeros((*named.shape[:-1], count))
     firsts.scatter_reduce_(-1, named, windows, "amin", include_self=False)
     agreed = values.flatten(plane).gather(-1, firsts.gather(-1, named))
     values.copy_(agreed.view(values.shape))

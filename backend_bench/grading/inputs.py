@@ -1,6 +1,6 @@
 """The draws of a case: the call itself, and calls that differ from it where cheats would not look.
 
-Does not say what a right answer is; a draw from `edges` or `scaled` counts only if `oracle.admissible`
+Does not say what a right answer is; a draw from `edges` or `scaled` (or with `spikes`) counts only if `oracle.admissible`
 finds that it can be judged.
 """
 
@@ -465,66 +465,3 @@ def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
     for tensor in touched:
         tensor.mul_(factor)
     return copy if touched else None
-
-
-# --------------------------------------------------------------------------------------- spiked
-
-_ADDS_UP = names(
-    "sum mean nansum var std var_mean std_mean linalg_vector_norm norm mse_loss l1_loss smooth_l1_loss huber_loss"
-    " native_layer_norm native_group_norm native_batch_norm _native_batch_norm_legit _batch_norm_with_update"
-    " _native_batch_norm_legit_functional cudnn_batch_norm _fused_rms_norm logsumexp"
-) | (_TAKES_MASKS - names("_safe_softmax"))
-"""Operators of sums in which terms do not cancel, or of statistics: of a long line a part has nearly the same."""
-_SHORTEST_LINE = 64
-_SAMPLE = 256
-_SPIKES = 8
-"""At most: of many, a part would stand for all again."""
-_HIGHEST = {torch.float16: 200.0}
-"""What a spike is at most, for its square to be a number of the dtype."""
-_HIGH = 1e4
-
-
-def spiked(op: Op, call: Call, rng: random.Random) -> Call | None:
-    """The call with spikes, as `spike` makes them; None where it has none."""
-    if base_name(op) not in _ADDS_UP:
-        return None
-    copy = clone_call(call)
-    return copy if spike(op, copy, rng) else None
-
-
-def spike(op: Op, call: Call, rng: random.Random) -> bool:
-    """Make a few elements of the largest tensor, in place, as large as all of a line around them together; whether there are any.
-
-    With values that look alike everywhere, every second element has the variance of all of them within a short mantissa. Nobody knows
-    where the spikes are.
-    """
-    if base_name(op) not in _ADDS_UP:
-        return False
-    able = [
-        tensor for tensor in tensors_of(call) if tensor.is_floating_point() and _can_take_specials(tensor)
-    ]
-    target = max(able, key=Tensor.numel, default=None)
-    if target is None or target.numel() < 2 * _SHORTEST_LINE or overlaps_itself(target):
-        return False
-    generator = torch.Generator(target.device).manual_seed(rng.getrandbits(62))
-    line = rng.choice(_lines(target.shape))
-    height = min(float(line), _HIGHEST.get(target.dtype, _HIGH))
-
-    def anywhere(count: int) -> tuple[Tensor, ...]:
-        places = torch.randint(target.numel(), (count,), generator=generator, device=target.device)
-        return torch.unravel_index(places, target.shape)
-
-    usual = target[anywhere(_SAMPLE)].abs().mean()
-    chosen = anywhere(rng.randint(1, _SPIKES))
-    signs = torch.where(target[chosen] < 0, -1.0, 1.0)
-    # Of two alike, one stands for both.
-    heights = height * (0.5 + torch.rand(signs.shape, generator=generator, device=target.device) / 2)
-    target[chosen] = (signs * heights * usual).to(target.dtype)
-    return True
-
-
-def _lines(shape: torch.Size) -> list[int]:
-    """How many elements are put together over the last dimensions, or the first: of each line that is not short, its length."""
-    ends = [math.prod(shape[first:]) for first in range(len(shape))]
-    starts = [math.prod(shape[: last + 1]) for last in range(len(shape))]
-    return [line for line in (*ends, *starts) if line >= _SHORTEST_LINE]

@@ -149,7 +149,7 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         return tuple(
             _sum_error(
                 _finite_abs(term),
-                _partial_sums(op, call, _finite_abs(term), size, repeated),
+                size,
                 _steps(op, call, size, dtype, repeated, whole=whole),
                 _step(dtype, scattered),
             )
@@ -207,18 +207,13 @@ def _accumulation_error(op: Op, call: Call, size: Tensor, dtype: torch.dtype, re
     return (size + typical_size(size, pointwise=False)) * step
 
 
-def _partial_sums(op: Op, call: Call, terms: Tensor, size: Tensor, repeated: float) -> Tensor:
-    """How far a chain of sums gets: to the result, or to what the equal terms come to, which others take back."""
-    return torch.maximum(size, terms * min(1.0, (repeated - 1) / _length(op, call, size)))
-
-
-def _sum_error(terms: Tensor, partial: Tensor, steps: float, step: float) -> Tensor:
+def _sum_error(terms: Tensor, size: Tensor, steps: float, step: float) -> Tensor:
     """Signed terms: rounding grows with their sum of sizes; equal signs add the steps of a chain of sums.
 
     Partial sums of random signs stay near the root of the length, so `terms` alone bounds them; of
     one sign they climb to the result itself.
     """
-    return (4 * terms + steps * partial) * step
+    return (4 * terms + steps * size) * step
 
 
 def _steps(

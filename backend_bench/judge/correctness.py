@@ -16,7 +16,7 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import Abandoned
-from backend_bench.grading import checker, forms, inputs, oracle
+from backend_bench.grading import checker, forms, inputs, oracle, spikes
 from backend_bench.grading.example import with_inputs
 from backend_bench.judge import audit
 from backend_bench.judge.bench import Bench, CompileFailed
@@ -227,7 +227,7 @@ def draw_all(
     suite: Suite, op: Operator, overload: torch._ops.OpOverload, count: int, *, seed: int, profile: Profile
 ) -> list[Attempt]:  # fmt: skip
     """All draws of all cases: two fresh ones, one that differs from the first in a few elements only,
-    special values, another scale; some in another form; further rounds of these where there are few cases."""
+    special values, another scale, two with spikes; some in another form; further rounds of these where there are few cases."""
     rng = random.Random(seed ^ 0x5EED)
     attempts = list(_fresh(suite, op, rng))
     if profile == "backendbench":
@@ -261,8 +261,8 @@ _VARIATIONS = (
     ("nudged", inputs.nudged),
     ("edges", inputs.edges),
     ("scaled", inputs.scaled),
-    ("spiked", inputs.spiked),
-    ("spiked", inputs.spiked),  # where one happens to be met
+    ("spiked", spikes.spiked),
+    ("spiked", spikes.spiked),  # where one happens to be met
 )
 
 

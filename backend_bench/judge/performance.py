@@ -28,7 +28,7 @@ from typing import TypeVar
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
-from backend_bench.grading import checker, forms, inputs, oracle
+from backend_bench.grading import checker, forms, inputs, oracle, spikes
 from backend_bench.grading.alike import alike, same_output
 from backend_bench.grading.speedup import compare
 from backend_bench.judge import audit, correctness
@@ -59,7 +59,7 @@ from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 T = TypeVar("T")
 
 SPIKED = 0.5
-"""So many of the timed calls have spikes, where those tell something of an operator (`inputs.spike`): a part of its values will not do."""
+"""So many of the timed calls have spikes, where those tell something of an operator (`grading.spikes`): a part of its values will not do."""
 
 NOTHING = "ATen launches nothing that could be timed"
 
@@ -444,13 +444,16 @@ class Timing:
     def _drawn(self, case: int) -> tuple[Call, ...]:
         """Fresh values for a block; whoever wants the device need not wait for more than that."""
         with self._bench.sharing(), self._bench.stages("draw"):
-            return tuple(self._draw(case) for _ in range(self._plans[case].calls))
+            return tuple(self._draw_for_a_block(case) for _ in range(self._plans[case].calls))
+
+    def _draw_for_a_block(self, case: int) -> Call:
+        call, values = self._draw(case), self._values[case]
+        if self._profile != "backendbench" and values.random() < SPIKED:
+            spikes.spike(self._overload, call, values)
+        return call
 
     def _draw(self, case: int) -> Call:
-        values = self._values[case]
-        call = self._suite.draw(self._op, CaseKind.PERFORMANCE, case, values.getrandbits(48))
-        if self._profile != "backendbench" and values.random() < SPIKED:
-            inputs.spike(self._overload, call, values)
+        call = self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._values[case].getrandbits(48))
         forms.settle(self._overload, call)
         return call
 

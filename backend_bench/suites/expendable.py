@@ -97,17 +97,21 @@ class Expendable:
         return msgspec.json.decode(line, type=_Said)
 
     def _lines(self) -> tuple[BinaryIO, BinaryIO]:
+        if self._process is not None and self._process.poll() is not None:
+            self.end()  # it ended when it had nothing to do
         is_new = self._process is None
         if self._process is None:
             self._process = subprocess.Popen(
                 # -P: a file of the folder that we are in must not stand in for a module.
-                [sys.executable, "-P", "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, "-P", "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                start_new_session=True,  # whoever interrupts us ends it through us, and does not look like its own end
             )  # fmt: skip
         asks, answers = (
             typing.cast("BinaryIO", line) for line in (self._process.stdin, self._process.stdout)
         )
         if is_new:
-            _write(asks, sys.path)
+            with contextlib.suppress(BrokenPipeError):  # as below
+                _write(asks, sys.path)
         return asks, answers
 
     def _ended(self) -> str:
@@ -140,7 +144,8 @@ def _write(line: BinaryIO, message: object) -> None:
 def _exception(said: _Said) -> Exception:
     found = getattr(errors, said.raised, None) or getattr(builtins, said.raised, None)
     if isinstance(found, type) and issubclass(found, Exception):
-        return found(said.text)
+        with contextlib.suppress(TypeError):  # a few take more than a text
+            return found(said.text)
     return RuntimeError(f"{said.raised}: {said.text}")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 import torch
@@ -98,15 +99,19 @@ class FactoSuite:
 
 
 def _chosen(process: Expendable, name: str, wanted: SuiteSpec) -> Choice:
-    """An operator's cases, whatever some of its calls do to the process that makes them."""
-    deadly: set[int] = set()
-    while len(deadly) < MOST_DEADLY:
+    """An operator's cases, whatever some of its calls do to the process that makes them. Each counts when it has ended two: one may end for
+    other reasons."""
+    ended: Counter[int] = Counter()
+    unseen = 0
+    while len(deadly := frozenset(place for place in ended if ended[place] > 1)) < MOST_DEADLY:
         try:
-            return process.ask(chosen, name, wanted, frozenset(deadly))
+            return process.ask(chosen, name, wanted, deadly)
         except (Lost, JudgeError) as problem:
-            at = process.at
-            if at is None or at in deadly:
-                raise JudgeError(f"the cases of {name} cannot be chosen: {problem}") from problem
-            deadly.add(at)
             process.end()  # its device may be broken though it lives
+            if process.at is not None:
+                ended[process.at] += 1
+                continue
+            unseen += 1
+            if unseen > 1:
+                raise JudgeError(f"the cases of {name} cannot be chosen: {problem}") from problem
     return without_cases(name, f"what FACTO generates ends the process that makes it on {wanted.device}")

@@ -34,7 +34,7 @@ from backend_bench.suites.values import Bounds, draw_call, seed_of
 MOST_BYTES = 256 << 10
 """Of the tensors of a call, and of its results: FACTO's largest have 8 elements in each of 6 dimensions."""
 MOST_CASES = 24
-"""Of one operator: BackendBench takes ten, the first ones; a judge draws each of them five times."""
+"""Of one operator: BackendBench takes ten, the first ones; a judge draws each of them five times and more."""
 _MOST = {"mixed": 4, "empty": 2, "dull": 4}
 """Of these: calls whose tensors have different dtypes, a test of promotion more than of the operator; calls with an
 empty tensor, a test of manners; calls with the same result everywhere in every draw, of which twice as many are taken

@@ -44,7 +44,7 @@ from backend_bench.verdict import CaseKind
 MB = 1 << 20
 
 CASES_PER_OP = 12
-"""Correctness cases of one operator where the request names no number. A judge draws each five times and checks it in
+"""Correctness cases of one operator where the request names no number. A judge draws each five times and more, and checks it in
 float64, so that twelve keep a candidate within seconds, and they reach every kind of arguments that most operators have."""
 _TIMED_SHARE = 3
 """One performance case for three of correctness: each is drawn a hundred times and takes most of the time."""

@@ -38,7 +38,6 @@ _REFUSALS = (
     OverflowError,
 )
 """What ATen raises when it will not run on such arguments."""
-_NO_KERNEL = "not implemented for"
 _TRIAL_SEED = 0
 _UNKNOWN_OUTPUT = 4
 """Where shapes of results follow from values, as many bytes as the inputs have, times this."""
@@ -179,14 +178,14 @@ def trial(op: Operator, arguments: Arguments, draw: Callable[[], Call], *, withi
 
 
 def _refused_by_cpu(op: Operator, call: Call) -> str:
-    """What the CPU says to the same values; nothing where it has no kernel for such."""
+    """What the CPU says to the same values; nothing where it takes them in float32, and only its kernel is missing."""
     try:
         _run(op, _on_cpu(call))
-    except NotImplementedError:
-        return ""
     except _REFUSALS as problem:
-        said = _first_line(problem)
-        return "" if _NO_KERNEL in said else said
+        try:
+            _run(op, _on_cpu(call, torch.float32))
+        except _REFUSALS:
+            return _first_line(problem)
     return ""
 
 
@@ -231,7 +230,7 @@ def _none_of_one(op: Operator, arguments: Arguments) -> str:
     if op.base != "topk":
         return ""
     given = _named(op, arguments)
-    return "ATen gives a GPU's memory as it was" if not given["self"].shape and not given["k"] else ""
+    return "on a GPU, ATen gives its memory as it was" if not given["self"].shape and not given["k"] else ""
 
 
 def _wrong_places(op: Operator, call: Call, results: Sequence[Tensor]) -> str:
@@ -281,9 +280,14 @@ def _shape_only(spec: TensorSpec) -> Tensor:
     return torch.empty_strided(spec.shape, spec.stride, dtype=dtype, device="meta")
 
 
-def _on_cpu(call: Call) -> Call:
-    """The same values, and the device argument, if it has one, on the CPU."""
-    args, kwargs = tree_map_only(Tensor, Tensor.cpu, (call.args, call.kwargs))
+def _on_cpu(call: Call, floating: torch.dtype | None = None) -> Call:
+    """The same values, and the device argument, if it has one, on the CPU; floating ones in another dtype."""
+
+    def moved_tensor(tensor: Tensor) -> Tensor:
+        there = tensor.cpu()
+        return there.to(floating) if floating is not None and there.is_floating_point() else there
+
+    args, kwargs = tree_map_only(Tensor, moved_tensor, (call.args, call.kwargs))
     moved = {"device": torch.device("cpu")} if kwargs.get("device") is not None else {}
     return Call(args, kwargs | moved)
 

@@ -46,8 +46,8 @@ _COPIED_TOGETHER = frozenset(
 )
 """Dtypes of which torch has its copies of many tensors at once on every device; of wider unsigned ones it has none on a GPU."""
 
-_HELD, _HELD_BYTES = 8, 1 << 20
-"""How many results of earlier calls are kept, and how large they may be."""
+_HELD, _HELD_BYTES = 64, 32 << 20
+"""How many results of earlier calls are kept, and how large they may be together; one of them a quarter of it."""
 
 
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
@@ -152,7 +152,7 @@ class _Desk:
         self.watch: Watch | None = None
         self.gate: Gate | None = None
         self.earlier: deque[torch.Tensor] = deque(maxlen=_HELD)
-        """Results of the last few calls."""
+        """Results of the last calls."""
         self._buffers: dict[int, SharedBuffer] = {}
         self._stretches: dict[int, dict[tuple[int, int, str], torch.Tensor]] = {}
         """Of each buffer, what calls have had: the stretch as bytes, and as elements of a dtype. To make one takes longer than many a
@@ -194,7 +194,7 @@ class _Desk:
         return [self.given_to(call) for call in request.calls]
 
     def hold(self, result: Any, inputs: list[torch.Tensor]) -> None:
-        """Keep the last few results, as a user may, to see whether a later call gives their memory again."""
+        """Keep the results of the last calls, as a user may, to see whether a later call gives their memory again."""
         for leaf in _leaves(result):
             if (
                 type(leaf) is not torch.Tensor
@@ -202,8 +202,10 @@ class _Desk:
                 or any(_shares(leaf, each) for each in inputs)
             ):
                 continue
-            if leaf.untyped_storage().nbytes() <= _HELD_BYTES:
+            if _end(leaf) - leaf.data_ptr() <= _HELD_BYTES // 4:
                 self.earlier.append(leaf)
+        while sum(_end(leaf) - leaf.data_ptr() for leaf in self.earlier) > _HELD_BYTES:
+            self.earlier.popleft()
 
     def given_to(self, request: wire.Call) -> _Given:
         """What a call gets; tensors that share a stretch of memory share a storage."""

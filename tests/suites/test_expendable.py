@@ -84,4 +84,4 @@ def test_it_ends_with_who_started_it(tmp_path: Path) -> None:
         assert starter.stderr is not None
         assert starter.stdout.readline() == b"ready\n"
         starter.kill()
-        starter.stderr.read()
+        starter.communicate(timeout=60)
