@@ -14,6 +14,7 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,8 @@ Q = TypeVar("Q")
 
 MOST = 8
 """Each imports torch, and on a GPU makes a context: more would wait for each other there."""
+LIMIT_S = 300.0
+"""A process that says nothing for so long stands still: a device can hang in one call."""
 _START = """
 import json, sys
 sys.path[:] = json.loads(sys.stdin.buffer.readline())
@@ -63,7 +66,8 @@ class _Said(msgspec.Struct, frozen=True, omit_defaults=True):
 class Expendable:
     """One process, started when there is work. Use it as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_s: float = LIMIT_S) -> None:
+        self._limit_s = limit_s
         self.at: int | None = None
         """What was noted last in this piece of work, or the one that has ended."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,9 +96,25 @@ class Expendable:
         return msgspec.json.decode(said.gave, type=typing.get_type_hints(work)["return"])  # type: ignore[no-any-return]
 
     def _next(self, answers: BinaryIO) -> _Said:
-        if not (line := answers.readline()):
-            raise Lost(f"the process {self._ended()} in the middle of its work")
-        return msgspec.json.decode(line, type=_Said)
+        process, too_late = self._process, threading.Event()
+        assert process is not None
+
+        def stop() -> None:
+            too_late.set()
+            process.kill()
+
+        timer = threading.Timer(self._limit_s, stop)
+        timer.start()
+        try:
+            line = answers.readline()
+        finally:
+            timer.cancel()
+        if line:
+            return msgspec.json.decode(line, type=_Said)
+        ended = self._ended()
+        if too_late.is_set():
+            ended = f"said nothing for {self._limit_s:g} s"
+        raise Lost(f"the process {ended} in the middle of its work")
 
     def _lines(self) -> tuple[BinaryIO, BinaryIO]:
         if self._process is not None and self._process.poll() is not None:

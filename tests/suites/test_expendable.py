@@ -47,6 +47,36 @@ def test_what_it_gives_and_raises_comes_back_and_its_end_is_told_of() -> None:
         assert process.at is None
 
 
+def stands_still() -> None:
+    note(7)
+    signal.pause()
+
+
+def test_one_that_says_nothing_for_long_is_ended() -> None:
+    with Expendable(limit_s=0.1) as process:
+        with pytest.raises(Lost, match=r"the process said nothing for 0\.1 s in the middle"):
+            process.ask(stands_still)
+        assert process._process is None
+
+
+def test_one_that_ended_when_it_had_nothing_to_do_is_replaced() -> None:
+    with Expendable() as process:
+        assert process.ask(doubled, 1) == 2
+        assert process._process is not None
+        process._process.kill()
+        process._process.wait()
+        assert process.ask(doubled, 2) == 4
+
+
+def raises_what_takes_more_than_a_text() -> None:
+    b"\xff".decode()
+
+
+def test_what_takes_more_than_a_text_is_told_by_name() -> None:
+    with Expendable() as process, pytest.raises(RuntimeError, match="UnicodeDecodeError: 'utf-8' codec"):
+        process.ask(raises_what_takes_more_than_a_text)
+
+
 def test_many_work_side_by_side_and_the_answers_are_in_order() -> None:
     with Expendables(2) as processes:
         assert list(processes.map(lambda process, number: process.ask(doubled, number), range(9))) == [
