@@ -19,6 +19,8 @@ SLOWED = 1.25
 """An interleaved reference this much slower than the one before counts as slowed."""
 GROSS = 1.5
 """A claim that is contradicted by more than this is worth a person's look."""
+WANDERING = 1.5
+"""A true claim is what the judge's clock saw without the hand-over: it varies no more than the two do together, and this leaves room."""
 SHORTEST_US = 1.5
 """No GPU has launched and finished a kernel in less."""
 LEAST_US = 0.05
@@ -191,6 +193,11 @@ class Reading:
             slack_us *= math.sqrt(1 / len(measured.wall_us) + 1 / len(trusted))
         if claimed_us * self._trust + slack_us < ours_us:
             return self._overruled("clock_mismatch", claimed_us, ours_us, "the judge's clock")
+        if self._on_cpu and self._wander(trusted):
+            # Without the benefit of the doubt: else it would be a game of chance.
+            return self._overruled(
+                "clock_mismatch", claimed_us, max(ours_us + slack_us, claimed_us), "the judge's clock"
+            )
         if self._on_cpu:
             claimed_us = max(claimed_us, min(ratio.reference_us, slack_us))
         elif claimed_us < SHORTEST_US:
@@ -198,6 +205,11 @@ class Reading:
         if claimed_us < self._floor_us:
             return self._overruled("beyond_the_device", claimed_us, self._floor_us, "what this device can do")
         return claimed_us
+
+    def _wander(self, trusted: Sequence[float]) -> bool:
+        """Whether the claims vary by more than what the judge saw can: claims that are spread on purpose have a median by chance."""
+        claimed_us = [each * self._measured.calls for each in self._measured.claimed_us]
+        return _usual(claimed_us) > WANDERING * (_usual(self._measured.wall_us) + _usual(trusted))
 
     def _overruled(self, rule: str, claimed_us: float, ours_us: float, who: str) -> float:
         """Our figure; a gross contradiction is noted, a small one is what load does."""
@@ -222,6 +234,12 @@ class Reading:
         )
         self._evidence.append(Evidence(rule="slowed_reference", detail=detail))
         return before_us
+
+
+def _usual(values: Sequence[float]) -> float:
+    """By how much the values differ from their median, half of them by more."""
+    middle = statistics.median(values)
+    return statistics.median(abs(value - middle) for value in values)
 
 
 def _standard_error(values: Sequence[float]) -> float:

@@ -52,9 +52,9 @@ def loud(claimed_us: float, taken_us: float, rng: random.Random) -> Times:
     """Twenty blocks of a busy CPU: every third one is interrupted, and the judge's clock sees it."""
     found = Times(1)
     for _ in range(20):
-        waited_us = rng.choice((0.0, 0.0, rng.uniform(1000, 6000)))
-        found.claimed_us.append(claimed_us * rng.uniform(0.9, 1.1))
-        found.wall_us.append(OVERHEAD_US + taken_us + waited_us)
+        waited_us, part = rng.choice((0.0, 0.0, rng.uniform(1000, 6000))), rng.uniform(0.9, 1.1)
+        found.claimed_us.append(claimed_us * part)
+        found.wall_us.append(OVERHEAD_US + taken_us * part + waited_us)
     return found
 
 
@@ -169,3 +169,28 @@ def test_the_band_holds_what_the_bias_leaves(place: float) -> None:
             all_off.append(abs(found.speedup - 1))
     assert held >= 0.92 * len(all_off)
     assert sum(off < 0.01 for off in all_off) > 0.85 * len(all_off)
+
+
+def calm(claims: list[float], rng: random.Random) -> Times:
+    """Twenty blocks of a quiet CPU, in which a call takes 300 us and claims one of these shares of it."""
+    found = Times(1)
+    for _ in range(20):
+        took_us = 300 * rng.uniform(0.95, 1.05)
+        found.claimed_us.append(took_us * rng.choice(claims))
+        found.wall_us.append(OVERHEAD_US + took_us * rng.uniform(1.0, 1.02))
+    return found
+
+
+def test_on_a_cpu_claims_that_wander_beside_the_judges_clock_do_not_count() -> None:
+    rng = random.Random(0)
+    wild, true = [], []
+    for _ in range(100):
+        before = Before(calm([1.0], rng), calm([1.0], rng))
+        for claims, found in (([0.05] * 4 + [1.0] * 2 + [2.7] * 3, wild), ([1.0], true)):
+            figures = Reading(
+                "(T([8], f32),)", before, calm([1.0], rng), calm(claims, rng),
+                bias=Bias(), on_cpu=True, trust=1.03, floor_us=0.0,
+            ).figures()  # fmt: skip
+            found.append(figures.speedup)
+    assert max(wild) < 1.05
+    assert 0.95 < min(true) < max(true) < 1.05
