@@ -270,7 +270,7 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     repeated = base_name(op) in _REPEATS and repeat_indices(copy, rng)
     if base_name(op) in _COMPARES and rng.random() < _MEETINGS and _meet(op, copy, rng):
         return copy
-    wanted = [tensor for tensor in tensors_of(copy) if _can_take_specials(tensor)]
+    wanted = [tensor for tensor in tensors_of(copy) if is_changeable(tensor)]
     first = tensors_of(copy)[0] if wanted else None
     values_of = {id(tensor): specials(op, tensor, rng, first=tensor is first) for tensor in wanted}
     wanted = [tensor for tensor in wanted if values_of[id(tensor)]]
@@ -296,7 +296,7 @@ def _meet(op: Op, call: Call, rng: random.Random) -> bool:
         return False
     first, last = (1, 0) if base_name(op) in _SEARCHED_SECOND else (0, -1)
     target = tensors[0] if len(tensors) < 2 else tensors[first]
-    if not _can_take_specials(target) or target.dtype is torch.bool or target.is_complex():
+    if not is_changeable(target) or target.dtype is torch.bool or target.is_complex():
         return False
     source = tensors[last].reshape(-1) if len(tensors) > 1 else torch.tensor(scalars)
     if not source.numel() or source.dtype is torch.bool or source.is_complex():
@@ -320,7 +320,7 @@ def repeat_indices(call: Call, rng: random.Random) -> bool:
     """Let half of the indices name the place of another; whether there was anything to repeat."""
     found = False
     for tensor in tensors_of(call):
-        if tensor.dtype in (torch.int64, torch.int32) and _can_take_specials(tensor):
+        if tensor.dtype in (torch.int64, torch.int32) and is_changeable(tensor):
             flat = tensor.reshape(-1).clone()
             order = torch.tensor(rng.sample(range(flat.numel()), flat.numel()), device=flat.device)
             half = flat.numel() // 2
@@ -330,7 +330,7 @@ def repeat_indices(call: Call, rng: random.Random) -> bool:
     return found
 
 
-def _can_take_specials(tensor: Tensor) -> bool:
+def is_changeable(tensor: Tensor) -> bool:
     """Whether its elements can be changed one by one."""
     return tensor.layout is torch.strided and tensor.numel() >= 2 and not overlaps_itself(tensor)
 
@@ -460,7 +460,7 @@ def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
     steady = name in _LINEAR or name in _TAKES_MASKS
     factor = rng.choice([1e-3, 30.0] if steady else [1e-3, 3.0])
     copy = clone_call(call)
-    touched = [tensor for tensor in tensors_of(copy) if _can_take_specials(tensor)]
+    touched = [tensor for tensor in tensors_of(copy) if is_changeable(tensor)]
     touched = [tensor for tensor in touched if tensor.is_floating_point()]
     for tensor in touched:
         tensor.mul_(factor)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.grading.choices import arguments
-from backend_bench.grading.inputs import clone_call, overlaps_itself, tensors_of
+from backend_bench.grading.inputs import clone_call, is_changeable, tensors_of
 from backend_bench.grading.traits import Op, base_name, names
 
 _ADDS_UP = names(
@@ -57,7 +57,7 @@ def spike(op: Op, call: Call, rng: random.Random) -> bool:
     able = [
         tensor
         for tensor in tensors_of(call)
-        if tensor.is_floating_point() and tensor.element_size() > 1 and _can_be_changed(tensor)
+        if tensor.is_floating_point() and tensor.element_size() > 1 and is_changeable(tensor)
     ]
     count = max((tensor.numel() for tensor in able), default=0)
     if count < _FEWEST:
@@ -78,10 +78,6 @@ def spike(op: Op, call: Call, rng: random.Random) -> bool:
     uneven = 0.5 + torch.rand(signs.shape, generator=generator, device=target.device) / 2
     target[chosen] = (signs * uneven * height).to(target.dtype)
     return True
-
-
-def _can_be_changed(tensor: Tensor) -> bool:
-    return tensor.layout is torch.strided and not overlaps_itself(tensor)
 
 
 def _power(op: Op, call: Call) -> float:

@@ -28,7 +28,7 @@ from backend_bench.suites.expendable import note
 from backend_bench.suites.recordings import flat
 from backend_bench.suites.selection import kind_of
 from backend_bench.suites.specifications import Enumerated, Generated, database, enumerated
-from backend_bench.suites.trials import trial
+from backend_bench.suites.trials import is_here, trial
 from backend_bench.suites.values import Bounds, draw_call, seed_of
 
 MOST_BYTES = 256 << 10
@@ -118,13 +118,9 @@ def _database() -> dict[str, Any]:
     return database()
 
 
-def _is_here(device: Device) -> bool:
-    return device == "cpu" or torch.cuda.is_available()
-
-
 def _shared(device: Device) -> contextlib.AbstractContextManager[None]:
     """Nobody times meanwhile."""
-    return Lease(lease_name(torch.device(device))).shared() if _is_here(device) else contextlib.nullcontext()
+    return Lease(lease_name(torch.device(device))).shared() if is_here(device) else contextlib.nullcontext()
 
 
 class _Selection:
@@ -171,7 +167,7 @@ class _Selection:
         device = self.wanted.device
         arguments = _placed(self.op, parse(case.text), device)
         self.texts[case.text] = render(arguments)
-        if not _is_here(device):
+        if not is_here(device):
             return True  # as in `trials`: a device that is not here is trusted
         if self.places[case.text] in self.deadly:
             self.refused["it ends the process that makes it"] += 1

@@ -101,7 +101,7 @@ def cost(op: Operator, arguments: Arguments) -> Cost | str:
         refusal = _refused_writes(op, call)
         if refusal:
             return refusal
-        results = _run(op, _on_meta(call))
+        results = _run(op, _named_for("meta", call))
         if any(tensor.shape != spec.shape for tensor, spec in zip(tensors_of(call), specs, strict=True)):
             return "it gives its argument another shape, which no kernel can"
     except NotImplementedError:
@@ -114,9 +114,14 @@ def cost(op: Operator, arguments: Arguments) -> Cost | str:
     return Cost(taken, given, _cpu_ms(op, call, outputs))
 
 
+def is_here(device: Device) -> bool:
+    """Whether calls can be made on it; one that is not here is trusted."""
+    return device == "cpu" or torch.cuda.is_available()
+
+
 def refusal(op: Operator, arguments: Arguments, device: Device) -> str:
     """Why ATen does not make the call on the device, empty where it does. A device that is not here is trusted."""
-    if device == "cuda" and not torch.cuda.is_available():
+    if not is_here(device):
         return ""
     if fault := _known_fault(op, arguments, device):
         return fault
@@ -133,7 +138,7 @@ def refusal_of_form(op: Operator, arguments: Arguments) -> str:
     try:
         with _quiet():
             call = build(arguments, _shape_only)
-        _run(op, _on_meta(call))
+        _run(op, _named_for("meta", call))
     except NotImplementedError:
         return ""
     except _REFUSALS as problem:
@@ -287,14 +292,12 @@ def _on_cpu(call: Call, floating: torch.dtype | None = None) -> Call:
         there = tensor.cpu()
         return there.to(floating) if floating is not None and there.is_floating_point() else there
 
-    args, kwargs = tree_map_only(Tensor, moved_tensor, (call.args, call.kwargs))
-    moved = {"device": torch.device("cpu")} if kwargs.get("device") is not None else {}
-    return Call(args, kwargs | moved)
+    return _named_for("cpu", Call(*tree_map_only(Tensor, moved_tensor, (call.args, call.kwargs))))
 
 
-def _on_meta(call: Call) -> Call:
+def _named_for(device: str, call: Call) -> Call:
     """The call with its device argument, if it has one, where its tensors are."""
-    moved = {"device": torch.device("meta")} if call.kwargs.get("device") is not None else {}
+    moved = {"device": torch.device(device)} if call.kwargs.get("device") is not None else {}
     return Call(call.args, call.kwargs | moved)
 
 

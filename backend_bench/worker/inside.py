@@ -202,9 +202,9 @@ class _Desk:
                 or any(_shares(leaf, each) for each in inputs)
             ):
                 continue
-            if _end(leaf) - leaf.data_ptr() <= _HELD_BYTES // 4:
+            if _reach(leaf) <= _HELD_BYTES // 4:
                 self.earlier.append(leaf)
-        while sum(_end(leaf) - leaf.data_ptr() for leaf in self.earlier) > _HELD_BYTES:
+        while sum(map(_reach, self.earlier)) > _HELD_BYTES:
             self.earlier.popleft()
 
     def given_to(self, request: wire.Call) -> _Given:
@@ -406,8 +406,13 @@ def _shares(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 def _end(tensor: torch.Tensor) -> int:
+    return tensor.data_ptr() + _reach(tensor)
+
+
+def _reach(tensor: torch.Tensor) -> int:
+    """Bytes from its first element to its last."""
     span = sum((size - 1) * abs(stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return tensor.data_ptr() + (span + 1) * tensor.element_size()
+    return (span + 1) * tensor.element_size()
 
 
 def _first(inputs: list[torch.Tensor], test: Callable[[torch.Tensor], bool]) -> int | None:
