@@ -19,6 +19,8 @@ SLOWED = 1.25
 """An interleaved reference this much slower than the one before counts as slowed."""
 GROSS = 1.5
 """A claim that is contradicted by more than this is worth a person's look."""
+UNSTABLE = 0.2
+"""Noise of a ratio above which its case is called unstable."""
 WANDERING = 1.5
 """A true claim is what the judge's clock saw without the hand-over: it varies no more than the two do together, and this leaves room."""
 SHORTEST_US = 1.5
@@ -145,6 +147,13 @@ class Figures:
     noise: float | None
     """Half-width of the 95 % band of the ratio, relative; None where too few pairs tell."""
     evidence: tuple[Evidence, ...]
+    is_as_sampled: bool
+    """Nothing contradicts the samples."""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether more samples may tell another story."""
+        return not self.is_as_sampled or self.noise is None or self.noise > UNSTABLE
 
 
 class Reading:
@@ -176,6 +185,7 @@ class Reading:
             ratio.speedup if as_sampled else reference_us / candidate_us,
             math.hypot(ratio.noise, BAND * bias.error) if ratio.noise < math.inf else None,
             tuple(self._evidence),
+            as_sampled,
         )
 
     def _believed(self, ratio: Ratio) -> float:
@@ -186,9 +196,9 @@ class Reading:
         """
         before, measured = self._before, self._measured
         trusted = self._reference.overheads_us + before.clean.overheads_us + before.twin.overheads_us
-        overhead_us, spread_us = statistics.median(trusted), _spread(trusted)
-        ours_us = (statistics.median(measured.wall_us) - overhead_us) / measured.calls
-        claimed_us, slack_us = ratio.candidate_us, 2 * spread_us / measured.calls
+        usual = statistics.median if self._on_cpu else _undisturbed
+        ours_us = (usual(measured.wall_us) - usual(trusted)) / measured.calls
+        claimed_us, slack_us = ratio.candidate_us, 2 * _spread(trusted) / measured.calls
         if self._on_cpu:
             slack_us *= math.sqrt(1 / len(measured.wall_us) + 1 / len(trusted))
         if claimed_us * self._trust + slack_us < ours_us:
@@ -240,6 +250,13 @@ def _usual(values: Sequence[float]) -> float:
     """By how much the values differ from their median, half of them by more."""
     middle = statistics.median(values)
     return statistics.median(abs(value - middle) for value in values)
+
+
+def _undisturbed(values: Sequence[float]) -> float:
+    """What a quarter of the values do not exceed: another process's work stretches a turn of blocks, which may be most of one side's, and
+    shortens none. Every block has its own inputs and is checked, so none is quicker than the kernel.
+    """
+    return sorted(values)[(len(values) - 1) // 4]
 
 
 def _standard_error(values: Sequence[float]) -> float:

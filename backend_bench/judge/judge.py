@@ -24,6 +24,7 @@ from backend_bench.grading.running import ran_out_of_memory, tells_of_no_memory
 from backend_bench.grading.score import score
 from backend_bench.judge import audit, cores, correctness, performance, refusals, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
+from backend_bench.judge.figures import UNSTABLE
 from backend_bench.judge.hello import Hello
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Killed, TimedOut
 from backend_bench.judge.nursery import Nursery, Wish
@@ -42,8 +43,6 @@ from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, St
 
 log = logging.getLogger(__name__)
 
-UNSTABLE = 0.2
-"""Noise of a ratio above which its case is called unstable."""
 THREADS = 1
 """Threads of ATen and of a candidate on a CPU: both sides the same, and stable beside other work."""
 

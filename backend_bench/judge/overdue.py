@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import math
 import threading
 import time
@@ -14,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from backend_bench.judge import awake
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 0.025
 """Between two looks, while there is something to look at."""
@@ -64,8 +67,16 @@ class Overdue:
                 for watched in self._watched:
                     if watched.deadline <= now:
                         watched.deadline, watched.acted = now + watched.every_s, True
-                        watched.act()
+                        _act(watched.act)
             time.sleep(LOOK_S)
+
+
+def _act(act: Callable[[], None]) -> None:
+    """The thread goes on, whatever one of them meets: without it nobody who stands still would be helped any more."""
+    try:
+        act()
+    except Exception:
+        log.exception("what was to be done about something overdue failed")
 
 
 @functools.cache

@@ -34,7 +34,7 @@ from backend_bench.grading.speedup import compare
 from backend_bench.judge import audit, correctness
 from backend_bench.judge.bench import Bench, CompileFailed, Ready, Timed
 from backend_bench.judge.blocks import Asked, decoy_of
-from backend_bench.judge.figures import LEAST_US, Before, Bias, Reading, Times
+from backend_bench.judge.figures import LEAST_US, Before, Bias, Figures, Reading, Times
 from backend_bench.judge.keeper import Ended, Forged, Keeper
 from backend_bench.judge.pace import (
     DRAWN_BEFORE,
@@ -43,6 +43,7 @@ from backend_bench.judge.pace import (
     PACES,
     REWRITTEN,
     ROUND_S,
+    SECOND_LOOK,
     SHORT_US,
     Plan,
     Space,
@@ -377,20 +378,30 @@ class Timing:
         if pairs < pace.least:
             return False
         if pairs >= pace.most or state.spent_s > pace.budget_s:
-            return True
+            return not self._is_worth_more(state)
         ratio = compare(state.reference.claimed_us, state.measured.claimed_us)
-        return ratio.noise <= (pace.short_noise if ratio.reference_us < SHORT_US else pace.noise)
+        close = ratio.noise <= (pace.short_noise if ratio.reference_us < SHORT_US else pace.noise)
+        return close and not self._is_worth_more(state)
+
+    def _is_worth_more(self, state: State) -> bool:
+        """What was sampled may be a moment's disturbance, and there was no second look yet. On a CPU the first one is long."""
+        if not self._pace.at_once or state.spent_s > SECOND_LOOK * self._pace.budget_s:
+            return False
+        return self._reading(state).is_doubtful
 
     def _either(self, one: T, other: T) -> Iterator[T]:
         """Both, in an order that nobody knows beforehand."""
         yield from (one, other) if self._rng.random() < 0.5 else (other, one)
 
-    def _result(self, state: State) -> CaseResult:
-        plan = self._plans[state.case]
-        found = Reading(
+    def _reading(self, state: State) -> Figures:
+        return Reading(
             self._texts[state.case], self._before[state.case], state.reference, state.measured,
-            bias=self._bias, on_cpu=self._bench.device.type == "cpu", trust=self._pace.trust, floor_us=plan.floor_us,
+            bias=self._bias, on_cpu=self._bench.device.type == "cpu", trust=self._pace.trust,
+            floor_us=self._plans[state.case].floor_us,
         ).figures()  # fmt: skip
+
+    def _result(self, state: State) -> CaseResult:
+        plan, found = self._plans[state.case], self._reading(state)
         self.phase.evidence += found.evidence
         return CaseResult(
             args=self._texts[state.case],

@@ -44,6 +44,16 @@ def test_it_acts_once_and_says_so() -> None:
     assert seen == [1]
 
 
+def test_what_fails_to_act_stops_nobody_else() -> None:
+    overdue, acted = Overdue(), threading.Event()
+
+    def fail() -> None:
+        raise OSError("the worker is gone")
+
+    with overdue.after(0.0, fail), overdue.after(0.0, acted.set):
+        assert acted.wait(60)
+
+
 def test_who_is_in_time_is_left_alone() -> None:
     overdue, last = Overdue(), threading.Event()
     seen: list[str] = []

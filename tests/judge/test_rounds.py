@@ -17,7 +17,7 @@ import torch
 from backend_bench.judge import performance
 from backend_bench.judge.bench import Bench, Ready, Timed
 from backend_bench.judge.blocks import Asked
-from backend_bench.judge.figures import Times
+from backend_bench.judge.figures import Before, Times
 from backend_bench.judge.judge import Judge
 from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.pace import PACES, Plan
@@ -104,6 +104,26 @@ def test_a_budget_of_ones_own_is_for_more_pairs_or_fewer() -> None:
     assert less.most == PACE.least
 
 
+@pytest.mark.parametrize(
+    ("disturbed", "spent_s", "enough"), [(0, 0.0, True), (9, 0.0, False), (9, 1.0, True)]
+)
+def test_what_contradicts_itself_is_sampled_for_longer(disturbed: int, spent_s: float, enough: bool) -> None:
+    """Though it is sampled as closely as wanted already; but not for ever."""
+    one = timing(1)
+    one._plans[0], one._texts = Plan((), 1, 16, 1, 0, 0, False, 0.0), ["()"]
+    one._before[0] = Before(sampled(0), sampled(0))
+    assert one._enough(State(0, sampled(0), sampled(disturbed), 0, spent_s=spent_s)) == enough
+
+
+def sampled(disturbed: int) -> Times:
+    """Ten blocks, whose hand-over took long in some."""
+    found = Times(1)
+    for number in range(10):
+        found.claimed_us.append(50.0 + number % 2 / 100)
+        found.wall_us.append(150.0 + number % 3 + (700.0 if number < disturbed else 0.0))
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("heavy_bytes", [1.0, math.inf])
 def test_a_case_is_timed_in_one_round_as_on_a_gpu(
@@ -113,6 +133,7 @@ def test_a_case_is_timed_in_one_round_as_on_a_gpu(
     pace = dataclasses.replace(PACE, least_us=0.0, block_us=4000)
     monkeypatch.setattr(performance.Space, "of", lambda device: performance.Space(heavy_bytes=heavy_bytes))
     monkeypatch.setitem(performance.PACES, "cpu", pace)
+    monkeypatch.setattr(performance, "SECOND_LOOK", 0.0)  # a CPU's clock is contradicted every now and then
     rounds: Counter[int] = Counter()
     kept: list[int] = []
     drawn = random.Random(1)
