@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from backend_bench.judge.figures import Before, Bias, Figures, Reading, Times
+from backend_bench.judge.figures import HAND_OVER_US, Before, Bias, Figures, Reading, Times
 
 OVERHEAD_US = 100.0
 CALLS = 4
@@ -23,10 +23,11 @@ def times(claimed_us: float, taken_us: float | None = None) -> Times:
 
 
 def read(
-    measured: Times, *, reference: float = 50.0, before: float = 50.0, floor_us: float = 0.0
+    measured: Times, *, reference: float = 50.0, before: float = 50.0, floor_us: float = 0.0,
+    beside: Times | None = None,
 ) -> Figures:  # fmt: skip
     return Reading(
-        "(T([8], f32),)", Before(times(before), times(before)), times(reference), measured,
+        "(T([8], f32),)", Before(times(before), times(before)), beside or times(reference), measured,
         bias=Bias(), on_cpu=False, trust=1.03, floor_us=floor_us,
     ).figures()  # fmt: skip
 
@@ -38,7 +39,7 @@ def test_an_honest_claim_counts_as_it_is() -> None:
     assert found.evidence == ()
 
 
-@pytest.mark.parametrize(("taken_us", "rules"), [(25.0, ["clock_mismatch"]), (12.0, [])])
+@pytest.mark.parametrize(("taken_us", "rules"), [(25.0, ["clock_mismatch"]), (13.0, [])])
 def test_a_claim_below_the_judges_clock_does_not_count_and_a_gross_one_is_told(
     taken_us: float, rules: list[str]
 ) -> None:
@@ -55,6 +56,23 @@ def test_what_disturbed_one_turn_of_the_candidate_contradicts_nothing() -> None:
     found = read(measured)
     assert found.candidate_us == pytest.approx(10.0, rel=1e-3)
     assert found.evidence == ()
+
+
+def test_blocks_in_turn_take_longer_around_their_kernels_than_those_before() -> None:
+    measured, reference = times(10.0), times(50.0)
+    for side in (measured, reference):
+        side.wall_us = [wall_us + 28.0 for wall_us in side.wall_us]
+    assert read(measured, beside=reference).candidate_us == pytest.approx(10.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("slowed", [2, 5, 20])
+def test_who_slows_the_reference_around_its_kernels_gains_little(slowed: int) -> None:
+    """Claims of 10 us, where 100 have passed and the hand-over of the reference takes 0.4 ms longer in some of its blocks."""
+    reference = times(50.0)
+    reference.wall_us[:slowed] = [wall_us + 400.0 for wall_us in reference.wall_us[:slowed]]
+    found = read(times(10.0, 100.0), beside=reference)
+    assert found.candidate_us > 100.0 - HAND_OVER_US / CALLS - 1
+    assert [each.rule for each in found.evidence] == ["clock_mismatch"]
 
 
 def test_a_claim_that_is_true_of_one_block_in_six_is_not_believed() -> None:
