@@ -125,7 +125,9 @@ def test_spares_that_are_killed_are_replaced(own_judge: Judge) -> None:
     verdict = verdict_when(own_judge, "load", lambda stay: None)
     for spares in own_judge._nursery._spares.values():
         for spare in spares:
-            kill(spare.result()._life.pid)
+            life = spare.result()._life
+            kill(life.pid)
+            assert life.gone.wait(60)  # else it is handed out, and a submission has no third try
     verdict = verdict_when(own_judge, "load", lambda stay: None)
     assert verdict.status is Status.OK, verdict.message
 
