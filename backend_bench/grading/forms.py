@@ -350,13 +350,19 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("value", "fill_value", "threshold", "other", "start"), (-3, 2)),
     **dict.fromkeys(("negative_slope", "scale", "input_scale", "lambd", "weight"), (0.25, 2.0)),
     **dict.fromkeys(("keepdim", "count_include_pad", "ceil_mode", "align_corners"), (True, False)),
-    **dict.fromkeys(("descending", "largest", "invert", "right", "upper", "unitriangular"), (True, False)),
+    **dict.fromkeys(
+        ("descending", "largest", "invert", "right", "upper", "unitriangular", "transpose"), (True, False)
+    ),
+    **dict.fromkeys(("unpack_data", "unpack_pivots"), (True, False)),
     **dict.fromkeys(
         ("include_self", "scale_grad_by_freq", "is_result", "self_is_result", "accumulate"), (True, False)
     ),
     **dict.fromkeys(("correction",), (0, 1)),
     **dict.fromkeys(("reduction", "interpolation_mode", "padding_mode"), (0, 1, 2)),
     **dict.fromkeys(("diagonal",), (1, -1)),
+    **dict.fromkeys(("n",), (3, 2)),
+    **dict.fromkeys(("x",), (-2, 0.75)),
+    **dict.fromkeys(("max_norm",), (0.5, 2.0)),
     **dict.fromkeys(("exponent",), (3, 0.5, -2)),
     **dict.fromkeys(("ord",), (1, 3)),
     **dict.fromkeys(("eps",), (0.25, 1e-3)),
@@ -432,6 +438,34 @@ def turned(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
 
     varied = map_tensors(clone_call(call), change)
     return call_of(op, arguments(op, varied) | {"dim": [other] if listed else other})
+
+
+_SLICES = 3
+
+
+def raised(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """Some such calls in one: a further dimension ahead of the others, in all tensors of that rank, and no slice quite the other."""
+    if not _takes_other_sizes(op) or is_pointwise(op) or _entangled(call):
+        return None
+    given = arguments(op, call)
+    tensors, dim = tensors_of(call), given.get("dim")
+    along = [dim] if type(dim) is int else dim
+    if not isinstance(along, (list, tuple)) or not along or not tensors or not tensors[0].dim():
+        return None
+    rank = tensors[0].dim()
+    if _SLICES * sum(tensor.numel() for tensor in tensors) > _MOST:
+        return None
+
+    def change(tensor: Tensor) -> Tensor:
+        if tensor.dim() != rank:
+            return tensor
+        step = tensor.numel() // _SLICES + 1
+        slices = [tensor.reshape(-1).roll(number * step).reshape(tensor.shape) for number in range(_SLICES)]
+        return _varied(torch.cat(slices), tensor.shape[0], rng, shuffle=False).reshape(_SLICES, *tensor.shape)
+
+    varied = map_tensors(clone_call(call), change)
+    shifted = [each % rank + 1 for each in along]
+    return call_of(op, arguments(op, varied) | {"dim": shifted[0] if type(dim) is int else shifted})
 
 
 _OPTIONAL = ("weight", "bias", "pos_weight")
@@ -515,6 +549,7 @@ FORMS: dict[str, Callable[..., Call | None]] = {
     "promoted": promoted,
     "wrapped": wrapped,
     "turned": turned,
+    "raised": raised,
     "without": without,
     "dilated": dilated,
     "late": late,

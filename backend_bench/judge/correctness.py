@@ -16,7 +16,7 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import Abandoned
-from backend_bench.grading import checker, forms, inputs, oracle, spikes
+from backend_bench.grading import checker, forms, inputs, oracle, overlooked, spikes
 from backend_bench.grading.example import with_inputs
 from backend_bench.judge import audit
 from backend_bench.judge.bench import Bench, CompileFailed
@@ -38,6 +38,8 @@ REFORMED = (*forms.FORMS, "reset")
 """Purposes of draws that have another form than their case."""
 MOST_RESET = 4
 """Settings of an operator that are changed, at most."""
+TRIED = 8
+"""Draws that are looked at for one that tells something of a form."""
 _FEW = 8
 """Elements below which a setting or a broadcast may well make no difference."""
 REFORMED_BYTES = 1 << 20
@@ -285,27 +287,42 @@ def _reformed(
     for form, reform in forms.FORMS.items():
         for turn, able in enumerate((bases, edges)):
             change = functools.partial(reform, overload, rng=rng, turn=turn)
-            yield from _first(form, able, rng, change)
+            yield from _telling(overload, form, able, rng, change)
     for name in forms.settings(overload)[:MOST_RESET]:
         for turn in range(2):
             change = functools.partial(forms.reset, overload, rng=rng, turn=turn, name=name)
-            yield from _first("reset", bases, rng, change)
+            yield from _telling(overload, "reset", bases, rng, change)
 
 
 def _elements_of(attempt: Attempt) -> int:
     return max((tensor.numel() for tensor in inputs.tensors_of(attempt.call)), default=0)
 
 
-def _first(
-    form: str, able: list[Attempt], rng: random.Random, reform: Callable[[Call], Call | None]
+def _telling(
+    overload: torch._ops.OpOverload,
+    form: str,
+    able: list[Attempt],
+    rng: random.Random,
+    reform: Callable[[Call], Call | None],
 ) -> Iterator[Attempt]:
-    """The first draw, in random order, that has this form; one of a few elements, which shows little, comes last."""
+    """A draw that has this form, of cases in random order, those of a few elements last: the first on which a kernel that overlooks the
+    form is wrong, or the first of all where there is none among a few."""
     shuffled = rng.sample(able, len(able))
+    found: Attempt | None = None
+    tried = 0
     for attempt in sorted(shuffled, key=lambda each: _elements_of(each) < _FEW):
         reformed = reform(attempt.call)
-        if reformed is not None:
-            yield Attempt(attempt.case, reformed, form)
-            return
+        if reformed is None:
+            continue
+        found = found or Attempt(attempt.case, reformed, form)
+        tried += 1
+        if overlooked.tells(overload, form, attempt.call, reformed):
+            found = Attempt(attempt.case, reformed, form)
+            break
+        if tried == TRIED:
+            break
+    if found is not None:
+        yield found
 
 
 def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phase, record: bool) -> bool:

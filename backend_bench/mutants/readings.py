@@ -15,6 +15,7 @@ from torch import Tensor
 from backend_bench.cases import Call
 from backend_bench.grading.choices import arguments
 from backend_bench.grading.inputs import leaves, map_tensors, tensors_of
+from backend_bench.grading.overlooked import LINE, head_again, in_memory_order, read_flat
 from backend_bench.grading.sameness import is_floating
 from backend_bench.grading.traits import ADDS_TO_PRODUCT, SUMS, Op, base_name, is_pointwise
 from backend_bench.mutants.mutant import (
@@ -27,8 +28,6 @@ from backend_bench.mutants.mutant import (
     reading,
 )
 
-_LINE = 256
-"""Elements of a line that are long enough to be read in part; of which an eighth is read."""
 _PARTS = 32
 """Partial sums of a kernel that rounds each of them."""
 
@@ -39,14 +38,14 @@ def wrong_readings(op: Op, first: Call) -> Iterator[Mutant]:
     yield Mutant(
         "ignores strides",
         "ignores strides",
-        misreading(op, _without_strides, "an input that is not contiguous"),
+        misreading(op, in_memory_order, "an input that is not contiguous"),
     )
     if is_pointwise(op):
         yield Mutant("broadcasts wrongly", "broadcasts wrongly", reading(op, _broadcast_flat))
     yield Mutant(
         "reads the head of a line",
         "reads the head of a line",
-        misreading(op, _head_again, f"a line of more than {_LINE} elements"),
+        misreading(op, head_again, f"a line of more than {LINE} elements"),
     )
     yield Mutant("swaps two inputs", "swaps two inputs", reading(op, _swapped))
     yield Mutant("takes another dim", "takes another dim", reading(op, _another_dim))
@@ -62,27 +61,6 @@ def _transposed(tensor: Tensor) -> Tensor:
     return tensor.transpose(-1, -2).contiguous().view(tensor.shape)
 
 
-def _head_again(tensor: Tensor) -> Tensor:
-    """Of the last dimension, or of all elements where that is one line, the first eighth in the place of the rest."""
-    if not tensor.dim() or tensor.numel() <= _LINE:
-        return tensor
-    line = tensor if tensor.shape[-1] > _LINE else tensor.reshape(-1)
-    size = line.shape[-1]
-    places = torch.arange(size, device=tensor.device) % (size // 8)
-    return line[..., places].reshape(tensor.shape)
-
-
-def _without_strides(tensor: Tensor) -> Tensor:
-    """The elements in the order in which they lie in memory, from the first on."""
-    if tensor.is_contiguous() or not tensor.numel() or tensor.is_conj() or tensor.is_neg():
-        return tensor
-    storage = tensor.as_strided(
-        (tensor.untyped_storage().nbytes() // tensor.element_size() - int(tensor.storage_offset()),), (1,)
-    )
-    places = torch.arange(tensor.numel(), device=tensor.device) % storage.numel()
-    return storage[places].reshape(tensor.shape).clone()
-
-
 def _broadcast_flat(named: Given) -> Given:
     """Each input read from its start again and again, whatever its shape is."""
     tensors = tensors_of(Call((), named))
@@ -90,16 +68,7 @@ def _broadcast_flat(named: Given) -> Given:
     if len(set(shapes)) < 2:
         raise DoesNotApply("inputs of two shapes")
     whole = torch.broadcast_shapes(*shapes)
-    count = torch.Size(whole).numel()
-
-    def read(tensor: Tensor) -> Tensor:
-        if tuple(tensor.shape) == tuple(whole) or not tensor.numel() or tensor.numel() == 1:
-            return tensor
-        places = torch.arange(count, device=tensor.device) % tensor.numel()
-        flat = tensor.reshape(-1)[places].reshape(whole)
-        return tensor if torch.equal(flat, tensor.expand(whole)) else flat
-
-    changed = map_tensors(Call((), named), read).kwargs
+    changed = map_tensors(Call((), named), lambda tensor: read_flat(tensor, whole)).kwargs
     if all(a is b for a, b in zip(tensors_of(Call((), changed)), tensors, strict=True)):
         raise DoesNotApply("an input that is broadcast along its last dimension")
     return changed
