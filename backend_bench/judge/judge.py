@@ -348,6 +348,11 @@ class _Protocol:
                 f"unstable times: noise above {UNSTABLE:.0%} in {len(shaky)} of {len(phase.results)} "
                 "performance cases; repeat on a quieter machine"
             )
+        if phase.overruled:
+            self.notes.append(
+                f"in {phase.overruled} of {len(phase.results)} performance cases another time counts than was sampled: the "
+                "judge's own clock contradicts it (work outside of the calls, or a disturbed machine)"
+            )
         self.ended = self.ended or phase.ended
 
     def verdict(self, stages_s: dict[str, float]) -> Verdict:

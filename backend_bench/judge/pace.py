@@ -102,8 +102,8 @@ SHORT_US = 10.0
 REWRITTEN = 0.25
 """Share of blocks whose later inputs are rewritten; no time is taken from them."""
 SECOND_LOOK = 1.5
-"""Times the budget: so long a case is sampled whose samples contradict each other, on a GPU. Of 534 cases of ATen against itself on an H200
-sixteen did, and each such disturbance lasted for some blocks only."""
+"""Times the budget: so long a case is sampled on a GPU whose samples contradicted each other, and for a turn in any case. Another process
+stretches some blocks in a row, which may be most of the first six."""
 LEASE_LIMIT_S = 5.0
 """A kernel that is slow in timed calls gets `FEW_PAIRS` or a turn of them, and others their turn with the device."""
 FEW_PAIRS = 3

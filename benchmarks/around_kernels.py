@@ -1,0 +1,154 @@
+"""What blocks take around their kernels on a GPU, on both sides: ATen against itself, with the samples that a verdict does not keep.
+
+    python benchmarks/around_kernels.py [--json FILE]
+
+One process judges, without a service: the operators of `OPS` one after the other (`alone`), five at once (`five`), and while
+another process makes and kills workers (`births`, see births.py). The clock's slack and bounds in `judge/figures.py` come from this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import common
+import torch
+
+from backend_bench.judge import cores
+from backend_bench.judge.devices import devices_of, machine_facts
+from backend_bench.judge.judge import Judge
+from backend_bench.judge.pairs import State
+from backend_bench.judge.performance import Timing
+from backend_bench.judge.zygotes import Zygotes
+from backend_bench.operator import Operator
+from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.verdict import CaseResult
+
+OPS = [
+    "rsub.Scalar",
+    "arange.start",
+    "ones_like",
+    "minimum",
+    "repeat",
+    "hardswish_backward",
+    "ne.Scalar",
+    "add.Tensor",
+    "mul_.Tensor",
+    "silu",
+    "leaky_relu_backward",
+    "relu_",
+    "bitwise_and.Tensor",
+    "baddbmm",
+    "argmax",
+    "mm",
+    "flip",
+    "embedding_dense_backward",
+    "scatter.src",
+    "native_batch_norm",
+    "div.Tensor",
+    "gelu_backward",
+    "nll_loss_forward",
+    "max_pool2d_with_indices",
+]
+ALONE, BESIDE_BIRTHS = OPS[:10], OPS[:8]
+BIRTHS_S = 6.0
+"""Until another process makes workers."""
+
+_run = threading.local()
+_found: list[dict[str, Any]] = []
+
+
+def main() -> None:
+    options = common.parser(__doc__).parse_args()
+    device, share = devices_of(options.device)[0], cores.settle()
+    torch.set_num_threads(1)
+    zygotes = Zygotes()
+    keep_samples()
+    with Judge(device, zygotes, share) as judge:
+
+        def time_it(run: str, op: str, seed: int) -> None:
+            _run.name = f"{run}:{op}"
+            suite = SuiteSpec(name="torchbench", device=device.type)
+            judge.judge(
+                Submission(
+                    op=Operator.parse(op), kind="reference", suite=suite, only="performance", seed=seed
+                )
+            )
+
+        for op in ALONE:
+            time_it("alone", op, 2)
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(lambda op: time_it("five", op, 3), OPS))
+        with births(device.type):
+            for op in BESIDE_BIRTHS:
+                time_it("births", op, 4)
+    zygotes.close()
+    for case in _found:
+        sides = (
+            quarters(case[name]) for name in ("before_twin_us", "reference_around_us", "candidate_around_us")
+        )
+        print(f"{case['run']:40}{case['calls']:3} calls, {case['reference_us']:7.1f} us:", *sides)
+    if options.json:
+        document = {
+            "commit": common.commit(),
+            "machine": machine_facts(),
+            "what": "around kernels",
+            "cases": _found,
+        }
+        Path(options.json).write_text(json.dumps(document) + "\n")
+
+
+def keep_samples() -> None:
+    """Note what a case was read from whenever one is."""
+    result = Timing._result
+
+    def noted(self: Timing, state: State) -> CaseResult:
+        read, before = result(self, state), self._before[state.case]
+        _found.append(
+            {
+                "run": _run.name,
+                "case": state.case,
+                "args": read.args,
+                "calls": state.reference.calls,
+                "reference_us": read.reference_us,
+                "speedup": read.speedup,
+                "before_clean_us": before.clean.overheads_us,
+                "before_twin_us": before.twin.overheads_us,
+                "reference_around_us": state.reference.overheads_us,
+                "candidate_around_us": state.measured.overheads_us,
+                "candidate_claims_us": state.measured.claimed_us,
+            }
+        )
+        return read
+
+    Timing._result = noted  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def births(device: str) -> Iterator[None]:
+    """Another process makes and kills workers inside."""
+    program = [sys.executable, str(Path(__file__).with_name("births.py")), "--device", device]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        time.sleep(BIRTHS_S)
+        try:
+            yield
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def quarters(values: list[float]) -> str:
+    ordered, number = sorted(values), (len(values) - 1) // 4
+    return f"{ordered[number]:7.0f}..{ordered[-1 - number]:.0f}"
+
+
+if __name__ == "__main__":
+    main()
