@@ -47,6 +47,8 @@ class Entry:
     """What the operator does, in a few plain sentences."""
     argument_docs: Mapping[str, str] = field(default_factory=dict)
     """What is said about each argument, by name; those that speak for themselves are left out."""
+    results: tuple[str, ...] = ()
+    """Dtypes of a call's tensors and of its results, where one is none of the former: `bf16, bf16 -> bf16, f32`."""
     tags: tuple[str, ...] = ()
     """ATen's own tags, such as `pointwise` or `reduction`."""
 

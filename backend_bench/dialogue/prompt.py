@@ -45,7 +45,7 @@ _SETTINGS = frozenset(
     alpha beta min min_val max max_val value fill_value threshold other start negative_slope scale input_scale lambd weight
     keepdim count_include_pad ceil_mode align_corners descending largest invert right upper unitriangular correction
     include_self scale_grad_by_freq is_result self_is_result accumulate reduction interpolation_mode padding_mode diagonal exponent ord
-    eps momentum divisor_override dtype approximate reduce rounding_mode
+    eps momentum divisor_override dtype approximate reduce rounding_mode transpose unpack_data unpack_pivots n x max_norm
     """.split()  # noqa: SIM905  # a list of words
 )
 """Arguments that the judge sets to something else in a few draws; a test holds this beside its own list."""
@@ -154,7 +154,7 @@ def _facts(brief: Brief) -> dict[str, str]:
         "op": str(op),
         "function": op.function,
         "schema": entry.schema or "(not known)",
-        "returns": signature.returns(entry.schema),
+        "returns": _returns(entry),
         "edges": edges(brief),
         "device": _device(brief),
         "checks": _checks(brief),
@@ -163,6 +163,11 @@ def _facts(brief: Brief) -> dict[str, str]:
         "conduct": _CONDUCT,
         "reply": REPLY,
     }
+
+
+def _returns(entry: Entry) -> str:
+    dtypes = signature.result_dtypes(entry.results, shapes.DTYPES)
+    return "\n".join(filter(None, (signature.returns(entry.schema), dtypes)))
 
 
 def _fitting(brief: Brief, room: _Room) -> dict[str, str]:
@@ -312,6 +317,11 @@ def _other_forms(entry: Entry) -> str:
     forms = ["other strides", "up to 131,072 elements"]
     if "pointwise" in entry.tags and len(_tensors(entry)) > 1:
         forms.append("an input of one column that is broadcast")
+    if "pointwise" not in entry.tags and _works_along(entry):
+        forms += [
+            "another dimension in the place of the one that it works along",
+            "a further dimension ahead of the others",
+        ]
     settings = [
         f"`{argument.name}`"
         for argument in signature.arguments(entry.schema)
@@ -322,6 +332,10 @@ def _other_forms(entry: Entry) -> str:
     return (
         f"Besides, a few calls have a form that is not listed, where the operator has it: {', '.join(forms)}."
     )
+
+
+def _works_along(entry: Entry) -> bool:
+    return any(argument.name == "dim" for argument in signature.arguments(entry.schema))
 
 
 def _tensors(entry: Entry) -> list[signature.Argument]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _ARGUMENT = re.compile(r"^(?P<type>.+?) (?P<name>\w+)(?:=(?P<default>.*))?$")
@@ -118,6 +118,21 @@ def returns(schema: str) -> str:
     if _ALIAS.search(head):
         return f"It is a view: return {_results(result)} that shares the input's memory."
     return f"Return {_results(result)} in fresh memory; leave every input as it was."
+
+
+def result_dtypes(results: Sequence[str], names: Mapping[str, str]) -> str:
+    """A sentence on results of a dtype that no tensor has; `results` as an entry has them, `names` of their codes."""
+    told = []
+    for line in results:
+        given, _, found = line.partition(" -> ")
+        told.append(f"{_named(found, names)} for tensors of {_named(given, names)}")
+    return f"Dtypes of the results: {'; '.join(told)}." if told else ""
+
+
+def _named(codes: str, names: Mapping[str, str]) -> str:
+    """Each dtype by its name, and once where all are the same."""
+    known = [names.get(code, code) for code in codes.split(", ")]
+    return known[0] if len(set(known)) == 1 else ", ".join(known)
 
 
 def _results(result: str) -> str:

@@ -9,7 +9,9 @@ import torch
 from backend_bench.cases import Entry
 from backend_bench.errors import UsageError
 from backend_bench.operator import Operator
+from backend_bench.submission import Device
 from backend_bench.suites.near_matches import did_you_mean
+from backend_bench.suites.result_dtypes import result_dtypes
 from backend_bench.suites.summaries import argument_words, summary
 
 
@@ -49,6 +51,7 @@ def tags_of(op: Operator) -> tuple[str, ...]:
 
 def entry(
     op: Operator,
+    device: Device,
     *,
     correctness: tuple[str, ...] = (),
     performance: tuple[str, ...] = (),
@@ -57,7 +60,7 @@ def entry(
     correctness_calls: tuple[int, ...] = (),
     performance_calls: tuple[int, ...] = (),
 ) -> Entry:
-    """The operator's entry of an index, with everything that torch knows about it."""
+    """The operator's entry of a device's index, with everything that torch knows about it."""
     arguments = tuple(argument.name for argument in resolve(op)._schema.arguments)
     return Entry(
         op=str(op),
@@ -70,5 +73,6 @@ def entry(
         schema=schema_of(op),
         doc=summary(op, arguments),
         argument_docs=argument_words(op, arguments),
+        results=result_dtypes(resolve(op), (*correctness, *performance), device),
         tags=tags_of(op),
     )

@@ -114,4 +114,6 @@ def _chosen(process: Expendable, name: str, wanted: SuiteSpec) -> Choice:
             unseen += 1
             if unseen > 1:
                 raise JudgeError(f"the cases of {name} cannot be chosen: {problem}") from problem
-    return without_cases(name, f"what FACTO generates ends the process that makes it on {wanted.device}")
+    return without_cases(
+        name, f"what FACTO generates ends the process that makes it on {wanted.device}", wanted.device
+    )

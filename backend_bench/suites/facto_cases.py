@@ -92,7 +92,7 @@ def chosen(name: str, wanted: SuiteSpec, deadly: frozenset[int] = frozenset()) -
     if name not in operator_names():
         return Choice(Entry(op=name, reason=f"torch {torch.__version__} has no such operator"))
     if excluded := reason(op, resolve(op)):
-        return Choice(entry(op, reason=excluded))
+        return Choice(entry(op, wanted.device, reason=excluded))
     assert wanted.dtype is not None
     found = enumerated(_database()[name], getattr(torch, wanted.dtype), MOST_BYTES)
     selection = _Selection(op, found, wanted, deadly)
@@ -101,6 +101,7 @@ def chosen(name: str, wanted: SuiteSpec, deadly: frozenset[int] = frozenset()) -
     return Choice(
         entry(
             op,
+            wanted.device,
             correctness=tuple(selection.texts[case.text] for case in cases),
             reason="" if cases else selection.why_not(),
         ),
@@ -108,9 +109,9 @@ def chosen(name: str, wanted: SuiteSpec, deadly: frozenset[int] = frozenset()) -
     )
 
 
-def without_cases(name: str, why: str) -> Choice:
+def without_cases(name: str, why: str, device: Device) -> Choice:
     """An operator of which no call can be made here."""
-    return Choice(entry(Operator.parse(name), reason=why))
+    return Choice(entry(Operator.parse(name), device, reason=why))
 
 
 @functools.cache

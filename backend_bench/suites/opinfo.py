@@ -98,6 +98,7 @@ class OpInfoSuite:
             entries={
                 str(op): entry(
                     op,
+                    self.spec.device,
                     correctness=tuple(case.text for case in kept[op]),
                     reason="" if kept[op] else reason(op, resolve(op)) or UNSTABLE,
                 )

@@ -327,6 +327,7 @@ class SmokeSuite:
         entries = {
             name: entry(
                 Operator.parse(name),
+                self.spec.device,
                 correctness=self._cases(name, CaseKind.CORRECTNESS),
                 performance=self._cases(name, CaseKind.PERFORMANCE),
             )

@@ -189,12 +189,13 @@ class TorchBenchSuite:
             recordings = [each for each in recordings if not drops(op, each.arguments)]
             excluded = "" if recordings else RANDOM
         if excluded and excluded not in UNTIMED:
-            return entry(op, reason=excluded, calls=calls)
+            return entry(op, self.spec.device, reason=excluded, calls=calls)
         found = _Cases(op, _with_something_to_do(recordings), self.spec)
         correctness = found.of(CaseKind.CORRECTNESS)
         performance = [] if excluded else found.of(CaseKind.PERFORMANCE)
         return entry(
             op,
+            self.spec.device,
             correctness=tuple(render(each.arguments) for each in correctness),
             performance=tuple(render(each.arguments) for each in performance),
             reason="" if correctness or performance else found.why_not(),

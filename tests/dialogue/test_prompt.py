@@ -244,3 +244,19 @@ def test_a_number_in_a_tensors_place_is_told() -> None:
 
 def test_the_settings_that_change_are_the_judges() -> None:
     assert set(forms._SETTINGS) == module._SETTINGS
+
+
+def test_dtypes_that_only_results_have_are_told() -> None:
+    norm = Entry(
+        op="norm.default",
+        schema="norm.default(Tensor v, Tensor g, int dim=0) -> (Tensor, Tensor)",
+        results=("bf16, bf16 -> bf16, f32", "f16, f32 -> b8"),
+    )
+    text = prompt(brief(entry=norm))
+    assert (
+        "Dtypes of the results: bfloat16, float32 for tensors of bfloat16; bool for tensors of float16, float32."
+        in text
+    )
+    assert "Dtypes of the results" not in prompt(brief())
+    assert "a further dimension ahead" in edges(brief(entry=norm))
+    assert "a further dimension" not in edges(brief())

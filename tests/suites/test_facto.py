@@ -373,7 +373,7 @@ def ends_at_one_and_three(name: str, wanted: SuiteSpec, deadly: frozenset[int]) 
             note(place)
             if place in (1, 3):
                 os.kill(os.getpid(), signal.SIGKILL)
-    return without_cases(name, f"without {sorted(deadly)}")
+    return without_cases(name, f"without {sorted(deadly)}", "cpu")
 
 
 def always_ends(name: str, wanted: SuiteSpec, deadly: frozenset[int]) -> Choice:
