@@ -72,10 +72,10 @@ def tells(op: Op, form: str, before: Call, after: Call) -> bool:
         return all(tensor.device.type != "cpu" for tensor in tensors_of(before))
     if form == "longer":
         return _varies_beyond_a_block(right)
-    overlooking = _OVERLOOKING[form](op, before, after)
-    if overlooking is None:
-        return False
     try:
+        overlooking = _OVERLOOKING[form](op, before, after)
+        if overlooking is None:
+            return False
         wrong = run_once(op, clone_call(overlooking))
     except REFUSALS:
         return True
@@ -136,7 +136,7 @@ def _misread(read: Callable[[Tensor], Tensor]) -> Callable[[Op, Call, Call], Cal
 
 
 def _flat(op: Op, before: Call, after: Call) -> Call | None:
-    whole = max((tensor.shape for tensor in tensors_of(after)), key=torch.Size.numel)
+    whole = torch.broadcast_shapes(*(tensor.shape for tensor in tensors_of(after)))
     return _misread(lambda tensor: read_flat(tensor, whole))(op, before, after)
 
 

@@ -39,6 +39,7 @@ def made(op: Any, form: str, call: Call, turn: int = 0) -> Call:
         (ATEN.cumsum.default, "turned", Call((ROWS, 1), {}), True),
         (ATEN.add.Tensor, "spread", Call((torch.ones(3, 4), ROWS), {}), False),
         (ATEN.add.Tensor, "spread", Call((ROWS.clone(), ROWS), {}), True),
+        (ATEN.addcdiv.default, "spread", Call((torch.ones(4, 4), torch.rand(4, 4), torch.rand(4, 1, 4) + 1), {}), True),
     ],
 )  # fmt: skip
 def test_a_draw_tells_where_a_kernel_that_overlooks_its_form_is_wrong(
