@@ -49,6 +49,29 @@ def base_of(op: str) -> str:
     return op.partition(".")[0].rstrip("_")
 
 
+def core_of(op: str) -> str:
+    """The same for all names of one implementation: `convolution` for `_convolution`, `native_batch_norm` for `_native_batch_norm_legit`."""
+    core = base_of(op).lstrip("_")
+    for ending in ("_functional", "_legit", "_impl", "_helper"):
+        core = core.removesuffix(ending)
+    return core
+
+
+_TWINS: Final[Mapping[str, tuple[str, ...]]] = {
+    "mm": ("addmm",),
+    "bmm": ("baddbmm",),
+    "mv": ("addmv",),
+    "std": ("std_mean",),
+    "var": ("var_mean",),
+}
+"""Operators that do the same if asked so: without adding anything, or with something more beside it."""
+
+
+def is_same_work(op: str, under_test: str) -> bool:
+    """Whether `op` computes what `under_test` does, under this name or another."""
+    return core_of(op) == core_of(under_test) or base_of(op) in _TWINS.get(base_of(under_test), ())
+
+
 _MOVED: Final = frozenset(map(base_of, MOVES))
 
 

@@ -317,7 +317,9 @@ def _other_forms(entry: Entry) -> str:
     forms = ["other strides", "up to 131,072 elements"]
     if "pointwise" in entry.tags and len(_tensors(entry)) > 1:
         forms.append("an input of one column that is broadcast")
-    if "pointwise" not in entry.tags and _works_along(entry):
+    if "pointwise" in entry.tags:
+        forms.append("six dimensions and more")
+    elif _works_along(entry):
         forms += [
             "another dimension in the place of the one that it works along",
             "a further dimension ahead of the others",

@@ -88,7 +88,7 @@ def _gapped(tensor: Tensor) -> Tensor:
 
 
 def longer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
-    """The call repeated along its first dimension until the result has more elements than one block takes.
+    """The call repeated along its first dimension until the result has more elements than one block takes; in the second turn than four.
 
     None where it has them, or nothing can be repeated. ATen refuses what does not fit together any more.
     """
@@ -101,8 +101,8 @@ def longer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
     count = result_elements(op, call)
     if count is None or not 0 < count <= MANY:
         return None
-    times = -(-(MANY + MANY // 8) // count)
-    if times * sum(tensor.numel() for tensor in tensors) > _MOST:
+    times = _times(count, sum(tensor.numel() for tensor in tensors), turn)
+    if not times:
         return None
 
     def change(tensor: Tensor) -> Tensor:
@@ -114,6 +114,19 @@ def longer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
     varied = map_tensors(clone_call(call), change)
     grown = result_elements(op, varied)
     return varied if grown is not None and MANY < grown <= _MOST else None
+
+
+_BLOCKS = (1, 4)
+"""In a first and in a second turn: a total that is carried from one block to the next is another matter than one from all before."""
+
+
+def _times(size: int, elements: int, turn: int) -> int:
+    """How often what has so many elements is repeated for `size` to exceed some blocks, or one where that is too much; 0 where it is, too."""
+    for blocks in (_BLOCKS[turn % 2], _BLOCKS[0]):
+        times = -(-(blocks * MANY + MANY // 8) // size)
+        if times * elements <= _MOST:
+            return times
+    return 0
 
 
 _CONTRACTED: dict[str, tuple[tuple[str, int], ...]] = {
@@ -131,7 +144,8 @@ _CONTRACTED: dict[str, tuple[tuple[str, int], ...]] = {
 
 
 def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
-    """The call repeated along the dimension that it works along, until that has more elements than one block takes."""
+    """The call repeated along the dimension that it works along, until that has more elements than one block takes; in the second turn
+    than four."""
     if not _takes_other_sizes(op) or _entangled(call):
         return None
     copy = clone_call(call)
@@ -139,8 +153,8 @@ def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
     size = min((tensor.shape[dim] for tensor, dim in grown), default=0)
     if not 0 < size <= MANY:
         return None
-    times = -(-(MANY + MANY // 8) // size)
-    if times * sum(tensor.numel() for tensor, _ in grown) > _MOST:
+    times = _times(size, sum(tensor.numel() for tensor, _ in grown), turn)
+    if not times:
         return None
     along = {id(tensor): dim for tensor, dim in grown}
 
@@ -152,6 +166,10 @@ def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
         return _varied(copies, size, rng, shuffle=False).movedim(0, along[id(tensor)]).contiguous()
 
     varied = map_tensors(copy, change)
+    if normalized := arguments(op, call).get("normalized_shape"):
+        varied = call_of(
+            op, arguments(op, varied) | {"normalized_shape": [*normalized[:-1], times * normalized[-1]]}
+        )
     count = result_elements(op, varied)
     return varied if count is not None and count <= _MOST else None
 
@@ -161,9 +179,16 @@ def _worked_along(op: Op, call: Call) -> list[tuple[Tensor, int]]:
     given = arguments(op, call)
     if contracted := _CONTRACTED.get(base_name(op)):
         return [(given[name], dim) for name, dim in contracted]
+    tensors = tensors_of(call)
+    if normalized := given.get("normalized_shape"):
+        last = normalized[-1]
+        return (
+            [(tensor, -1) for tensor in tensors if tensor.dim() and tensor.shape[-1] == last]
+            if last > 1
+            else []
+        )
     dim = given.get("dim")
     dim = dim[-1] if isinstance(dim, (list, tuple)) and dim else dim
-    tensors = tensors_of(call)
     if not isinstance(dim, int) or isinstance(dim, bool) or not tensors or not tensors[0].dim():
         return []
     shape = tensors[0].shape
@@ -440,15 +465,18 @@ def turned(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
     return call_of(op, arguments(op, varied) | {"dim": [other] if listed else other})
 
 
-_SLICES = 3
+_SLICES, _MANY_DIMS = 3, 6
 
 
 def raised(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
-    """Some such calls in one: a further dimension ahead of the others, in all tensors of that rank, and no slice quite the other."""
-    if not _takes_other_sizes(op) or is_pointwise(op) or _entangled(call):
+    """Some such calls in one: a further dimension ahead of the others, in all tensors of that rank, and no slice quite the other. Three
+    and more of a pointwise operator, for six at least."""
+    if not _takes_other_sizes(op) or _entangled(call):
         return None
     given = arguments(op, call)
     tensors, dim = tensors_of(call), given.get("dim")
+    if is_pointwise(op):
+        return _raised_pointwise(call, tensors, rng)
     along = [dim] if type(dim) is int else dim
     if not isinstance(along, (list, tuple)) or not along or not tensors or not tensors[0].dim():
         return None
@@ -466,6 +494,21 @@ def raised(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
     varied = map_tensors(clone_call(call), change)
     shifted = [each % rank + 1 for each in along]
     return call_of(op, arguments(op, varied) | {"dim": shifted[0] if type(dim) is int else shifted})
+
+
+def _raised_pointwise(call: Call, tensors: list[Tensor], rng: random.Random) -> Call | None:
+    rank = max((tensor.dim() for tensor in tensors), default=0)
+    if not rank or _SLICES * sum(tensor.numel() for tensor in tensors) > _MOST:
+        return None
+    ahead = (_SLICES, *[1] * max(2, _MANY_DIMS - 1 - rank))
+
+    def change(tensor: Tensor) -> Tensor:
+        if tensor.dim() != rank or not tensor.numel():
+            return tensor
+        copies = tensor.repeat(_SLICES, *[1] * (rank - 1))
+        return _varied(copies, tensor.shape[0], rng, shuffle=False).reshape(ahead + tensor.shape)
+
+    return map_tensors(clone_call(call), change)
 
 
 _OPTIONAL = ("weight", "bias", "pos_weight")

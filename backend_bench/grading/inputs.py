@@ -205,7 +205,9 @@ _MOVES = names(
     "cat stack gather index_select index flip roll tril triu constant_pad_nd reflection_pad1d"
     " reflection_pad2d replication_pad1d replication_pad2d masked_fill masked_select repeat"
     " clone copy where index_copy index_fill slice_scatter select_scatter diagonal_scatter embedding"
-    " repeat_interleave take narrow_copy permute_copy expand_copy view_copy"
+    " repeat_interleave take narrow_copy permute_copy expand_copy view_copy scatter index_put masked_scatter put"
+    " upsample_nearest1d upsample_nearest2d upsample_nearest3d pixel_shuffle pixel_unshuffle im2col diag_embed rot90 unfold_copy"
+    " split_with_sizes_copy unbind_copy squeeze_copy transpose_copy t_copy"
 )
 """Operators that carry values from place to place: whatever was there arrives, NaN and infinity too."""
 _TAKES_TIES = names(
@@ -217,6 +219,8 @@ _ORDERS = names(
     "sort argsort msort topk argmax argmin median kthvalue cummax cummin amax amin max min aminmax _unique2"
 )
 """Operators that put values in order, however close they are."""
+_NAN_BESIDE_TIES = names("cumprod scatter_add index_add logcumsumexp trace")
+"""Operators that are given NaN now and then, which has one meaning in them."""
 _ASKS_FOR_ZERO = names("any all count_nonzero logical_and logical_or logical_xor logical_not")
 """Operators that only tell zero from the rest: zeros, and values that cancel out."""
 _REDUCES_TO_TRUTH = names("any all count_nonzero")
@@ -241,9 +245,9 @@ _ROUNDED_DIVISIONS = ("Tensor_mode", "Scalar_mode")
 """Overloads of `div` of which the same holds as of `floor_divide`."""
 _PASSES_NAN = names(
     "argmax argmin max min amax amin cummax cummin max_pool2d_with_indices max_pool3d_with_indices"
-    " adaptive_max_pool2d adaptive_max_pool3d"
+    " adaptive_max_pool2d adaptive_max_pool3d median nanmedian"
 )
-"""Selections in which NaN is larger and smaller than anything."""
+"""Selections in which NaN is larger and smaller than anything, or left out."""
 _BENT = names(
     "hardtanh hardtanh_backward hardsigmoid hardsigmoid_backward hardswish hardswish_backward threshold"
     " threshold_backward hardshrink hardshrink_backward softshrink softshrink_backward clamp clamp_min clamp_max"
@@ -354,13 +358,17 @@ def specials(op: Op, tensor: Tensor, rng: random.Random, *, first: bool = True) 
             return [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0]
         if name in _ORDERS and rng.random() < 0.3:
             return _close_ones(tensor)
+        if name in _NAN_BESIDE_TIES and rng.random() < 0.8:
+            return [math.nan, 1.0]
         if name in _TAKES_NAN:
             return rng.choice([[math.nan], [math.inf], [0.0, -0.0], [1.0, 0.0]])
         if name in _TAKES_MASKS:
             return rng.choice([[math.nan], [-math.inf], [0.0, -0.0], [1.0, 0.0]])
         if name in _TAKES_NAN_ONLY:
             return [math.nan]
-        return [0.0, 1.0, -1.0] if name in _TAKES_TIES or name in _ORDERS else []
+        if name in _ORDERS:
+            return [math.inf, -math.inf, 0.0, 1.0, -1.0]
+        return [0.0, 1.0, -1.0] if name in _TAKES_TIES else []
     if tensor.is_floating_point() or tensor.is_complex():
         return []
     if tensor.dtype is torch.bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend_bench.grading.traits import ARITHMETIC
-from backend_bench.own_work import base_of, is_foreign
+from backend_bench.own_work import base_of, is_foreign, is_same_work
 from backend_bench.submission import Language
 from backend_bench.verdict import Evidence
 from backend_bench.wire import OperatorCall
@@ -78,9 +78,7 @@ def _passthrough(op: str, calls: Sequence[Operators], is_timed: bool) -> list[Ev
 
 def _handed_on(op: str, call: Operators) -> str:
     """The operator whose result was returned; empty if there is none."""
-    return next(
-        (s.op for s in call.called if base_of(s.op) == base_of(op) and s.inputs_only and s.returned), ""
-    )
+    return next((s.op for s in call.called if is_same_work(s.op, op) and s.inputs_only and s.returned), "")
 
 
 def _is_on_own_values(op: str, call: Operators) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_leaves
 
-from backend_bench.own_work import ALLOWED, base_of
+from backend_bench.own_work import ALLOWED, base_of, is_same_work
 from backend_bench.wire import OperatorCall
 from backend_bench.worker.withheld import DEVICES, Registrations, close_ways_around
 
@@ -97,7 +97,10 @@ class Watch:
             return plain(*args, **kwargs)
         self._own.busy = True
         try:
-            taken = _of_any_class((args, {key: value for key, value in kwargs.items() if key != "out"}))
+            added = int(base_of(name.removeprefix("aten::")) in _ADDS_FIRST and kwargs.get("beta", 1) == 0)
+            taken = _of_any_class(
+                (args[added:], {key: value for key, value in kwargs.items() if key != "out"})
+            )
             is_passed = len(self._held) <= MAX_HELD and bool(taken)
             is_passed = is_passed and all(any(_is_same(given, t) for given in self._inputs) for t in taken)
             is_passed = is_passed and not _is_reflected(name)
@@ -128,7 +131,7 @@ def _is_reflected(name: str) -> bool:
 
 
 def _variants(under_test: str) -> list[str]:
-    """The operator, in place, with an output, with other overloads; none where the worker or a view is made of it.
+    """The operator, in place, with an output, with other overloads, under other names; none where the worker or a view is made of it.
 
     `round` to whole numbers is another operator than `round.decimals`.
     """
@@ -136,13 +139,15 @@ def _variants(under_test: str) -> list[str]:
     asked = _ASKED.get(base_of(under_test), set()) & _names(f"aten::{under_test.removesuffix('.default')}")
     for name in torch._C._dispatch_get_all_op_names():
         op = name.removeprefix("aten::")
-        if op == name or base_of(op) != base_of(under_test) or op.partition(".")[0] in ALLOWED:
+        if op == name or not is_same_work(op, under_test) or op.partition(".")[0] in ALLOWED:
             continue
         if asked <= _names(name):
             found.append(name)
     return found
 
 
+_ADDS_FIRST = ("addmm", "baddbmm", "addmv")
+"""Operators that add their first argument, times `beta`: nothing where that is zero."""
 _ASKED = {"round": {"decimals"}}
 """Arguments that make an operator of the same name another."""
 
