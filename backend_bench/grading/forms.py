@@ -181,12 +181,8 @@ def _worked_along(op: Op, call: Call) -> list[tuple[Tensor, int]]:
         return [(given[name], dim) for name, dim in contracted]
     tensors = tensors_of(call)
     if normalized := given.get("normalized_shape"):
-        last = normalized[-1]
-        return (
-            [(tensor, -1) for tensor in tensors if tensor.dim() and tensor.shape[-1] == last]
-            if last > 1
-            else []
-        )
+        lines = [tensor for tensor in tensors if tensor.dim() and tensor.shape[-1] == normalized[-1] > 1]
+        return [(tensor, -1) for tensor in lines]
     dim = given.get("dim")
     dim = dim[-1] if isinstance(dim, (list, tuple)) and dim else dim
     if not isinstance(dim, int) or isinstance(dim, bool) or not tensors or not tensors[0].dim():

@@ -64,12 +64,12 @@ def tells(op: Op, form: str, before: Call, after: Call) -> bool:
     """
     if form not in _OVERLOOKING:
         return True
-    before, after = (map_tensors(clone_call(call), _on_cpu) for call in (before, after))
+    is_elsewhere = any(tensor.device.type != "cpu" for tensor in tensors_of(after))
+    before, after = (map_tensors(call, _on_cpu) for call in (before, after))
     try:
         right = run_once(op, clone_call(after))
     except REFUSALS:
-        # Not every operator runs on a CPU, and not in every dtype.
-        return all(tensor.device.type != "cpu" for tensor in tensors_of(before))
+        return is_elsewhere  # where that would have run; on a CPU not every operator does, and not in every dtype
     if form == "longer":
         return _varies_beyond_a_block(right)
     try:
@@ -83,7 +83,12 @@ def tells(op: Op, form: str, before: Call, after: Call) -> bool:
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu()
+    """A copy with the same strides and gaps."""
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    storage = plain.untyped_storage()
+    flat = torch.empty(0, dtype=plain.dtype, device=plain.device)
+    flat.set_(storage, 0, (storage.nbytes() // plain.element_size(),), (1,))
+    return flat.cpu().clone().as_strided(plain.shape, plain.stride(), plain.storage_offset())
 
 
 def _results(run: Run) -> list[Tensor]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from backend_bench.cases import Call
-from backend_bench.grading import forms
+from backend_bench.grading import forms, overlooked
 from backend_bench.grading.overlooked import tells
 from backend_bench.judge import correctness
 
@@ -46,6 +46,20 @@ def test_a_draw_tells_where_a_kernel_that_overlooks_its_form_is_wrong(
     op: Any, form: str, call: Call, expected: bool
 ) -> None:
     assert tells(op, form, call, made(op, form, call)) == expected
+
+
+def test_a_copy_on_the_cpu_has_the_gaps_of_what_it_is_of() -> None:
+    whole = torch.arange(40.0)
+    for tensor in (
+        whole[3:27:2].reshape(3, 4),
+        whole.reshape(5, 8).t(),
+        whole[:0],
+        torch.view_as_complex(whole.reshape(20, 2)).conj(),
+    ):
+        copy = overlooked._on_cpu(tensor)
+        assert torch.equal(copy, tensor)
+        assert (copy.stride(), copy.storage_offset()) == (tensor.stride(), tensor.storage_offset())
+        assert not copy.numel() or copy.data_ptr() != tensor.data_ptr()
 
 
 def test_a_setting_tells_where_it_matters() -> None:
