@@ -8,19 +8,16 @@ another process makes and kills workers (`births`, see births.py). The clock's s
 
 from __future__ import annotations
 
-import contextlib
 import json
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import common
 import torch
+from precision import births
 
 from backend_bench.judge import cores
 from backend_bench.judge.devices import devices_of, machine_facts
@@ -87,7 +84,8 @@ def main() -> None:
             time_it("alone", op, 2)
         with ThreadPoolExecutor(5) as pool:
             list(pool.map(lambda op: time_it("five", op, 3), OPS))
-        with births(device.type):
+        with births(device.type, sorted(share.timing)):
+            time.sleep(BIRTHS_S)
             for op in BESIDE_BIRTHS:
                 time_it("births", op, 4)
     zygotes.close()
@@ -130,19 +128,6 @@ def keep_samples() -> None:
         return read
 
     Timing._result = noted  # type: ignore[method-assign]
-
-
-@contextlib.contextmanager
-def births(device: str) -> Iterator[None]:
-    """Another process makes and kills workers inside."""
-    program = [sys.executable, str(Path(__file__).with_name("births.py")), "--device", device]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-        time.sleep(BIRTHS_S)
-        try:
-            yield
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
 
 
 def quarters(values: list[float]) -> str:

@@ -469,10 +469,10 @@ def raised(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
     and more of a pointwise operator, for six at least."""
     if not _takes_other_sizes(op) or _entangled(call):
         return None
-    given = arguments(op, call)
-    tensors, dim = tensors_of(call), given.get("dim")
+    tensors = tensors_of(call)
     if is_pointwise(op):
         return _raised_pointwise(call, tensors, rng)
+    dim = arguments(op, call).get("dim")
     along = [dim] if type(dim) is int else dim
     if not isinstance(along, (list, tuple)) or not along or not tensors or not tensors[0].dim():
         return None

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.grading.choices import arguments, call_of
+from backend_bench.grading.forms import MANY
 from backend_bench.grading.inputs import clone_call, leaves, map_tensors, tensors_of
 from backend_bench.grading.running import REFUSALS, Run, run_once
 from backend_bench.grading.sameness import is_floating, same_values
 from backend_bench.grading.traits import Op, base_name, is_pointwise
 
-BLOCK = 1024
-"""Elements that a kernel writes which launches one block only."""
 LINE, _HEAD = 256, 8
 """Elements of a line that are long enough to be read in part; and which part that is."""
 
@@ -97,7 +96,7 @@ def _results(run: Run) -> list[Tensor]:
 
 
 def _varies_beyond_a_block(run: Run) -> bool:
-    tails = [value.reshape(-1)[BLOCK:] for value in _results(run) if value.numel() > BLOCK]
+    tails = [value.reshape(-1)[MANY:] for value in _results(run) if value.numel() > MANY]
     return any(bool((tail[:1] != tail).any()) for tail in tails)
 
 

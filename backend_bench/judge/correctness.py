@@ -7,6 +7,7 @@ cases are called in shuffled order, the draws of a case at the same addresses. A
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -308,21 +309,17 @@ def _telling(
     """A draw that has this form, of cases in random order, those of a few elements last: the first on which a kernel that overlooks the
     form is wrong, or the first of all where there is none among a few."""
     shuffled = rng.sample(able, len(able))
-    found: Attempt | None = None
-    tried = 0
-    for attempt in sorted(shuffled, key=lambda each: _elements_of(each) < _FEW):
-        reformed = reform(attempt.call)
-        if reformed is None:
-            continue
-        found = found or Attempt(attempt.case, reformed, form)
-        tried += 1
-        if overlooked.tells(overload, form, attempt.call, reformed):
-            found = Attempt(attempt.case, reformed, form)
-            break
-        if tried == TRIED:
-            break
-    if found is not None:
-        yield found
+    ordered = sorted(shuffled, key=lambda each: _elements_of(each) < _FEW)
+    changed = ((each, call) for each in ordered if (call := reform(each.call)) is not None)
+    first: Attempt | None = None
+    for base, call in itertools.islice(changed, TRIED):
+        attempt = Attempt(base.case, call, form)
+        if overlooked.tells(overload, form, base.call, call):
+            yield attempt
+            return
+        first = first or attempt
+    if first is not None:
+        yield first
 
 
 def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phase, record: bool) -> bool:
