@@ -244,6 +244,8 @@ class Spawn(msgspec.Struct, frozen=True, tag=True):
     device: str
     threads: int
     """Threads of torch's own operators on a CPU."""
+    channels: int = 0
+    """Of its CUDA context, by which kernels of several streams run at once; 0: as many as the driver makes."""
 
 
 class Spawned(msgspec.Struct, frozen=True, tag=True):

@@ -36,6 +36,8 @@ class Wish:
     mode: Mode
     sandbox: Sandbox
     memory_bytes: int
+    channels: int = 0
+    """As of `wire.Spawn`."""
 
 
 class Nursery:
@@ -112,6 +114,7 @@ class Nursery:
             memory_bytes=wish.memory_bytes,
             device="cpu" if self.device.type == "cpu" else f"cuda:{driver_name(self.device)}",
             threads=self._threads,
+            channels=wish.channels,
         )
         keeper = Keeper(life, self.device, memory_bytes=wish.memory_bytes)
         try:

@@ -153,7 +153,7 @@ class Timing:
 
     def _asked_before(self, case: int, count: int) -> list[Asked]:
         """Blocks of the reference alone. There is nobody yet who could know values again, so a few do for all."""
-        few = [self._asked(case, self._drawn(case)) for _ in range(min(count, DRAWN_BEFORE))]
+        few = [self._asked_with_a_pause(case, self._drawn(case)) for _ in range(min(count, DRAWN_BEFORE))]
         return [few[number % len(few)] for number in range(count)]
 
     def _leave_out(self, case: int, why: str) -> None:
@@ -161,12 +161,17 @@ class Timing:
         self.phase.left_out[self._texts[case]] = why
 
     def _baseline(self, case: int, clean: Sequence[Ready], twin: Sequence[Ready]) -> None:
-        """The reference in both workers, in turn; the first block does not count."""
+        """The reference in both workers, in turn, as it will be beside a candidate; the first block does not count."""
         sides, turn = self._before[case], self._plans[case].turn
         for first in range(0, len(clean), turn):
             few = slice(first, first + turn)
-            for ready, times in self._either((clean[few], sides.clean), (twin[few], sides.twin)):
-                for timed in self._references(ready)[not first :]:
+            for is_twin in self._either(True, False):
+                if is_twin:
+                    came = self._references_beside(twin[few], clean[0].keeper)
+                else:
+                    came = self._references(clean[few])
+                times = sides.twin if is_twin else sides.clean
+                for timed in came[not first :]:
                     times.add(timed)
 
     def run(self) -> Phase:
@@ -253,11 +258,9 @@ class Timing:
 
     def _plan(self, running: Sequence[State], twin: Keeper) -> None:
         """Plan all blocks of a round for both sides, which the device need not wait for."""
-        many = []
+        many: list[tuple[State, Asked]] = []
         for state in running:
-            for calls in state.blocks:
-                pause = self._rng.randrange(1, len(calls)) if len(calls) > 1 else 1
-                many.append((state, self._asked(state.case, calls, pause)))
+            many += [(state, self._asked_with_a_pause(state.case, calls)) for calls in state.blocks]
             state.blocks.clear()
         [candidate] = {state.worker for state in running}
         assert candidate is not None
@@ -340,7 +343,12 @@ class Timing:
                 few = [state.ready.pop() for _ in range(min(plan.turn, len(state.ready)))]
                 took: dict[bool, list[Timed]] = {}
                 for is_ours in self._either(True, False):
-                    took[is_ours] = (self._references_beside if is_ours else self._candidates)(few)
+                    if is_ours:
+                        took[True] = self._references_beside(
+                            [both.ours for both in few], few[0].theirs.keeper
+                        )
+                    else:
+                        took[False] = self._candidates(few)
                 for both, ours, theirs in zip(few, took[True], took[False], strict=True):
                     asked = both.ours.asked
                     pair = Pair(asked.calls, asked.pause, both.rewritten, ours, theirs)
@@ -476,6 +484,10 @@ class Timing:
         forms.settle(self._overload, call)
         return call
 
+    def _asked_with_a_pause(self, case: int, calls: tuple[Call, ...]) -> Asked:
+        """Where nobody expects it, if there is a place for one."""
+        return self._asked(case, calls, self._rng.randrange(1, len(calls)) if len(calls) > 1 else 1)
+
     def _asked(self, case: int, calls: tuple[Call, ...], pause: int | None = None) -> Asked:
         return Asked(case, calls, self._plans[case].metas, pause or len(calls))
 
@@ -494,11 +506,10 @@ class Timing:
             for ready, timed in zip(many, came, strict=True)
         ]
 
-    def _references_beside(self, few: Sequence[Both]) -> list[Timed]:
-        """The reference while the candidate's worker stands still."""
-        [theirs] = {both.theirs.keeper for both in few}
-        with theirs.standing_still():
-            return self._references([both.ours for both in few])
+    def _references_beside(self, many: Sequence[Ready], other: Keeper) -> list[Timed]:
+        """The reference while another worker stands still, which is the candidate's or will be."""
+        with other.standing_still():
+            return self._references(many)
 
     def _candidates(self, few: Sequence[Both]) -> list[Timed]:
         """Blocks of the candidate; raises `_Wrong` if one failed or claims no time."""

@@ -169,7 +169,7 @@ def _child(request: wire.Spawn, channel_fd: int, scratch: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     plan = _plan(request.level, request.device, request.memory_bytes, scratch)
     entered = sandbox.enter(plan, keep_fds=(channel_fd,))
-    device = _device(request.device)
+    device = _device(request.device, request.channels)
     folder = _furnish(Path(plan.scratch))
     torch.set_num_threads(request.threads)
     if device.type == "cuda":
@@ -196,12 +196,14 @@ def _plan(level: str, device: str, memory_bytes: int | None, scratch: str) -> sa
     )
 
 
-def _device(name: str) -> torch.device:
+def _device(name: str, channels: int) -> torch.device:
     """The worker sees one GPU only, so that it is number 0 whatever it is outside."""
     kind, _, index = name.partition(":")
     if kind != "cuda":
         return torch.device("cpu")
     os.environ["CUDA_VISIBLE_DEVICES"] = index or "0"
+    if channels:
+        os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] = str(channels)
     return torch.device("cuda", 0)
 
 
