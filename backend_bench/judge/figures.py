@@ -23,14 +23,14 @@ UNSTABLE = 0.2
 """Noise of a ratio above which its case is called unstable."""
 WANDERING = 1.5
 """A true claim is what the judge's clock saw without the hand-over: it varies no more than the two do together, and this leaves room."""
-HAND_OVER_US, PAUSE_US = 12.0, 23.0
-"""By so much at most a block of the reference is believed to take longer around its kernels beside a candidate than before it came; and by so
-much more if it has a pause, which those before have not. On an H200 blocks of one call took 3 us less to 4 more, those of
-several 10 to 31 more in 123 cases of 124."""
 VARIES, VARIES_US, RESOLVED_US = 1.5, 20.0, 4.0
-"""What blocks of both sides take around their kernels differs by no more than so many times what lies between the quarters of one, that being no
-more than so much, and a little. Of those 137 cases, cut into all stretches of ten pairs and more, none differed by more, and of those
-of six to nine one in 200."""
+"""What blocks take around their kernels differs from one side to the other, and beside a candidate from before it came, by no more than so many
+times what lies between the quarters of one, and a little. That is believed to be so much, or as much as it was before the candidate
+came. On an H200 it is 2 to 15 us, and 40 to 130 where a block of 150 us of attention has its 200 MB copied."""
+WANDERS = 0.15
+"""Nor more than such a share of what they take: before the candidate came another process may have stretched some blocks."""
+DRIFTS = 0.1
+"""By such a share more, from before the candidate came to beside it, where it is kept from the device while the reference has it."""
 SHORTEST_US = 1.5
 """No GPU has launched and finished a kernel in less."""
 LEAST_US = 0.05
@@ -168,11 +168,13 @@ class Reading:
     """The samples of one case, read once."""
 
     def __init__(
-        self, args: str, before: Before, reference: Times, measured: Times, *, bias: Bias, on_cpu: bool, trust: float, floor_us: float
+        self, args: str, before: Before, reference: Times, measured: Times, *, bias: Bias, on_cpu: bool, trust: float, floor_us: float,
+        kept_apart: bool = False,
     ) -> None:  # fmt: skip
         self._args, self._before, self._reference, self._measured = args, before, reference, measured
         self._bias = bias
         self._on_cpu, self._trust, self._floor_us = on_cpu, trust, floor_us
+        self._kept_apart = kept_apart
         self._evidence: list[Evidence] = []
 
     def figures(self) -> Figures:
@@ -232,13 +234,12 @@ class Reading:
         what was seen before it came.
         """
         measured, beside = self._measured, self._reference.overheads_us
-        before_us = min(
-            statistics.median(side.overheads_us) for side in (self._before.clean, self._before.twin)
-        )
-        most_us = before_us + HAND_OVER_US + (PAUSE_US if measured.calls > 1 else 0.0)
+        before = (self._before.clean.overheads_us, self._before.twin.overheads_us)
+        usual_us = min(map(statistics.median, before))
+        wander_us = max(min(_between_quarters(sum(before, [])), WANDERS * usual_us), VARIES_US)
+        most_us = usual_us + VARIES * wander_us + (DRIFTS * usual_us if self._kept_apart else 0.0)
         around_us = min(statistics.median(beside), most_us)
-        low_us, high_us = _quarters(beside)
-        slack_us = VARIES * min(high_us - low_us, VARIES_US) + RESOLVED_US
+        slack_us = VARIES * min(_between_quarters(beside), wander_us) + RESOLVED_US
         return (statistics.median(measured.wall_us) - around_us) / measured.calls, slack_us / measured.calls
 
     def _seen_on_cpu(self) -> tuple[float, float]:
@@ -285,10 +286,10 @@ def _usual(values: Sequence[float]) -> float:
     return statistics.median(abs(value - middle) for value in values)
 
 
-def _quarters(values: Sequence[float]) -> tuple[float, float]:
-    """What a quarter of the values are at most, and what a quarter are at least."""
+def _between_quarters(values: Sequence[float]) -> float:
+    """From what a quarter of the values are at most to what a quarter are at least."""
     ordered, number = sorted(values), (len(values) - 1) // 4
-    return ordered[number], ordered[-1 - number]
+    return ordered[-1 - number] - ordered[number]
 
 
 def _standard_error(values: Sequence[float]) -> float:

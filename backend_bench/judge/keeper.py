@@ -226,7 +226,7 @@ class Keeper:
                     told = following
                     assert told is not None
                     following = self._told(course, *many[number], limit_s) if number < len(many) else None
-                    answers.append(self._answer(course, told, limit_s))
+                    answers.append(self._answer(course, told, following, limit_s))
             except BaseException:
                 self._life.interrupt()  # else it might say something while its blocks are cleared away
                 course.clear()
@@ -249,10 +249,11 @@ class Keeper:
         queued = course.queue(block, frame.turn, rewrite=rewrite, when_stalled=see_to_the_one_before)
         return _Told(frame.number, queued)
 
-    def _answer(self, course: Course, told: _Told, limit_s: float) -> BlockAnswer:
+    def _answer(self, course: Course, told: _Told, following: _Told | None, limit_s: float) -> BlockAnswer:
         queued = told.queued
         if not self._life.channel.answers(QUEUE_LIMIT_S):
-            course.begin(queued.turn)
+            # It may wait on the host for the results of the next already, which it queues meanwhile.
+            course.begin((following or told).queued.turn)
         claims = self._receive(wire.Timed, limit_s, "in a timed call")
         self._must_match(claims.number, told.number)
         wall_us = course.wall_us(queued)

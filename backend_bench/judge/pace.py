@@ -101,9 +101,9 @@ SHORT_US = 10.0
 """A call that takes less is short."""
 REWRITTEN = 0.25
 """Share of blocks whose later inputs are rewritten; no time is taken from them."""
-SECOND_LOOK = 1.5
+SECOND_LOOK = 4.0
 """Times the budget: so long a case is sampled on a GPU whose samples contradicted each other, and for a turn in any case. Another process
-stretches some blocks in a row, which may be most of the first six."""
+stretches blocks for a tenth of a second, which may be most of the first six; one case in a hundred is looked at twice."""
 LEASE_LIMIT_S = 5.0
 """A kernel that is slow in timed calls gets `FEW_PAIRS` or a turn of them, and others their turn with the device."""
 FEW_PAIRS = 3

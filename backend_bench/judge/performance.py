@@ -31,7 +31,7 @@ from backend_bench.errors import JudgeError
 from backend_bench.grading import checker, forms, inputs, oracle, spikes
 from backend_bench.grading.alike import alike, same_output
 from backend_bench.grading.speedup import compare
-from backend_bench.judge import audit, correctness
+from backend_bench.judge import audit, correctness, paused
 from backend_bench.judge.bench import Bench, CompileFailed, Ready, Timed
 from backend_bench.judge.blocks import Asked, decoy_of
 from backend_bench.judge.figures import LEAST_US, Before, Bias, Figures, Reading, Times
@@ -411,7 +411,7 @@ class Timing:
         return Reading(
             self._texts[state.case], self._before[state.case], state.reference, state.measured,
             bias=self._bias, on_cpu=self._bench.device.type == "cpu", trust=self._pace.trust,
-            floor_us=self._plans[state.case].floor_us,
+            floor_us=self._plans[state.case].floor_us, kept_apart=paused.is_offered(),
         ).figures()  # fmt: skip
 
     def _result(self, state: State) -> CaseResult:

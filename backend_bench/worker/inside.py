@@ -46,6 +46,12 @@ _COPIED_TOGETHER = frozenset(
 )
 """Dtypes of which torch has its copies of many tensors at once on every device; of wider unsigned ones it has none on a GPU."""
 
+_LOOK_S = 5e-5
+"""For the next block, before a look at whether this one is over."""
+
+_TOGETHER_BYTES = 1 << 30
+"""A block of more is over before the next is queued: both have their results in memory else."""
+
 _HELD, _HELD_BYTES = 64, 32 << 20
 """How many results of earlier calls are kept, and how large they may be together; one of them a quarter of it."""
 
@@ -53,7 +59,7 @@ _HELD, _HELD_BYTES = 64, 32 << 20
 def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
     """Answer the judge until it hangs up. The sandbox is closed already."""
     desk = _Desk(device)
-    inbox = _Inbox(channel, desk)
+    inbox = _Inbox(channel)
     kernel: Callable[..., Any] | None = None
     while True:
         request, fds = inbox.take()
@@ -71,10 +77,10 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
             except (OSError, ValueError, RuntimeError, MemoryError) as error:
                 channel.send(_no_room(request, error))
             else:
-                is_call = isinstance(request, wire.Call)
-                channel.send(
-                    _answer(kernel, request, desk) if is_call else _answer_block(kernel, request, desk, inbox)
-                )
+                if isinstance(request, wire.Call):
+                    channel.send(_answer(kernel, request, desk))
+                else:
+                    _answer_blocks(kernel, request, desk, inbox, channel)
 
 
 def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., Any] | None, wire.Loaded]:
@@ -115,33 +121,28 @@ class _Given:
 
 
 class _Inbox:
-    """Requests one after the other. What a block needs is made ready while the device is at the one before."""
+    """Requests one after the other."""
 
-    def __init__(self, channel: wire.Channel, desk: _Desk) -> None:
-        self._channel, self._desk = channel, desk
+    def __init__(self, channel: wire.Channel) -> None:
+        self._channel = channel
         self._next: tuple[Any, list[int]] | None = None
-        self._given: tuple[int, list[_Given]] | None = None
-        """What the calls of the block of that number get."""
 
     def take(self) -> tuple[Any, list[int]]:
         """The next request and its descriptors; waits for it."""
         came, self._next = self._next, None
         return came or self._channel.receive_with_fds(wire.Load | wire.Clear | wire.Call | wire.Block)
 
-    def look(self) -> None:
-        """Take what is there already, and if it is a block on buffers that are known, make its arguments."""
-        if self._next is not None or not self._channel.answers(0):
-            return
-        self._next = request, _ = self.take()
-        if isinstance(request, wire.Block) and not (request.gate or request.buffers or request.dropped):
-            # If that fails it is tried again, and told then.
-            with contextlib.suppress(Exception):
-                self._given = request.number, self._desk.given(request)
-
-    def given(self, request: wire.Block) -> list[_Given]:
-        """What each call gets."""
-        made, self._given = self._given, None
-        return made[1] if made is not None and made[0] == request.number else self._desk.given(request)
+    def follows(self, within_s: float) -> wire.Block | None:
+        """The next request, if it comes in that time and is a block on buffers that are known; it counts as taken then."""
+        if self._next is None:
+            if not self._channel.answers(within_s):
+                return None
+            self._next = self.take()
+        request, _ = self._next
+        if not isinstance(request, wire.Block) or request.gate or request.buffers or request.dropped:
+            return None
+        self._next = None
+        return request
 
 
 class _Desk:
@@ -188,10 +189,6 @@ class _Desk:
             self.gate = None
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-    def given(self, request: wire.Block) -> list[_Given]:
-        """What each call of a block gets."""
-        return [self.given_to(call) for call in request.calls]
 
     def hold(self, result: Any, inputs: list[torch.Tensor]) -> None:
         """Keep the results of the last calls, as a user may, to see whether a later call gives their memory again."""
@@ -273,30 +270,72 @@ def _withheld() -> tuple[wire.OperatorCall, ...]:
     return tuple(wire.OperatorCall(op=op, inputs_only=False, returned=False) for op in noted())
 
 
-def _answer_block(kernel: Callable[..., Any], request: wire.Block, desk: _Desk, inbox: _Inbox) -> wire.Timed:
-    """All calls, queued behind the gate with the copies of their outputs after them."""
-    assert desk.gate is not None
-    course = Course(desk.gate, request.turn)
-    given = inbox.given(request)
-    calls = [each.to(kernel) for each in given]
-    try:
-        with torch.no_grad():
-            results = course.queue(calls[: request.pause])
-            if calls[request.pause :]:
-                results += course.queue(calls[request.pause :])
-            each = list(zip(request.calls, results, given, strict=True))
-            copied = _copied(each)
-            course.begin()
-            # While the device is at it.
-            done = tuple(
-                _done(call, result, had.tensors, came)
-                for (call, result, had), came in zip(each, copied, strict=True)
-            )
-            inbox.look()
-            elapsed_us = course.elapsed_us()
-    except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
-        return wire.Timed(number=request.number, error=_text_of(error), error_type=_name_of(error))
-    return wire.Timed(number=request.number, calls=done, elapsed_us=elapsed_us)
+def _answer_blocks(
+    kernel: Callable[..., Any], request: wire.Block, desk: _Desk, inbox: _Inbox, channel: wire.Channel
+) -> None:
+    """A block, and those that come while one runs: the next is queued behind its gate before the one before is over."""
+    block: _Block | None = _Block(kernel, request, desk)
+    while block is not None:
+        following: _Block | None = None
+        while not block.is_over():
+            if following is None and not block.is_large and (told := inbox.follows(_LOOK_S)) is not None:
+                following = _Block(kernel, told, desk)
+        channel.send(block.answer())
+        block = following
+
+
+class _Block:
+    """Calls that are queued behind the gate, with the copies of their outputs after them; or what went wrong with that."""
+
+    def __init__(self, kernel: Callable[..., Any], request: wire.Block, desk: _Desk) -> None:
+        assert desk.gate is not None
+        self._number = request.number
+        self.is_large = _bytes_of(request) > _TOGETHER_BYTES
+        self._course = Course(desk.gate, request.turn)
+        self._error: BaseException | None = None
+        self._done: tuple[wire.Done, ...] = ()
+        try:
+            desk.check(request)
+            given = [desk.given_to(call) for call in request.calls]
+            calls = [each.to(kernel) for each in given]
+            with torch.no_grad():
+                results = self._course.queue(calls[: request.pause])
+                if calls[request.pause :]:
+                    results += self._course.queue(calls[request.pause :])
+                each = list(zip(request.calls, results, given, strict=True))
+                copied = _copied(each)
+                self._course.begin()
+                # While the device is at it.
+                self._done = tuple(
+                    _done(call, result, had.tensors, came)
+                    for (call, result, had), came in zip(each, copied, strict=True)
+                )
+        except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
+            self._error = error
+
+    def is_over(self) -> bool:
+        """Whether the device is through with it, or it never will be."""
+        try:
+            return self._error is not None or self._course.is_over()
+        except Exception as error:  # noqa: BLE001  (what a kernel did to the device shows here)
+            self._error = error
+            return True
+
+    def answer(self) -> wire.Timed:
+        """The claims."""
+        try:
+            if self._error is not None:
+                raise self._error
+            return wire.Timed(number=self._number, calls=self._done, elapsed_us=self._course.elapsed_us())
+        except BaseException as error:  # noqa: BLE001  (as above)
+            return wire.Timed(number=self._number, error=_text_of(error), error_type=_name_of(error))
+
+
+def _bytes_of(request: wire.Block) -> int:
+    """What its calls are given, and what they give."""
+    return sum(
+        spec.nbytes for call in request.calls for spec in (*call.tensors, *call.outputs) if spec is not None
+    )
 
 
 def _leaves(result: Any) -> tuple[Any, ...]:

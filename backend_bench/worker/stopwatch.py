@@ -29,6 +29,7 @@ class Course:
         self._gate, self._turn = gate, turn
         self._stream = torch.cuda.current_stream()
         self._laps: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._over = torch.cuda.Event()
 
     def queue(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         """What the calls return; the device may not have begun with them."""
@@ -46,9 +47,14 @@ class Course:
     def begin(self) -> None:
         """Let the judge begin: all is queued."""
         self._gate.write(Word.PASSED, self._turn, self._stream)
+        self._over.record(self._stream)
         self._gate.say(Word.ENQUEUED, self._turn)
+
+    def is_over(self) -> bool:
+        """Whether the stream has passed the end. Raises what went wrong on the device."""
+        return bool(self._over.query())
 
     def elapsed_us(self) -> float:
         """Wait for the end; the time of all calls in microseconds."""
-        torch.cuda.synchronize()
+        self._over.synchronize()
         return float(sum(start.elapsed_time(stop) for start, stop in self._laps)) * 1e3

@@ -164,6 +164,34 @@ def test_two_workers_that_come_to_the_same_are_alike(two_stages: tuple[Stage, St
     assert not landed(other, asked, lambda output: output[3, 5].fill_(torch.nan)).is_alike(trusted)
 
 
+def test_outputs_of_several_dtypes_are_alike_each_by_its_own(two_stages: tuple[Stage, Stage]) -> None:
+    """Values and their places, as of `max`; between the places of two calls there is room."""
+
+    def left(stage: Stage, asked: Asked, change: Callable[[torch.Tensor, torch.Tensor], object]) -> Landing:
+        [block] = plan(stage, [asked])
+        block.poisoned.fill_(block.pattern)
+        laid_in(block.moves)
+        for number, call in enumerate(block.calls):
+            source, _ = (_seen(stage, spec) for spec in call.tensors)
+            slots = [_seen(stage, slot) for slot in call.outputs if slot is not None]
+            for slot, values in zip(slots, source.max(dim=0), strict=True):
+                slot.copy_(values)
+            if number == 1:
+                change(*slots)
+        landing = Landing.of(block)
+        landing.take()
+        return landing
+
+    one, other = two_stages
+    metas = (Meta(torch.float32, (COLUMNS,)), Meta(torch.int64, (COLUMNS,)))
+    asked = Asked(0, tuple(calls(3)), metas, pause=3)
+    trusted = left(one, asked, lambda values, places: None)
+    assert left(other, asked, lambda values, places: None).is_alike(trusted)
+    assert left(other, asked, lambda values, places: values.mul_(1 + 5e-7)).is_alike(trusted)
+    assert not left(other, asked, lambda values, places: values.mul_(1 + 1e-5)).is_alike(trusted)
+    assert not left(other, asked, lambda values, places: places[-1].add_(1)).is_alike(trusted)
+
+
 def test_results_in_another_order_of_memory_are_looked_at_one_by_one(two_stages: tuple[Stage, Stage]) -> None:
     one, other = two_stages
     asked = Asked(0, tuple(calls(3)), METAS, pause=3)

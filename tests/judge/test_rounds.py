@@ -20,7 +20,7 @@ from backend_bench.judge.blocks import Asked
 from backend_bench.judge.figures import Before, Times
 from backend_bench.judge.judge import Judge
 from backend_bench.judge.keeper import Keeper
-from backend_bench.judge.pace import PACES, Plan
+from backend_bench.judge.pace import PACES, SECOND_LOOK, Plan
 from backend_bench.judge.pairs import State
 from backend_bench.judge.performance import Timing
 from backend_bench.judge.roofline import Peaks
@@ -105,14 +105,15 @@ def test_a_budget_of_ones_own_is_for_more_pairs_or_fewer() -> None:
 
 
 BUDGET_S = PACE.budget_s
+LONG_S = SECOND_LOOK * BUDGET_S
 
 
 @pytest.mark.parametrize(
     ("disturbed", "looks"),
     [
         (0, [(0.0, True)]),
-        (9, [(0.0, False), (1.2 * BUDGET_S, False), (1.6 * BUDGET_S, True)]),
-        (9, [(2 * BUDGET_S, False), (2.1 * BUDGET_S, True)]),  # a turn in any case
+        (9, [(0.0, False), (0.8 * LONG_S, False), (1.1 * LONG_S, True)]),
+        (9, [(1.1 * LONG_S, False), (1.2 * LONG_S, True)]),  # a turn in any case
     ],
 )
 def test_what_contradicts_itself_gets_a_second_look_whatever_is_seen_meanwhile(

@@ -128,6 +128,19 @@ def test_nothing_waits_in_the_stream_of_all_when_a_turn_ends_before_its_time(
     assert log[-2:] == ["kill", "clear"]
 
 
+def test_a_worker_that_may_wait_for_the_next_block_on_the_host_is_let_go_on() -> None:
+    """It queues that before it answers the one before."""
+    log: list[str] = []
+    channel, course = Channel(log), Course(log)
+    channel.has_answered = False
+    course.begin = lambda turn: log.append(f"begin {turn}")  # type: ignore[attr-defined]
+    keeper_of(channel, course).run_blocks(turn_of(2), limit_s=60.0)
+    assert log == [
+        *("tell 0", "queue 0", "tell 1", "queue 1", "begin 3", "answer 0", "take 0"),
+        *("begin 3", "answer 1", "take 1"),
+    ]
+
+
 def test_a_worker_that_is_late_with_a_block_while_the_next_cannot_be_queued_is_killed() -> None:
     """The thread that would kill it stands still."""
     log: list[str] = []

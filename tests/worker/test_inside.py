@@ -6,11 +6,13 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
 from backend_bench import wire
 from backend_bench.buffers import create
+from backend_bench.worker import inside
 from backend_bench.worker.inside import _Desk, _Inbox
 
 ARGS, NONE = wire.pack(("given",), lambda leaf: 0 if leaf == "given" else None), wire.pack({}, lambda _: None)
@@ -53,24 +55,109 @@ class Channel:
         return self._requests.pop(0), []
 
 
-def test_the_tensors_of_the_next_block_are_made_ahead_and_used_once() -> None:
-    inbox = _Inbox(Channel(block(1), block(2)), desk_with_a_buffer())  # type: ignore[arg-type]
-    inbox.look()
-    inbox.look()  # one is enough
-    made = inbox._given
-    assert made is not None
-    first, _ = inbox.take()
-    assert inbox.given(first) is made[1]
-    assert inbox.given(first) is not made[1]
-    second, _ = inbox.take()
-    assert (first.number, second.number) == (1, 2)
+def test_a_block_on_buffers_that_come_with_it_does_not_follow_at_once() -> None:
+    inbox = _Inbox(Channel(block(1), block(2, dropped=(7,))))  # type: ignore[arg-type]
+    first = inbox.follows(0.0)
+    assert first is not None
+    assert first.number == 1
+    assert inbox.follows(0.0) is None
+    assert inbox.follows(0.0) is None
+    assert inbox.take()[0].number == 2
+    assert inbox.follows(0.0) is None
 
 
-def test_a_block_on_buffers_that_come_with_it_is_only_taken() -> None:
-    inbox = _Inbox(Channel(block(1, dropped=(7,))), desk_with_a_buffer())  # type: ignore[arg-type]
-    inbox.look()
-    assert inbox._given is None
-    assert inbox.take()[0].number == 1
+class Device:
+    """A stream that is through with a block once it was looked at as often as told, in which all blocks write down what happens."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, looks: int) -> None:
+        self.log: list[str] = []
+        self.looks = looks
+        monkeypatch.setattr(inside, "Course", self._course)
+
+    def _course(self, gate: Any, turn: int) -> Any:
+        looks = iter(range(self.looks))
+
+        def queue(calls: Any) -> list[Any]:
+            self.log.append(f"queue {turn}")
+            return [call() for call in calls]
+
+        return SimpleNamespace(
+            queue=queue,
+            begin=lambda: self.log.append(f"begin {turn}"),
+            is_over=lambda: next(looks, None) is None,
+            elapsed_us=lambda: 7.0,
+        )
+
+    def answered(self, kernel: Any, *blocks: wire.Block) -> list[wire.Timed]:
+        """What is said of the blocks, of which the worker has taken the first."""
+        desk, replies = desk_with_a_buffer(), []
+        desk.gate = SimpleNamespace()  # type: ignore[assignment]
+
+        def send(reply: wire.Timed) -> None:
+            self.log.append(f"answer {reply.number}")
+            replies.append(reply)
+
+        first, *others = blocks
+        inbox = _Inbox(Channel(*others))  # type: ignore[arg-type]
+        inside._answer_blocks(kernel, first, desk, inbox, SimpleNamespace(send=send))  # type: ignore[arg-type]
+        return replies
+
+
+def numbered(*numbers: int) -> list[wire.Block]:
+    return [msgspec.structs.replace(block(number), turn=number) for number in numbers]
+
+
+def test_the_next_block_is_queued_before_the_one_before_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, looks=1)
+    replies = device.answered(lambda given: None, *numbered(1, 2, 3))
+    assert [(reply.number, reply.elapsed_us, reply.error) for reply in replies] == [
+        (1, 7.0, ""),
+        (2, 7.0, ""),
+        (3, 7.0, ""),
+    ]
+    assert device.log == [
+        *("queue 1", "begin 1", "queue 2", "begin 2", "answer 1"),
+        *("queue 3", "begin 3", "answer 2", "answer 3"),
+    ]
+
+
+def test_what_a_block_raises_that_was_queued_early_is_said_in_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = iter([None, ZeroDivisionError("the second")])
+
+    def kernel(given: torch.Tensor) -> None:
+        if error := next(calls):
+            raise error
+
+    device = Device(monkeypatch, looks=1)
+    first, second = device.answered(kernel, *numbered(1, 2))
+    assert (first.number, first.error) == (1, "")
+    assert (second.number, second.error_type) == (2, "ZeroDivisionError")
+    assert "begin 2" not in device.log
+
+
+def test_a_block_that_takes_much_memory_is_over_before_the_next_is_queued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inside, "_TOGETHER_BYTES", 15)
+    device = Device(monkeypatch, looks=3)
+    assert [reply.number for reply in device.answered(lambda given: None, *numbered(1, 2))] == [1]
+    assert device.log == ["queue 1", "begin 1", "answer 1"]
+
+
+def test_what_the_device_raises_is_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = Device(monkeypatch, looks=0)
+    made = device._course
+
+    def broken(gate: Any, turn: int) -> Any:
+        course: Any = made(gate, turn)
+        course.is_over = lambda: 1 / 0
+        return course
+
+    monkeypatch.setattr(inside, "Course", broken)
+    [reply] = device.answered(lambda given: None, *numbered(1))
+    assert reply.error_type == "ZeroDivisionError"
 
 
 def test_a_place_remembers_no_gradients() -> None:
