@@ -234,9 +234,9 @@ class Reading:
         what was seen before it came.
         """
         measured, beside = self._measured, self._reference.overheads_us
-        before = (self._before.clean.overheads_us, self._before.twin.overheads_us)
-        usual_us = min(map(statistics.median, before))
-        wander_us = max(min(_between_quarters(sum(before, [])), WANDERS * usual_us), VARIES_US)
+        clean, twin = self._before.clean.overheads_us, self._before.twin.overheads_us
+        usual_us = min(statistics.median(clean), statistics.median(twin))
+        wander_us = max(min(_between_quarters(clean + twin), WANDERS * usual_us), VARIES_US)
         most_us = usual_us + VARIES * wander_us + (DRIFTS * usual_us if self._kept_apart else 0.0)
         around_us = min(statistics.median(beside), most_us)
         slack_us = VARIES * min(_between_quarters(beside), wander_us) + RESOLVED_US

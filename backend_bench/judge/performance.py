@@ -471,18 +471,23 @@ class Timing:
     def _drawn(self, case: int) -> tuple[Call, ...]:
         """Fresh values for a block; whoever wants the device need not wait for more than that."""
         with self._bench.sharing(), self._bench.stages("draw"):
-            return tuple(self._draw_for_a_block(case) for _ in range(self._plans[case].calls))
-
-    def _draw_for_a_block(self, case: int) -> Call:
-        call, values = self._draw(case), self._values[case]
-        if self._profile != "backendbench" and values.random() < SPIKED:
-            spikes.spike(self._overload, call, values)
-        return call
+            calls = self._draw_many(case, self._plans[case].calls)
+            values = self._values[case]
+            for call in calls:
+                if self._profile != "backendbench" and values.random() < SPIKED:
+                    spikes.spike(self._overload, call, values)
+            return tuple(calls)
 
     def _draw(self, case: int) -> Call:
-        call = self._suite.draw(self._op, CaseKind.PERFORMANCE, case, self._values[case].getrandbits(48))
-        forms.settle(self._overload, call)
+        [call] = self._draw_many(case, 1)
         return call
+
+    def _draw_many(self, case: int, count: int) -> list[Call]:
+        seed = self._values[case].getrandbits(48)
+        calls = self._suite.draw_many(self._op, CaseKind.PERFORMANCE, case, seed, count)
+        for call in calls:
+            forms.settle(self._overload, call)
+        return calls
 
     def _asked_with_a_pause(self, case: int, calls: tuple[Call, ...]) -> Asked:
         """Where nobody expects it, if there is a place for one."""

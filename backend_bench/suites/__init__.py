@@ -47,6 +47,10 @@ class Suite(Protocol):
         """The call that `draws` gives for case `number`; `UsageError` where there is none."""
         ...
 
+    def draw_many(self, op: Operator, kind: CaseKind, number: int, seed: int, count: int) -> list[Call]:
+        """So many calls for case `number` with values that differ, and memory of their own; `UsageError` where there is none."""
+        ...
+
 
 def open_suite(spec: SuiteSpec) -> Suite:
     """The suite that the spec names; a `UsageError` with near matches where there is none."""

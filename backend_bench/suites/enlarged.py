@@ -61,6 +61,11 @@ class EnlargedSuite:
             return draw_error_input(op, entry.error_inputs[number], self.spec.device, seed)
         return self._own.draw(op, kind, number, seed)
 
+    def draw_many(self, op: Operator, kind: CaseKind, number: int, seed: int, count: int) -> list[Call]:
+        if kind is CaseKind.PERFORMANCE and self._entry(op).performance:
+            return self._traces.draw_many(op, kind, number, seed, count)
+        return self._own.draw_many(op, kind, number, seed, count)
+
     def _entry(self, op: Operator) -> Entry:
         found = self.entry(op)
         if found is None:

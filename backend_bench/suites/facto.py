@@ -61,6 +61,9 @@ class FactoSuite:
         text, bounds = cases[number]
         return drawn(op, parse(text), bounds, self.spec.device, seed_of(seed, op, kind, number))
 
+    def draw_many(self, op: Operator, kind: CaseKind, number: int, seed: int, count: int) -> list[Call]:
+        return [self.draw(op, kind, number, seed_of(seed, each)) for each in range(count)]
+
     def _cases(self, op: Operator, kind: CaseKind) -> list[tuple[str, list[Bounds | None]]]:
         index, ranges = self._load()
         name = str(op)

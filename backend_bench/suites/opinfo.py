@@ -24,6 +24,7 @@ from backend_bench.suites.fitting import fitting
 from backend_bench.suites.near_matches import did_you_mean
 from backend_bench.suites.samples import Site, calls_at
 from backend_bench.suites.survey import survey
+from backend_bench.suites.values import seed_of
 from backend_bench.verdict import CaseKind
 
 Sites = dict[str, list[Site]]
@@ -57,6 +58,9 @@ class OpInfoSuite:
                 " take another seed"
             )
         return call
+
+    def draw_many(self, op: Operator, kind: CaseKind, number: int, seed: int, count: int) -> list[Call]:
+        return [self.draw(op, kind, number, seed_of(seed, each)) for each in range(count)]
 
     def _cases(self, op: Operator, kind: CaseKind) -> list[tuple[str, Site]]:
         """Text and site of each case; there are none for performance, whose sizes OpInfo does not have."""

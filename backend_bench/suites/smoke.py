@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from backend_bench.cases import Call, Entry, SuiteIndex
 from backend_bench.errors import UsageError
@@ -17,6 +18,9 @@ from backend_bench.suites import index_cache
 from backend_bench.suites.arguments import CODES, Arguments, TensorSpec, parse
 from backend_bench.suites.near_matches import did_you_mean
 from backend_bench.verdict import CaseKind
+
+if TYPE_CHECKING:
+    from backend_bench.suites.values import Bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -344,15 +348,27 @@ class SmokeSuite:
             yield self.draw(op, kind, number, seed)
 
     def draw(self, op: Operator, kind: CaseKind, number: int, seed: int) -> Call:
-        from backend_bench.suites.values import below, draw_call, seed_of
+        from backend_bench.suites.values import draw_call, seed_of
+
+        arguments, bounds = self._case(op, kind, number)
+        return draw_call(arguments, self.spec.device, seed_of(seed, op, kind, number), bounds)
+
+    def draw_many(self, op: Operator, kind: CaseKind, number: int, seed: int, count: int) -> list[Call]:
+        from backend_bench.suites.values import draw_calls, seed_of
+
+        arguments, bounds = self._case(op, kind, number)
+        return draw_calls(arguments, self.spec.device, seed_of(seed, op, kind, number), count, bounds)
+
+    def _case(self, op: Operator, kind: CaseKind, number: int) -> tuple[Arguments, dict[int, Bounds]]:
+        """What it is called with, and where the values of its tensors lie."""
+        from backend_bench.suites.values import below
 
         cases = self._cases(str(op), kind)
         if not 0 <= number < len(cases):
             raise UsageError(f"smoke has {len(cases)} {kind} cases for {op}, and none number {number}")
         arguments = parse(cases[number])
         sizes = _LIMITS.get(str(op), _no_limits)(arguments)
-        bounds = {position: below(size) for position, size in sizes.items()}
-        return draw_call(arguments, self.spec.device, seed_of(seed, op, kind, number), bounds)
+        return arguments, {position: below(size) for position, size in sizes.items()}
 
     def _cases(self, name: str, kind: CaseKind) -> tuple[str, ...]:
         if name not in CHOSEN:

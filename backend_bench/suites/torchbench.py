@@ -38,7 +38,7 @@ from backend_bench.suites.recordings import Recording, Row, SetAside, flat, mapp
 from backend_bench.suites.sources import content, described
 from backend_bench.suites.trials import Cost, bytes_of, cost, drops, input_bytes, refusal
 from backend_bench.suites.typical import choose, for_correctness, for_performance
-from backend_bench.suites.values import draw_call, seed_of
+from backend_bench.suites.values import draw_call, draw_calls, seed_of
 from backend_bench.verdict import CaseKind
 
 MB = 1 << 20
@@ -152,10 +152,20 @@ class TorchBenchSuite:
             yield self._drawn(op, kind, number, text, seed)
 
     def draw(self, op: Operator, kind: CaseKind, number: int, seed: int) -> Call:
+        return self._drawn(op, kind, number, self._case(op, kind, number), seed)
+
+    def draw_many(self, op: Operator, kind: CaseKind, number: int, seed: int, count: int) -> list[Call]:
+        arguments = parse(self._case(op, kind, number))
+        calls = draw_calls(arguments, self.spec.device, seed_of(seed, op, kind, number), count)
+        return [
+            admit(op, call, seed_of(seed, op, kind, number, "admit", each)) for each, call in enumerate(calls)
+        ]
+
+    def _case(self, op: Operator, kind: CaseKind, number: int) -> str:
         cases = self._cases(op, kind)
         if not 0 <= number < len(cases):
             raise UsageError(f"torchbench has {len(cases)} {kind} cases for {op}, and none number {number}")
-        return self._drawn(op, kind, number, cases[number], seed)
+        return cases[number]
 
     def _cases(self, op: Operator, kind: CaseKind) -> tuple[str, ...]:
         found = self.entry(op)

@@ -26,6 +26,15 @@ _WIDTH = 100.0
 """Where only one end of a range is given, values lie within this distance of it."""
 
 
+TOGETHER = 1 << 20
+"""Elements that are drawn at once for several calls; of more each draw keeps a GPU busy for itself."""
+_COPIED_TOGETHER = frozenset(
+    (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
+     torch.float32, torch.float64, torch.complex64, torch.complex128)
+)  # fmt: skip
+"""Dtypes of which torch copies many tensors at once on every device."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """Where the values of a tensor lie; an end that is None is open."""
@@ -75,20 +84,50 @@ def draw_call(
     return build(arguments, tensor)
 
 
+def draw_calls(
+    arguments: Arguments, device: str, seed: int, count: int, bounds: Mapping[int, Bounds] | None = None
+) -> list[Call]:
+    """So many calls with fresh values, each with memory of its own; drawn together, which takes a GPU hardly longer than one."""
+    generator = torch.Generator(device=device).manual_seed(seed)
+    within, rows = dict(bounds or {}), list[list[torch.Tensor]]()
+
+    def first(spec: TensorSpec) -> torch.Tensor:
+        rows.append(_draw_tensors(spec, count, generator, within.get(len(rows))))
+        return rows[-1][0]
+
+    def other(number: int) -> Call:
+        ready = iter(rows)
+        return build(arguments, lambda _: next(ready)[number])
+
+    return [build(arguments, first), *map(other, range(1, count))]
+
+
+def _draw_tensors(
+    spec: TensorSpec, count: int, generator: torch.Generator, bounds: Bounds | None
+) -> list[torch.Tensor]:
+    dtype, extent = dtype_of(spec.dtype), _extent_of(spec)
+    if count * extent > TOGETHER or dtype not in _COPIED_TOGETHER:
+        return [draw_tensor(spec, generator, bounds) for _ in range(count)]
+    rows = _flat(count * extent, dtype, generator, bounds).view(count, extent).unbind()
+    own = [torch.empty_like(row) for row in rows]
+    torch._foreach_copy_(own, rows)
+    return [_laid_out(flat, spec) for flat in own]
+
+
 def draw_tensor(spec: TensorSpec, generator: torch.Generator, bounds: Bounds | None = None) -> torch.Tensor:
     """One tensor on the generator's device, within the bounds if there are any."""
-    dtype = dtype_of(spec.dtype)
-    if spec.stride is None:
-        return _flat(spec.elements, dtype, generator, bounds).reshape(spec.shape)
-    flat = _flat(_extent(spec.shape, spec.stride), dtype, generator, bounds)
-    return flat.as_strided(spec.shape, spec.stride)
+    return _laid_out(_flat(_extent_of(spec), dtype_of(spec.dtype), generator, bounds), spec)
 
 
-def _extent(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
+def _laid_out(flat: torch.Tensor, spec: TensorSpec) -> torch.Tensor:
+    return flat.reshape(spec.shape) if spec.stride is None else flat.as_strided(spec.shape, spec.stride)
+
+
+def _extent_of(spec: TensorSpec) -> int:
     """Elements of storage between the first and the last one that the strides reach."""
-    if 0 in shape:
-        return 0
-    return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+    if spec.stride is None or 0 in spec.shape:
+        return spec.elements
+    return 1 + sum((size - 1) * step for size, step in zip(spec.shape, spec.stride, strict=True))
 
 
 def _flat(count: int, dtype: torch.dtype, generator: torch.Generator, bounds: Bounds | None) -> torch.Tensor:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
+from backend_bench.suites import values as drawing
 from backend_bench.suites.arguments import TensorSpec, parse
-from backend_bench.suites.calls import dtype_of, snapshot, spec_of
-from backend_bench.suites.values import Bounds, below, draw_call, draw_tensor, seed_of
+from backend_bench.suites.calls import describe, dtype_of, snapshot, spec_of, tensors_of
+from backend_bench.suites.values import Bounds, below, draw_call, draw_calls, draw_tensor, seed_of
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -76,3 +79,21 @@ def test_a_copy_keeps_strides_and_sharing_and_nothing_else():
 def test_every_code_is_a_dtype_of_torch():
     assert dtype_of("bf16") is torch.bfloat16
     assert dtype_of("f8e4m3fn") is torch.float8_e4m3fn
+
+
+@pytest.mark.parametrize("together", [drawing.TOGETHER, 0])
+def test_calls_that_are_drawn_together_differ_and_share_no_memory(
+    monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    monkeypatch.setattr(drawing, "TOGETHER", together)
+    text = "((T([5, 3], f16), [T([4, 2], f32, [1, 8]), T([], i64)], T([7], u16), 2), {})"
+    calls = draw_calls(parse(text), "cpu", 1, 4, {2: below(5)})
+    assert [describe(call) for call in calls] == [text] * 4
+    for first, second in itertools.combinations(calls, 2):
+        assert not torch.equal(first.args[0], second.args[0])
+        assert not torch.equal(first.args[1][0], second.args[1][0])
+    tensors = [each for call in calls for each in tensors_of(call)]
+    assert len({each.untyped_storage().data_ptr() for each in tensors}) == len(tensors)
+    assert all(0 <= int(call.args[1][1]) < 5 for call in calls)
+    again = draw_calls(parse(text), "cpu", 1, 4, {2: below(5)})
+    assert all(torch.equal(one.args[0], other.args[0]) for one, other in zip(calls, again, strict=True))
