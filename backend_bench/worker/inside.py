@@ -158,6 +158,8 @@ class _Desk:
         self._stretches: dict[int, dict[tuple[int, int, str], torch.Tensor]] = {}
         """Of each buffer, what calls have had: the stretch as bytes, and as elements of a dtype. To make one takes longer than many a
         kernel."""
+        self._views: dict[int, dict[wire.TensorSpec, torch.Tensor]] = {}
+        """And the tensors on them."""
 
     def receive(self, request: wire.Call | wire.Block, fds: list[int]) -> None:
         if isinstance(request, wire.Block) and request.gate:
@@ -165,6 +167,7 @@ class _Desk:
         for number in request.dropped:
             if (known := self._buffers.pop(number, None)) is not None:  # else it could not be opened
                 self._stretches.pop(number, None)
+                self._views.pop(number, None)
                 known.close()
         for new, fd in zip(request.buffers, fds, strict=True):
             self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
@@ -182,6 +185,7 @@ class _Desk:
         """As it was before the first call, for all that concerns memory."""
         self.earlier.clear()
         self._stretches.clear()
+        self._views.clear()
         while self._buffers:
             self._buffers.popitem()[1].close()
         if self.gate is not None:
@@ -196,7 +200,7 @@ class _Desk:
             if (
                 type(leaf) is not torch.Tensor
                 or not _is_plain(leaf)
-                or any(_shares(leaf, each) for each in inputs)
+                or any(_meet(_span(leaf), _span(each)) for each in inputs)
             ):
                 continue
             if _reach(leaf) <= _HELD_BYTES // 4:
@@ -214,10 +218,13 @@ class _Desk:
 
     def tensor(self, spec: wire.TensorSpec) -> torch.Tensor:
         """A new one, on memory that may have been seen before."""
-        # Without what autograd remembers of it, where a kernel has had it compute gradients of its inputs.
-        tensor = self._elements(spec).detach().as_strided(spec.shape, spec.stride, spec.start)
-        tensor = torch._conj(tensor) if spec.conj else tensor
-        return torch._neg_view(tensor) if spec.neg else tensor
+        known = self._views.setdefault(spec.buffer, {})
+        if (view := known.get(spec)) is None:
+            view = self._elements(spec).as_strided(spec.shape, spec.stride, spec.start)
+            view = torch._conj(view) if spec.conj else view
+            view = known[spec] = torch._neg_view(view) if spec.neg else view
+        # Nobody but us has had the view: a kernel may let autograd write to what it is given.
+        return view.detach()
 
     def _elements(self, spec: wire.TensorSpec) -> torch.Tensor:
         known = self._stretches.setdefault(spec.buffer, {})
@@ -385,8 +392,10 @@ def _done(
     earlier: Iterable[torch.Tensor] = (),
 ) -> wire.Done:
     """The claims about a result."""
+    spans = list(map(_span, tensors))
     claims = (
-        _claim(leaf, tensors, came, earlier) for leaf, came in zip(_leaves(result), copied, strict=True)
+        _claim(leaf, tensors, spans, came, earlier)
+        for leaf, came in zip(_leaves(result), copied, strict=True)
     )
     single = not isinstance(result, (tuple, list))
     return wire.Done(number=request.number, single=single, outputs=tuple(claims))
@@ -401,8 +410,13 @@ def _name_of(error: BaseException) -> str:
 
 
 def _claim(
-    leaf: Any, inputs: list[torch.Tensor], copied: bool, earlier: Iterable[torch.Tensor]
+    leaf: Any,
+    inputs: list[torch.Tensor],
+    spans: list[tuple[int, int]],
+    copied: bool,
+    earlier: Iterable[torch.Tensor],
 ) -> wire.OutputClaim:
+    """About one output; `spans` are those of the inputs."""
     name = type(leaf).__name__[: wire.MAX_NAME]
     if leaf is None:
         return wire.OutputClaim(kind="none", type_name=name)
@@ -413,18 +427,20 @@ def _claim(
         return wire.OutputClaim(kind="other", type_name=name)
     if type(leaf) is not torch.Tensor:
         return wire.OutputClaim(kind="tensor", type_name=name)  # a subclass may lie about everything else
-    plain = _is_plain(leaf)
+    if not (plain := _is_plain(leaf)):
+        inputs, spans, earlier = [], [], ()
+    own = _span(leaf) if plain else _NOWHERE
     return wire.OutputClaim(
         kind="tensor",
         type_name=name,
         plain=plain,
         dtype=_dtype_of(leaf),
-        shape=tuple(int(size) for size in leaf.shape[: wire.MAX_DIMS]),
-        stride=tuple(leaf.stride()) if plain else (),
+        shape=tuple(leaf.shape[: wire.MAX_DIMS]),
+        stride=leaf.stride() if plain else (),
         device=leaf.device.type,
-        alias=_first(inputs, lambda given: plain and _shares(leaf, given)),
-        same=_first(inputs, lambda given: plain and is_same(leaf, given)),
-        earlier=plain and any(_shares(leaf, held) for held in earlier),
+        alias=_first(_meet(own, span) for span in spans),
+        same=_first(is_same(leaf, given) for given in inputs),
+        earlier=any(_meet(own, _span(held)) for held in earlier),
         copied=copied,
     )
 
@@ -434,25 +450,37 @@ def _is_plain(leaf: torch.Tensor) -> bool:
 
 
 def _dtype_of(leaf: torch.Tensor) -> str:
-    return str(leaf.dtype).removeprefix("torch.")
+    return _name_of_dtype(leaf.dtype)
 
 
-def _shares(a: torch.Tensor, b: torch.Tensor) -> bool:
-    """Both read the same bytes somewhere."""
-    if a.numel() == 0 or b.numel() == 0:
-        return False
-    return a.data_ptr() < _end(b) and b.data_ptr() < _end(a)
+@functools.cache
+def _name_of_dtype(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
-def _end(tensor: torch.Tensor) -> int:
-    return tensor.data_ptr() + _reach(tensor)
+_NOWHERE = (0, 0)
+
+
+def _span(tensor: torch.Tensor) -> tuple[int, int]:
+    """Where its first byte is, and the one after its last; nowhere without elements."""
+    if tensor.numel() == 0:
+        return _NOWHERE
+    first = tensor.data_ptr()
+    return first, first + _reach(tensor)
+
+
+def _meet(a: tuple[int, int], b: tuple[int, int]) -> bool:
+    """Whether two spans have bytes in common."""
+    return a[0] < b[1] and b[0] < a[1]
 
 
 def _reach(tensor: torch.Tensor) -> int:
     """Bytes from its first element to its last."""
+    if tensor.is_contiguous():
+        return tensor.numel() * tensor.element_size()
     span = sum((size - 1) * abs(stride) for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return (span + 1) * tensor.element_size()
 
 
-def _first(inputs: list[torch.Tensor], test: Callable[[torch.Tensor], bool]) -> int | None:
-    return next((number for number, given in enumerate(inputs) if test(given)), None)
+def _first(found: Iterable[bool]) -> int | None:
+    return next((number for number, is_it in enumerate(found) if is_it), None)
