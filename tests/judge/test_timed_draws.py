@@ -19,17 +19,17 @@ def test_in_half_of_the_timed_calls_single_elements_decide(
     own_judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn, made = [], []
-    draw, spike = performance.Timing._draw_for_a_block, spikes.spike
+    draw, spike = performance.Timing._drawn, spikes.spike
 
-    def noted(timing: performance.Timing, case: int) -> Call:
-        drawn.append(case)
-        return draw(timing, case)
+    def noted(timing: performance.Timing, case: int) -> tuple[Call, ...]:
+        drawn.extend(calls := draw(timing, case))
+        return calls
 
     def with_spikes(*arguments: Any) -> bool:
         made.append(spike(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(performance.Timing, "_draw_for_a_block", noted)
+    monkeypatch.setattr(performance.Timing, "_drawn", noted)
     monkeypatch.setattr(spikes, "spike", with_spikes)
     suite = SuiteSpec(name="smoke", device="cpu", dtype="float32")
     op = Operator.parse("sum.dim_IntList")
