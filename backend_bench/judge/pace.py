@@ -97,6 +97,8 @@ HEAVY_PARTS = 60
 """Of what is held, what is much for a pair: a round of four cases is held to its end."""
 HEAVY_TURN = 2
 """Blocks of a turn that leave much memory."""
+LIGHT_CALLS = 4
+"""So many calls and more are put together only as long as a pair of blocks does not leave much."""
 SHORT_US = 10.0
 """A call that takes less is short."""
 REWRITTEN = 0.25
@@ -185,6 +187,9 @@ class Plan:
             space.block_bytes / max(held_bytes, 1),
             pace.block_calls,
         )
+        light = space.heavy_bytes / max(2 * held_bytes, 1)
+        if light >= LIGHT_CALLS:  # else no count that is worth it leaves little
+            count = min(count, light)
         calls = max(math.floor(count), 1)
         left_bytes = 2 * calls * held_bytes
         is_heavy = left_bytes > space.heavy_bytes

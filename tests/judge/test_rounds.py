@@ -20,7 +20,7 @@ from backend_bench.judge.blocks import Asked
 from backend_bench.judge.figures import Before, Times
 from backend_bench.judge.judge import Judge
 from backend_bench.judge.keeper import Keeper
-from backend_bench.judge.pace import PACES, SECOND_LOOK, Plan
+from backend_bench.judge.pace import PACES, SECOND_LOOK, Plan, Space
 from backend_bench.judge.pairs import State
 from backend_bench.judge.performance import Timing
 from backend_bench.judge.roofline import Peaks
@@ -102,6 +102,25 @@ def test_a_budget_of_ones_own_is_for_more_pairs_or_fewer() -> None:
     more, less = PACE.within(4 * PACE.budget_s), PACE.within(PACE.budget_s / 100)
     assert (more.budget_s, more.most) == (4 * PACE.budget_s, 4 * PACE.most)
     assert less.most == PACE.least
+
+
+@pytest.mark.parametrize(
+    ("held_bytes", "calls", "is_heavy"),
+    [
+        (1 << 10, 24, False),
+        (4 << 20, 12, False),
+        (12 << 20, 4, False),
+        (13 << 20, 24, True),
+        (64 << 20, 9, True),
+    ],
+)
+def test_calls_are_put_together_as_long_as_a_pair_of_blocks_leaves_little(
+    held_bytes: int, calls: int, is_heavy: bool
+) -> None:
+    """Else both sides are compared pair by pair, which takes longer than to time a few pairs more."""
+    space = Space(block_bytes=600 << 20, held_bytes=7 << 30, heavy_bytes=100 << 20)
+    plan = Plan.of(PACE, space, (), given_bytes=held_bytes, claimed_us=4.0, floor_us=0.0)
+    assert (plan.calls, plan.is_heavy) == (calls, is_heavy)
 
 
 BUDGET_S = PACE.budget_s
