@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
+from backend_bench import together
 from backend_bench.cases import Call
 from backend_bench.suites.arguments import Arguments, TensorSpec
 from backend_bench.suites.calls import build, dtype_of
@@ -26,13 +27,8 @@ _WIDTH = 100.0
 """Where only one end of a range is given, values lie within this distance of it."""
 
 
-TOGETHER = 1 << 20
+AT_ONCE = 1 << 20
 """Elements that are drawn at once for several calls; of more each draw keeps a GPU busy for itself."""
-_COPIED_TOGETHER = frozenset(
-    (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16,
-     torch.float32, torch.float64, torch.complex64, torch.complex128)
-)  # fmt: skip
-"""Dtypes of which torch copies many tensors at once on every device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def _draw_tensors(
     spec: TensorSpec, count: int, generator: torch.Generator, bounds: Bounds | None
 ) -> list[torch.Tensor]:
     dtype, extent = dtype_of(spec.dtype), _extent_of(spec)
-    if count * extent > TOGETHER or dtype not in _COPIED_TOGETHER:
+    if count * extent > AT_ONCE or dtype not in together.DTYPES:
         return [draw_tensor(spec, generator, bounds) for _ in range(count)]
     rows = _flat(count * extent, dtype, generator, bounds).view(count, extent).unbind()
     own = [torch.empty_like(row) for row in rows]

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import torch
 
-from backend_bench import wire
+from backend_bench import together, wire
 from backend_bench.buffers import SharedBuffer, open_shared
 from backend_bench.gate import Gate
 from backend_bench.precise import full_precision
@@ -26,25 +26,6 @@ from backend_bench.worker.recorder import Recorder, is_same
 from backend_bench.worker.stopwatch import Course, on_cpu
 from backend_bench.worker.watched import Watch
 from backend_bench.worker.withheld import noted, operator_of, withhold
-
-_COPIED_TOGETHER = frozenset(
-    getattr(torch, name)
-    for name in [
-        "bool",
-        "uint8",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "float16",
-        "bfloat16",
-        "float32",
-        "float64",
-        "complex64",
-        "complex128",
-    ]
-)
-"""Dtypes of which torch has its copies of many tensors at once on every device; of wider unsigned ones it has none on a GPU."""
 
 _LOOK_S = 5e-5
 """For the next block, before a look at whether this one is over."""
@@ -283,12 +264,20 @@ def _answer_blocks(
     """A block, and those that come while one runs: the next is queued behind its gate before the one before is over."""
     block: _Block | None = _Block(kernel, request, desk)
     while block is not None:
-        following: _Block | None = None
+        following = _following(kernel, block, desk, inbox, within_s=0.0)
+        block.claim()
         while not block.is_over():
-            if following is None and not block.is_large and (told := inbox.follows(_LOOK_S)) is not None:
-                following = _Block(kernel, told, desk)
+            following = following or _following(kernel, block, desk, inbox, within_s=_LOOK_S)
         channel.send(block.answer())
         block = following
+
+
+def _following(
+    kernel: Callable[..., Any], block: _Block, desk: _Desk, inbox: _Inbox, *, within_s: float
+) -> _Block | None:
+    """The next block, queued, if it comes in that time and there is room for both."""
+    told = None if block.is_large else inbox.follows(within_s)
+    return None if told is None else _Block(kernel, told, desk)
 
 
 class _Block:
@@ -300,6 +289,7 @@ class _Block:
         self.is_large = _bytes_of(request) > _TOGETHER_BYTES
         self._course = Course(desk.gate, request.turn)
         self._error: BaseException | None = None
+        self._came: list[tuple[tuple[wire.Call, Any, _Given], tuple[bool, ...]]] = []
         self._done: tuple[wire.Done, ...] = ()
         try:
             desk.check(request)
@@ -310,15 +300,20 @@ class _Block:
                 if calls[request.pause :]:
                     results += self._course.queue(calls[request.pause :])
                 each = list(zip(request.calls, results, given, strict=True))
-                copied = _copied(each)
+                self._came = list(zip(each, _copied(each), strict=True))
                 self._course.begin()
-                # While the device is at it.
-                self._done = tuple(
-                    _done(call, result, had.tensors, came)
-                    for (call, result, had), came in zip(each, copied, strict=True)
-                )
         except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
             self._error = error
+
+    def claim(self) -> None:
+        """Note what came of the calls, and let it go; the device may not have begun with them."""
+        try:
+            self._done = tuple(
+                _done(call, result, had.tensors, copied) for (call, result, had), copied in self._came
+            )
+        except BaseException as error:  # noqa: BLE001  (a result may be anything)
+            self._error = error
+        self._came.clear()
 
     def is_over(self) -> bool:
         """Whether the device is through with it, or it never will be."""
@@ -381,7 +376,7 @@ def _move(moves: Sequence[tuple[Any, torch.Tensor]]) -> None:
 
 def _moves_with_others(leaf: torch.Tensor) -> bool:
     """Whether torch copies it together with others: it knows neither lazy conjugates there nor every dtype."""
-    return leaf.dtype in _COPIED_TOGETHER and not torch.is_conj(leaf) and not torch.is_neg(leaf)
+    return leaf.dtype in together.DTYPES and not torch.is_conj(leaf) and not torch.is_neg(leaf)
 
 
 def _done(

@@ -81,11 +81,11 @@ def test_every_code_is_a_dtype_of_torch():
     assert dtype_of("f8e4m3fn") is torch.float8_e4m3fn
 
 
-@pytest.mark.parametrize("together", [drawing.TOGETHER, 0])
+@pytest.mark.parametrize("at_once", [drawing.AT_ONCE, 0])
 def test_calls_that_are_drawn_together_differ_and_share_no_memory(
-    monkeypatch: pytest.MonkeyPatch, together: int
+    monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(drawing, "TOGETHER", together)
+    monkeypatch.setattr(drawing, "AT_ONCE", at_once)
     text = "((T([5, 3], f16), [T([4, 2], f32, [1, 8]), T([], i64)], T([7], u16), 2), {})"
     calls = draw_calls(parse(text), "cpu", 1, 4, {2: below(5)})
     assert [describe(call) for call in calls] == [text] * 4
