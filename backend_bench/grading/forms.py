@@ -321,6 +321,12 @@ def promoted(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | No
     return map_tensors(copy, lambda tensor: other if tensor is chosen else tensor)
 
 
+def writes_over_itself(op: Op, call: Call) -> bool:
+    """Whether a tensor that is written to has elements in one place, so that nobody knows what stays there."""
+    written = _written(op, call)
+    return any(overlaps_itself(tensor) for tensor in tensors_of(call) if id(tensor) in written)
+
+
 def _written(op: Op, call: Call) -> set[int]:
     """The tensors that the operator writes to, by their `id`."""
     given = arguments(op, call)

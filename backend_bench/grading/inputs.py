@@ -230,6 +230,8 @@ _COMPARES = names("eq ne lt le gt ge isin isclose bucketize searchsorted maximum
 _SEARCHED_SECOND = names("searchsorted")
 """Those of which the first input is the ordered one, and the second what is compared with it."""
 _MEETINGS = 0.6  # of their edge draws; the others have infinities and NaN
+_SAME_OR_NOT = names("eq ne isin")
+"""Those among them that say the same of all random values."""
 _REPEATS = names("scatter_add index_add scatter_reduce index_reduce index_select gather embedding")
 """Operators whose indices may name a place twice; torch's samples seldom do."""
 _NOT_A_VALUE_RANGE = (
@@ -285,12 +287,26 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     if is_pointwise(op):
         values_of[id(chosen)] += _kinks(op, call, chosen.dtype)
     if base_name(op) in _ASKS_FOR_ZERO:
-        chosen.zero_()
-        # few ones, few zeros, or many lines of few that cancel out
-        _strew(chosen, values_of[id(chosen)], rng, share=rng.choice((0.05, 0.4, 0.95)))
+        _empty(chosen, values_of[id(chosen)], rng)
     else:
         _strew(chosen, values_of[id(chosen)], rng)
     return copy
+
+
+def meet(op: Op, call: Call, rng: random.Random) -> None:
+    """Where an operator says the same of nearly all random values, change the call in place so that it has something else to say."""
+    if base_name(op) in _SAME_OR_NOT:
+        _meet(op, call, rng)
+    elif base_name(op) in _ASKS_FOR_ZERO:
+        for tensor in filter(is_changeable, tensors_of(call)):
+            if values := specials(op, tensor, rng):
+                _empty(tensor, values, rng)
+
+
+def _empty(tensor: Tensor, values: list[float | int], rng: random.Random) -> None:
+    """Zeros with few ones, ones with few zeros, or many lines of few that cancel out."""
+    tensor.zero_()
+    _strew(tensor, values, rng, share=rng.choice((0.05, 0.4, 0.95)))
 
 
 def _meet(op: Op, call: Call, rng: random.Random) -> bool:

@@ -17,7 +17,7 @@ from backend_bench.grading.forms import MANY
 from backend_bench.grading.inputs import clone_call, leaves, map_tensors, tensors_of
 from backend_bench.grading.running import REFUSALS, Run, run_once
 from backend_bench.grading.sameness import is_floating, same_values
-from backend_bench.grading.traits import Op, base_name, is_pointwise
+from backend_bench.grading.traits import Op, base_name, is_pointwise, names
 
 LINE, _HEAD = 256, 8
 """Elements of a line that are long enough to be read in part; and which part that is."""
@@ -79,6 +79,37 @@ def tells(op: Op, form: str, before: Call, after: Call) -> bool:
     except REFUSALS:
         return True
     return not _same(right, wrong)
+
+
+def shows_order(op: Op, call: Call) -> bool:
+    """Whether a kernel that writes columns for rows comes to something else: not where it has a single line of results, or all are alike."""
+    try:
+        run = run_once(op, clone_call(map_tensors(call, _on_cpu)))
+    except REFUSALS:
+        return False
+    return any(value.dim() > 1 and not _nearly(value, _columns_for_rows(value)) for value in _results(run))
+
+
+def _columns_for_rows(value: Tensor) -> Tensor:
+    return value.transpose(-1, -2).reshape(value.shape)
+
+
+_ANSWERS = names(
+    "eq ne lt le gt ge isin isclose isnan isinf isposinf isneginf isfinite signbit any all logical_and logical_or logical_xor logical_not"
+)
+"""Operators that say yes or no."""
+
+
+def is_one_answer(op: Op, call: Call) -> bool:
+    """Whether an operator that says yes or no says the same everywhere, as a kernel would that overlooks nearly anything."""
+    if base_name(op) not in _ANSWERS:
+        return False
+    try:
+        run = run_once(op, clone_call(map_tensors(call, _on_cpu)))
+    except REFUSALS:
+        return False
+    several = [value for value in _results(run) if value.numel() > 1]
+    return bool(several) and all(bool((value == value.reshape(-1)[0]).all()) for value in several)
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:

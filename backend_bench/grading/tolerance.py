@@ -163,6 +163,7 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         if name in NORMALISATIONS:
             means = 4 * _finite_abs(run(_absolute(call))[1])  # they are sums, too
             slopes = (slopes[0] + _subtracted_mean(op, call, exact), slopes[1] + means, *slopes[2:])
+            sizes[0] = torch.maximum(sizes[0], _before_bias(op, call, exact, run))
         repeated = _repeated(op, call, dtypes)
         lost = _lost(op, call, exact, _step(dtypes[0], False)) if name in EXPONENTIAL_SUMS else none
         return tuple(
@@ -398,6 +399,14 @@ def _lost(op: Op, call: Call, exact: Results, step: float) -> Results:
     if base_name(op) in SOFTMAXES:
         return (shares * lost,)
     return (lost.reshape(result.shape) if base_name(op) == "logsumexp" else lost.expand_as(result),)
+
+
+def _before_bias(op: Op, call: Call, exact: Results, run: Run) -> Tensor:
+    """The size of a normalised result before something is added that may cancel it: its rounding is that of this."""
+    bias = arguments(op, call).get("bias")
+    if not isinstance(bias, Tensor):
+        return _finite_abs(exact[0])
+    return _finite_abs(run(map_tensors(call, lambda t: torch.zeros_like(t) if t is bias else t))[0])
 
 
 def _subtracted_mean(op: Op, call: Call, exact: Results) -> Tensor:

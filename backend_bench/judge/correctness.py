@@ -244,7 +244,10 @@ def draw_all(
 def _in_more_forms(
     suite: Suite, op: Operator, overload: torch._ops.OpOverload, bases: list[Attempt], rng: random.Random
 ) -> list[Attempt]:
-    attempts = bases + list(_varied(overload, bases, rng)) + list(_fresh(suite, op, rng))
+    others = list(_fresh(suite, op, rng))
+    for attempt in others:
+        inputs.meet(overload, attempt.call, rng)
+    attempts = bases + list(_varied(overload, bases, rng)) + others
     attempts += _reformed(overload, attempts, rng)
     round_bytes = sum(inputs.bytes_of(attempt.call) for attempt in bases)
     while bases and len(attempts) < MIN_CALLS and len(attempts) * round_bytes < HELD_BYTES * len(bases):
@@ -273,7 +276,11 @@ def _varied(overload: torch._ops.OpOverload, bases: list[Attempt], rng: random.R
     """Each draw again with few elements changed, with special values, at another scale, and with spikes."""
     for attempt in bases:
         for purpose, vary in _VARIATIONS:
-            varied = vary(overload, attempt.call, rng)
+            tries = 1 if inputs.bytes_of(attempt.call) > REFORMED_BYTES else TRIED
+            for _ in range(tries):
+                varied = vary(overload, attempt.call, rng)
+                if varied is None or not overlooked.is_one_answer(overload, varied):
+                    break
             if varied is not None:
                 yield Attempt(attempt.case, varied, purpose)
 
@@ -283,7 +290,12 @@ def _reformed(
 ) -> Iterator[Attempt]:
     """A draw of ordinary values and one of special values in each other form, of cases that have the form; and a
     few with another setting."""
-    small = [attempt for attempt in attempts if inputs.bytes_of(attempt.call) <= REFORMED_BYTES]
+    small = [
+        attempt
+        for attempt in attempts
+        if inputs.bytes_of(attempt.call) <= REFORMED_BYTES
+        and not forms.writes_over_itself(overload, attempt.call)
+    ]
     bases, edges = ([each for each in small if each.purpose == purpose] for purpose in ("base", "edges"))
     for form, reform in forms.FORMS.items():
         for turn, able in enumerate((bases, edges)):
@@ -307,19 +319,22 @@ def _telling(
     reform: Callable[[Call], Call | None],
 ) -> Iterator[Attempt]:
     """A draw that has this form, of cases in random order, those of a few elements last: the first on which a kernel that overlooks the
-    form is wrong, or the first of all where there is none among a few."""
+    form is wrong, or the first of all where there is none among a few. With more dimensions, rather one where their order shows."""
     shuffled = rng.sample(able, len(able))
     ordered = sorted(shuffled, key=lambda each: _elements_of(each) < _FEW)
     changed = ((each, call) for each in ordered if (call := reform(each.call)) is not None)
-    first: Attempt | None = None
+    best: Attempt | None = None
+    told = 0
     for base, call in itertools.islice(changed, TRIED):
-        attempt = Attempt(base.case, call, form)
-        if overlooked.tells(overload, form, base.call, call):
-            yield attempt
-            return
-        first = first or attempt
-    if first is not None:
-        yield first
+        tells = int(overlooked.tells(overload, form, base.call, call))
+        if tells and form == "raised":
+            tells += overlooked.shows_order(overload, call)
+        if best is None or tells > told:
+            best, told = Attempt(base.case, call, form), tells
+        if tells == 1 + (form == "raised"):
+            break
+    if best is not None:
+        yield best
 
 
 def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phase, record: bool) -> bool:
