@@ -110,7 +110,9 @@ class Bench:
             mode="interpreted" if self.interpreted and submission.kind == "candidate" else "native",
             sandbox=submission.sandbox,
             memory_bytes=submission.limits.memory_bytes,
-            channels=UNTIMED_CHANNELS if submission.only == "correctness" else 0,
+            channels=UNTIMED_CHANNELS
+            if self.device.type == "cuda" and submission.only == "correctness"
+            else 0,
         )
         self._twin_wish = dataclasses.replace(self._wish, mode="native")
         self._reference = wire.Load("", "", "", reference=str(submission.op))

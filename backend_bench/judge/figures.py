@@ -19,6 +19,8 @@ SLOWED = 1.25
 """An interleaved reference this much slower than the one before counts as slowed."""
 GROSS = 1.5
 """A claim that is contradicted by more than this is worth a person's look."""
+LOOSE = 0.5
+"""Slack of a claim above which the judge's clock hardly binds it."""
 UNSTABLE = 0.2
 """Noise of a ratio above which its case is called unstable."""
 WANDERING = 1.5
@@ -27,8 +29,11 @@ VARIES, VARIES_US, RESOLVED_US = 1.5, 20.0, 4.0
 """What blocks take around their kernels differs from one side to the other, and beside a candidate from before it came, by no more than so many
 times what lies between the quarters of one, and a little. That is believed to be so much, or as much as it was before the candidate
 came. On an H200 it is 2 to 15 us, and 40 to 130 where a block of 150 us of attention has its 200 MB copied."""
+VARIES_AMONG = 6
+"""That is so many blocks of either side; the medians of more are surer."""
 WANDERS = 0.15
-"""Nor more than such a share of what they take: before the candidate came another process may have stretched some blocks."""
+"""Of what they take, if that is more, they are believed to vary by no more than such a share: before the candidate came another process may
+have stretched some blocks."""
 DRIFTS = 0.1
 """By such a share more, from before the candidate came to beside it, where it is kept from the device while the reference has it."""
 SHORTEST_US = 1.5
@@ -157,11 +162,13 @@ class Figures:
     evidence: tuple[Evidence, ...]
     is_as_sampled: bool
     """Nothing contradicts the samples."""
+    slack: float
+    """What a claim may be off before the judge's clock contradicts it, as a share of what the reference takes."""
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether more samples may tell another story."""
-        return not self.is_as_sampled or self.noise is None or self.noise > UNSTABLE
+        """Whether more samples may tell another story, or the same one more surely."""
+        return not self.is_as_sampled or self.noise is None or self.noise > UNSTABLE or self.slack > LOOSE
 
 
 class Reading:
@@ -176,6 +183,7 @@ class Reading:
         self._on_cpu, self._trust, self._floor_us = on_cpu, trust, floor_us
         self._kept_apart = kept_apart
         self._evidence: list[Evidence] = []
+        self._slack_us = 0.0
 
     def figures(self) -> Figures:
         """The believed times, and their ratio."""
@@ -196,6 +204,7 @@ class Reading:
             math.hypot(ratio.noise, BAND * bias.error) if ratio.noise < math.inf else None,
             tuple(self._evidence),
             as_sampled,
+            self._slack_us / ratio.reference_us,
         )
 
     def _believed(self, ratio: Ratio) -> float:
@@ -206,6 +215,7 @@ class Reading:
         """
         claimed_us = ratio.candidate_us
         ours_us, slack_us = self._seen_on_cpu() if self._on_cpu else self._seen()
+        self._slack_us = slack_us
         if claimed_us * self._trust + slack_us < ours_us:
             return self._overruled("clock_mismatch", claimed_us, ours_us, "the judge's clock")
         if self._on_cpu and self._wander():
@@ -236,10 +246,12 @@ class Reading:
         measured, beside = self._measured, self._reference.overheads_us
         clean, twin = self._before.clean.overheads_us, self._before.twin.overheads_us
         usual_us = min(statistics.median(clean), statistics.median(twin))
-        wander_us = max(min(_between_quarters(clean + twin), WANDERS * usual_us), VARIES_US)
+        wander_us = max(_between_quarters(clean), _between_quarters(twin))
+        wander_us = max(min(wander_us, WANDERS * usual_us), VARIES_US)
         most_us = usual_us + VARIES * wander_us + (DRIFTS * usual_us if self._kept_apart else 0.0)
         around_us = min(statistics.median(beside), most_us)
-        slack_us = VARIES * min(_between_quarters(beside), wander_us) + RESOLVED_US
+        sure = min(math.sqrt(VARIES_AMONG / len(beside)), 1.0)
+        slack_us = VARIES * sure * min(_between_quarters(beside), wander_us) + RESOLVED_US
         return (statistics.median(measured.wall_us) - around_us) / measured.calls, slack_us / measured.calls
 
     def _seen_on_cpu(self) -> tuple[float, float]:

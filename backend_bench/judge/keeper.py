@@ -28,9 +28,9 @@ from backend_bench.judge.zygotes import Life
 
 Reply = TypeVar("Reply")
 
-QUEUE_LIMIT_S = 0.02
-"""So long the device waits for the launches of a block, some 0.1 ms each; a kernel that asks for a result on the way
-waits for the device itself."""
+QUEUE_LIMIT_S, QUEUE_CALL_S = 0.02, 1e-3
+"""So long the device waits for the launches of a block, and so much more for each of its calls, whose launches take some 0.1 ms; a kernel
+that asks for a result on the way waits for the device itself."""
 READY_LIMIT_S = 60.0
 """From fork to locked in; a CUDA context under load has been seen to take 2 s."""
 GPU_PAUSE = "gpu-pause"
@@ -88,6 +88,7 @@ class _Told:
     """A block that the worker has heard of."""
 
     number: int
+    calls: int
     queued: Queued
 
 
@@ -247,13 +248,15 @@ class Keeper:
                 self._life.interrupt()
 
         queued = course.queue(block, frame.turn, rewrite=rewrite, when_stalled=see_to_the_one_before)
-        return _Told(frame.number, queued)
+        return _Told(frame.number, len(frame.calls), queued)
 
     def _answer(self, course: Course, told: _Told, following: _Told | None, limit_s: float) -> BlockAnswer:
         queued = told.queued
-        if not self._life.channel.answers(QUEUE_LIMIT_S):
-            # It may wait on the host for the results of the next already, which it queues meanwhile.
-            course.begin((following or told).queued.turn)
+        # Before it answers it queues the next one, too, and may wait on the host for the results of that.
+        for block in filter(None, (told, following)):
+            if self._life.channel.answers(QUEUE_LIMIT_S + block.calls * QUEUE_CALL_S):
+                break
+            course.begin(block.queued.turn)
         claims = self._receive(wire.Timed, limit_s, "in a timed call")
         self._must_match(claims.number, told.number)
         wall_us = course.wall_us(queued)
@@ -281,7 +284,8 @@ class Keeper:
     @contextlib.contextmanager
     def standing_still(self) -> Iterator[None]:
         """Nothing of this worker is beside a timing inside: on a CPU all of it is frozen, on a GPU its processes are kept from the
-        device, where the driver can do that; their processors go on. Raises `Ended` where they do not let that be done.
+        device, where the driver can do that; their processors go on. Raises `Ended` (`WorkerLost` without candidate code) where they do
+        not let that be done.
         """
         if self.stage.device.type == "cpu":
             self._freeze()
@@ -309,7 +313,7 @@ class Keeper:
                 if is_last:
                     self._blame(TimedOut("its work on the device was not done long after its reply"), error)
             except paused.Refused as error:
-                if self.lives:  # and it was possible when there was no candidate in it
+                if self.lives:  # and it was possible when the judge began
                     self._blame(Crashed(str(error)), error)
             else:
                 return kept

@@ -97,6 +97,8 @@ HEAVY_PARTS = 60
 """Of what is held, what is much for a pair: a round of four cases is held to its end."""
 HEAVY_TURN = 2
 """Blocks of a turn that leave much memory."""
+MOST_OUTPUTS = 1024
+"""Of all calls of a block together: what a worker says of each goes into one reply (`wire.MAX_REPLY_BYTES`)."""
 LIGHT_CALLS = 4
 """So many calls and more are put together only as long as a pair of blocks does not leave much."""
 SHORT_US = 10.0
@@ -187,6 +189,7 @@ class Plan:
             space.block_bytes / max(held_bytes, 1),
             pace.block_calls,
         )
+        count = min(count, MOST_OUTPUTS / max(len(metas), 1))
         light = space.heavy_bytes / max(2 * held_bytes, 1)
         if light >= LIGHT_CALLS:  # else no count that is worth it leaves little
             count = min(count, light)

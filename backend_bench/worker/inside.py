@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from backend_bench.buffers import SharedBuffer, open_shared
 from backend_bench.gate import Gate
 from backend_bench.precise import full_precision
 from backend_bench.worker.loader import LoadFailed, describe, load
-from backend_bench.worker.recorder import Recorder, is_same
+from backend_bench.worker.launches import Stretch
+from backend_bench.worker.recorder import Recorder, is_same, overlap
 from backend_bench.worker.stopwatch import Course, on_cpu
 from backend_bench.worker.watched import Watch
 from backend_bench.worker.withheld import noted, operator_of, withhold
@@ -181,7 +183,7 @@ class _Desk:
             if (
                 type(leaf) is not torch.Tensor
                 or not _is_plain(leaf)
-                or any(_meet(_span(leaf), _span(each)) for each in inputs)
+                or any(overlap(_span(leaf), _span(each)) for each in inputs)
             ):
                 continue
             if _reach(leaf) <= _HELD_BYTES // 4:
@@ -267,7 +269,10 @@ def _answer_blocks(
         following = _following(kernel, block, desk, inbox, within_s=0.0)
         block.claim()
         while not block.is_over():
-            following = following or _following(kernel, block, desk, inbox, within_s=_LOOK_S)
+            if following is None and not block.is_large:
+                following = _following(kernel, block, desk, inbox, within_s=_LOOK_S)
+            else:
+                time.sleep(_LOOK_S)
         channel.send(block.answer())
         block = following
 
@@ -288,7 +293,8 @@ class _Block:
         self._number = request.number
         self.is_large = _bytes_of(request) > _TOGETHER_BYTES
         self._course = Course(desk.gate, request.turn)
-        self._error: BaseException | None = None
+        self._error: tuple[str, str] | None = None
+        """Its text and its name; the exception itself would keep what the kernel has made."""
         self._came: list[tuple[tuple[wire.Call, Any, _Given], tuple[bool, ...]]] = []
         self._done: tuple[wire.Done, ...] = ()
         try:
@@ -303,7 +309,7 @@ class _Block:
                 self._came = list(zip(each, _copied(each), strict=True))
                 self._course.begin()
         except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
-            self._error = error
+            self._error = _text_of(error), _name_of(error)
 
     def claim(self) -> None:
         """Note what came of the calls, and let it go; the device may not have begun with them."""
@@ -312,7 +318,7 @@ class _Block:
                 _done(call, result, had.tensors, copied) for (call, result, had), copied in self._came
             )
         except BaseException as error:  # noqa: BLE001  (a result may be anything)
-            self._error = error
+            self._error = _text_of(error), _name_of(error)
         self._came.clear()
 
     def is_over(self) -> bool:
@@ -320,17 +326,20 @@ class _Block:
         try:
             return self._error is not None or self._course.is_over()
         except Exception as error:  # noqa: BLE001  (what a kernel did to the device shows here)
-            self._error = error
+            self._error = _text_of(error), _name_of(error)
             return True
 
     def answer(self) -> wire.Timed:
         """The claims."""
+        elapsed_us = 0.0
         try:
-            if self._error is not None:
-                raise self._error
-            return wire.Timed(number=self._number, calls=self._done, elapsed_us=self._course.elapsed_us())
-        except BaseException as error:  # noqa: BLE001  (as above)
-            return wire.Timed(number=self._number, error=_text_of(error), error_type=_name_of(error))
+            elapsed_us = 0.0 if self._error else self._course.elapsed_us()
+        except Exception as error:  # noqa: BLE001  (as above)
+            self._error = _text_of(error), _name_of(error)
+        if self._error is not None:
+            text, name = self._error
+            return wire.Timed(number=self._number, error=text, error_type=name)
+        return wire.Timed(number=self._number, calls=self._done, elapsed_us=elapsed_us)
 
 
 def _bytes_of(request: wire.Block) -> int:
@@ -407,7 +416,7 @@ def _name_of(error: BaseException) -> str:
 def _claim(
     leaf: Any,
     inputs: list[torch.Tensor],
-    spans: list[tuple[int, int]],
+    spans: list[Stretch],
     copied: bool,
     earlier: Iterable[torch.Tensor],
 ) -> wire.OutputClaim:
@@ -433,9 +442,9 @@ def _claim(
         shape=tuple(leaf.shape[: wire.MAX_DIMS]),
         stride=leaf.stride() if plain else (),
         device=leaf.device.type,
-        alias=_first(_meet(own, span) for span in spans),
+        alias=_first(overlap(own, span) for span in spans),
         same=_first(is_same(leaf, given) for given in inputs),
-        earlier=any(_meet(own, _span(held)) for held in earlier),
+        earlier=any(overlap(own, _span(held)) for held in earlier),
         copied=copied,
     )
 
@@ -456,17 +465,12 @@ def _name_of_dtype(dtype: torch.dtype) -> str:
 _NOWHERE = (0, 0)
 
 
-def _span(tensor: torch.Tensor) -> tuple[int, int]:
+def _span(tensor: torch.Tensor) -> Stretch:
     """Where its first byte is, and the one after its last; nowhere without elements."""
     if tensor.numel() == 0:
         return _NOWHERE
     first = tensor.data_ptr()
     return first, first + _reach(tensor)
-
-
-def _meet(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    """Whether two spans have bytes in common."""
-    return a[0] < b[1] and b[0] < a[1]
 
 
 def _reach(tensor: torch.Tensor) -> int:

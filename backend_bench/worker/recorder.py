@@ -45,7 +45,8 @@ def _stretch(tensor: torch.Tensor) -> Stretch:
     return storage.data_ptr(), storage.data_ptr() + storage.nbytes()
 
 
-def _overlap(one: Stretch, other: Stretch) -> bool:
+def overlap(one: Stretch, other: Stretch) -> bool:
+    """Whether two stretches have bytes in common."""
     return one[0] < other[1] and other[0] < one[1]
 
 
@@ -94,7 +95,7 @@ class Recorder(TorchDispatchMode):
             inputs_only = bool(taken) and all(
                 any(is_same(tensor, given) for given in self._inputs) for tensor in taken
             )
-            computed = any(_overlap(_stretch(t), known) for t in taken for known in self._computed)
+            computed = any(overlap(_stretch(t), known) for t in taken for known in self._computed)
             if _packet(func) not in ALLOWED:
                 made = [t for t in (*tensors_in(result), *_written(func, args, kwargs)) if t.numel()]
                 self._computed += [_stretch(t) for t in made]
@@ -111,12 +112,12 @@ class Recorder(TorchDispatchMode):
         ]
         if not LOG.is_kept or not made or not all(tensor.numel() for tensor in self._inputs):
             return None
-        return all(any(_overlap(_stretch(tensor), own) for own in self._made) for tensor in made)
+        return all(any(overlap(_stretch(tensor), own) for own in self._made) for tensor in made)
 
     def _follow(self, launches: Sequence[Launch]) -> None:
         """What a launch writes that has read values of the inputs has them too; a constant needs no reading."""
         for launch in launches:
-            reads_inputs = any(_overlap(known, read) for known in self._derived for read in launch.read)
+            reads_inputs = any(overlap(known, read) for known in self._derived for read in launch.read)
             if reads_inputs or not launch.read:
                 self._derived += launch.wrote
                 self._made += launch.wrote
@@ -127,7 +128,7 @@ class Recorder(TorchDispatchMode):
             return
         taken, given = tensors_in((args, kwargs)), tensors_in(result)
         for known in (self._derived, self._made):
-            if any(_overlap(_stretch(tensor), stretch) for tensor in taken for stretch in known):
+            if any(overlap(_stretch(tensor), stretch) for tensor in taken for stretch in known):
                 known += [_stretch(tensor) for tensor in given]
 
     def calls(self, returned: Any) -> tuple[OperatorCall, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +96,37 @@ def test_of_a_few_blocks_each_may_be_rewritten() -> None:
     few = state(3, 2, waiting=1, measured=0)
     counts = [len(timing(seed)._rewritten(few)) for seed in SEEDS]
     assert 0 < sum(counts) < 1.5 * len(SEEDS)
+
+
+def test_blocks_before_a_candidate_comes_are_like_those_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have a pause somewhere; and while the twin has the device, the worker that will be the candidate's stands still."""
+    one = timing(1)
+    one._plans[0], one._texts = Plan((), 8, 16, 2, 0, 0, False, 0.0), ["()"]
+    monkeypatch.setattr(one, "_drawn", lambda case: (None,) * 8)
+    pauses = {asked.pause for _ in range(50) for asked in one._asked_before(0, 2)}
+    assert pauses == set(range(1, 8))
+
+    log: list[str] = []
+
+    @contextlib.contextmanager
+    def standing_still() -> Iterator[None]:
+        log.append("still")
+        yield
+        log.append("free")
+
+    def references(many: Sequence[Ready]) -> list[Timed]:
+        log.append(str(many[0].keeper))
+        return [Timed(tuple, 8.0, 10.0) for _ in many]
+
+    monkeypatch.setattr(one, "_references", references)
+    one._before[0] = Before(Times(8), Times(8))
+    clean: Any = SimpleNamespace(standing_still=standing_still)
+    sides = [[SimpleNamespace(keeper=keeper)] * 3 for keeper in (clean, "twin")]
+    one._baseline(0, *sides)  # type: ignore[arg-type]
+    assert log.count("twin") == log.count(str(clean)) == 2
+    turns = [log[number - 1 : number + 2] for number, each in enumerate(log) if each == "twin"]
+    assert turns == [["still", "twin", "free"]] * 2
+    assert len(one._before[0].twin.wall_us) == len(one._before[0].clean.wall_us) == 2
 
 
 def test_a_budget_of_ones_own_is_for_more_pairs_or_fewer() -> None:

@@ -53,7 +53,7 @@ class Course:
 
     def request(self, block: Any) -> tuple[Any, tuple[int, ...]]:
         number = next(self._numbers)
-        return SimpleNamespace(number=number, turn=2 * number + 1), ()
+        return SimpleNamespace(number=number, turn=2 * number + 1, calls=(None,) * 3), ()
 
     def queue(self, block: Any, turn: int, *, rewrite: bool, when_stalled: Callable[[], None]) -> Any:
         number = int(block)
@@ -129,15 +129,32 @@ def test_nothing_waits_in_the_stream_of_all_when_a_turn_ends_before_its_time(
 
 
 def test_a_worker_that_may_wait_for_the_next_block_on_the_host_is_let_go_on() -> None:
-    """It queues that before it answers the one before."""
+    """It queues that before it answers the one before. But first it may be at that one's launches still, and the next is not there yet."""
     log: list[str] = []
     channel, course = Channel(log), Course(log)
-    channel.has_answered = False
     course.begin = lambda turn: log.append(f"begin {turn}")  # type: ignore[attr-defined]
-    keeper_of(channel, course).run_blocks(turn_of(2), limit_s=60.0)
+    late = iter([False, True, False, False, False])
+
+    def answers(within_s: float) -> bool:
+        log.append(f"wait {1e3 * within_s:.0f} ms")
+        return next(late)
+
+    channel.answers = answers  # type: ignore[method-assign]
+    keeper_of(channel, course).run_blocks(turn_of(3), limit_s=60.0)
     assert log == [
-        *("tell 0", "queue 0", "tell 1", "queue 1", "begin 3", "answer 0", "take 0"),
-        *("begin 3", "answer 1", "take 1"),
+        *(
+            "tell 0",
+            "queue 0",
+            "tell 1",
+            "queue 1",
+            "wait 23 ms",
+            "begin 1",
+            "wait 23 ms",
+            "answer 0",
+            "take 0",
+        ),
+        *("tell 2", "queue 2", "wait 23 ms", "begin 3", "wait 23 ms", "begin 5", "answer 1", "take 1"),
+        *("wait 23 ms", "begin 5", "answer 2", "take 2"),
     ]
 
 

@@ -182,3 +182,21 @@ def test_tensors_of_a_stretch_share_a_storage_of_just_that_stretch() -> None:
     desk.receive(wire.Call(0, ARGS, NONE, (), (), dropped=(0,)), [])
     with pytest.raises(KeyError):
         desk.tensor(SPEC)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        (slice(0, 4), slice(4, 8), False),
+        (slice(0, 5), slice(4, 8), True),
+        (slice(0, 8, 2), slice(7, 8), False),  # the last place of the one is the sixth
+        (slice(0, 8, 2), slice(6, 7), True),
+        (slice(0, 0), slice(0, 8), False),
+    ],
+)
+def test_an_output_shares_memory_with_what_it_reaches_into(one: slice, other: slice, meet: bool) -> None:
+    memory = torch.zeros(8)
+    call = wire.Call(0, args=ARGS, kwargs=NONE, tensors=(SPEC,), outputs=(None,))
+    for output, given in ((one, other), (other, one)):
+        done = inside._done(call, memory[output], [torch.ones(3), memory[given]], (True,))
+        assert done.outputs[0].alias == (1 if meet else None)
