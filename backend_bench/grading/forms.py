@@ -391,6 +391,9 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("x",), (-2, 0.75)),
     **dict.fromkeys(("max_norm",), (0.5, 2.0)),
     **dict.fromkeys(("exponent",), (3, 0.5, -2)),
+    **dict.fromkeys(("self",), (3, 0.5)),
+    **dict.fromkeys(("upscale_factor", "downscale_factor"), (1, 2)),
+    **dict.fromkeys(("padding_idx",), (0, 1)),
     **dict.fromkeys(("ord",), (1, 3)),
     **dict.fromkeys(("eps",), (0.25, 1e-3)),
     **dict.fromkeys(("momentum",), (0.3, 0.9)),
@@ -409,7 +412,11 @@ def settings(op: Op) -> list[str]:
     """The arguments of `op` that can be set to something else."""
     if base_name(op).startswith("_"):
         return []  # internal operators trust their caller
-    return [argument.name for argument in op._schema.arguments if argument.name in _SETTINGS]
+    return [
+        argument.name
+        for argument in op._schema.arguments
+        if argument.name in _SETTINGS and "Tensor" not in str(argument.type)
+    ]
 
 
 def reset(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) -> Call | None:

@@ -477,6 +477,11 @@ _NEAR_ONE = names(
     " celu log_sigmoid_forward log1p"
 )
 """Operators that saturate or explode: their larger scale stays small, unless sound formulas subtract the largest."""
+_LARGEST, _SMALLEST = (
+    names("max amax argmax topk sort cummax max_pool2d_with_indices"),
+    names("min amin argmin cummin"),
+)
+"""Operators that look for one end of a line: of a long one it has its usual sign, where whoever begins at zero is right."""
 
 
 def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
@@ -491,4 +496,9 @@ def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
     touched = [tensor for tensor in touched if tensor.is_floating_point()]
     for tensor in touched:
         tensor.mul_(factor)
+    if name in _LARGEST or name in _SMALLEST:
+        for tensor in touched:
+            tensor.abs_()
+            if name in _LARGEST:
+                tensor.neg_()
     return copy if touched else None

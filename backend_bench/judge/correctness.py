@@ -44,7 +44,7 @@ TRIED = 8
 _FEW = 8
 """Elements below which a setting or a broadcast may well make no difference."""
 REFORMED_BYTES = 1 << 20
-"""Larger calls keep their form: copies of them cost, and small ones show the same."""
+"""Larger calls keep their form: copies of them cost, and small ones show the same. Four times as much where there are no small ones."""
 RECORDED = 3
 """Draws in which all operators that the kernel calls are recorded, where that is not done in every one."""
 
@@ -290,11 +290,9 @@ def _reformed(
 ) -> Iterator[Attempt]:
     """A draw of ordinary values and one of special values in each other form, of cases that have the form; and a
     few with another setting."""
-    small = [
-        attempt
-        for attempt in attempts
-        if inputs.bytes_of(attempt.call) <= REFORMED_BYTES
-        and not forms.writes_over_itself(overload, attempt.call)
+    able = [attempt for attempt in attempts if not forms.writes_over_itself(overload, attempt.call)]
+    small = [each for each in able if inputs.bytes_of(each.call) <= REFORMED_BYTES] or [
+        each for each in able if inputs.bytes_of(each.call) <= 4 * REFORMED_BYTES
     ]
     bases, edges = ([each for each in small if each.purpose == purpose] for purpose in ("base", "edges"))
     for form, reform in forms.FORMS.items():

@@ -22,8 +22,8 @@ from backend_bench import together, wire
 from backend_bench.buffers import SharedBuffer, open_shared
 from backend_bench.gate import Gate
 from backend_bench.precise import full_precision
-from backend_bench.worker.loader import LoadFailed, describe, load
 from backend_bench.worker.launches import Stretch
+from backend_bench.worker.loader import LoadFailed, describe, load
 from backend_bench.worker.recorder import Recorder, is_same, overlap
 from backend_bench.worker.stopwatch import Course, on_cpu
 from backend_bench.worker.watched import Watch
