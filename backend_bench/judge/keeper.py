@@ -28,7 +28,7 @@ from backend_bench.judge.zygotes import Life
 
 Reply = TypeVar("Reply")
 
-QUEUE_LIMIT_S, QUEUE_CALL_S = 0.02, 1e-3
+QUEUE_LIMIT_S, QUEUE_CALL_S = 0.02, 5e-4
 """So long the device waits for the launches of a block, and so much more for each of its calls, whose launches take some 0.1 ms; a kernel
 that asks for a result on the way waits for the device itself."""
 READY_LIMIT_S = 60.0

@@ -34,6 +34,8 @@ _LOOK_S = 5e-5
 
 _TOGETHER_BYTES = 1 << 30
 """A block of more is over before the next is queued: both have their results in memory else."""
+_TOGETHER_S = 5e-3
+"""And one whose calls took longer to queue: they may wait on the host for what they give the device, and would for that of the next."""
 
 _HELD, _HELD_BYTES = 64, 32 << 20
 """How many results of earlier calls are kept, and how large they may be together; one of them a quarter of it."""
@@ -269,7 +271,7 @@ def _answer_blocks(
         following = _following(kernel, block, desk, inbox, within_s=0.0)
         block.claim()
         while not block.is_over():
-            if following is None and not block.is_large:
+            if following is None and not block.is_single:
                 following = _following(kernel, block, desk, inbox, within_s=_LOOK_S)
             else:
                 time.sleep(_LOOK_S)
@@ -281,7 +283,7 @@ def _following(
     kernel: Callable[..., Any], block: _Block, desk: _Desk, inbox: _Inbox, *, within_s: float
 ) -> _Block | None:
     """The next block, queued, if it comes in that time and there is room for both."""
-    told = None if block.is_large else inbox.follows(within_s)
+    told = None if block.is_single else inbox.follows(within_s)
     return None if told is None else _Block(kernel, told, desk)
 
 
@@ -291,7 +293,7 @@ class _Block:
     def __init__(self, kernel: Callable[..., Any], request: wire.Block, desk: _Desk) -> None:
         assert desk.gate is not None
         self._number = request.number
-        self.is_large = _bytes_of(request) > _TOGETHER_BYTES
+        begun = time.monotonic()
         self._course = Course(desk.gate, request.turn)
         self._error: tuple[str, str] | None = None
         """Its text and its name; the exception itself would keep what the kernel has made."""
@@ -310,6 +312,8 @@ class _Block:
                 self._course.begin()
         except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
             self._error = _text_of(error), _name_of(error)
+        self.is_single = _bytes_of(request) > _TOGETHER_BYTES or time.monotonic() - begun > _TOGETHER_S
+        """It is over before the next one is queued."""
 
     def claim(self) -> None:
         """Note what came of the calls, and let it go; the device may not have begun with them."""

@@ -53,7 +53,7 @@ class Course:
 
     def request(self, block: Any) -> tuple[Any, tuple[int, ...]]:
         number = next(self._numbers)
-        return SimpleNamespace(number=number, turn=2 * number + 1, calls=(None,) * 3), ()
+        return SimpleNamespace(number=number, turn=2 * number + 1, calls=(None,) * 4), ()
 
     def queue(self, block: Any, turn: int, *, rewrite: bool, when_stalled: Callable[[], None]) -> Any:
         number = int(block)
@@ -147,14 +147,14 @@ def test_a_worker_that_may_wait_for_the_next_block_on_the_host_is_let_go_on() ->
             "queue 0",
             "tell 1",
             "queue 1",
-            "wait 23 ms",
+            "wait 22 ms",
             "begin 1",
-            "wait 23 ms",
+            "wait 22 ms",
             "answer 0",
             "take 0",
         ),
-        *("tell 2", "queue 2", "wait 23 ms", "begin 3", "wait 23 ms", "begin 5", "answer 1", "take 1"),
-        *("wait 23 ms", "begin 5", "answer 2", "take 2"),
+        *("tell 2", "queue 2", "wait 22 ms", "begin 3", "wait 22 ms", "begin 5", "answer 1", "take 1"),
+        *("wait 22 ms", "begin 5", "answer 2", "take 2"),
     ]
 
 

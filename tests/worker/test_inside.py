@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from types import SimpleNamespace
 from typing import Any
@@ -141,6 +142,15 @@ def test_a_block_that_takes_much_memory_is_over_before_the_next_is_queued(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inside, "_TOGETHER_BYTES", 15)
+    device = Device(monkeypatch, looks=3)
+    assert [reply.number for reply in device.answered(lambda given: None, *numbered(1, 2))] == [1]
+    assert device.log == ["queue 1", "begin 1", "answer 1"]
+
+
+def test_a_kernel_that_waits_on_the_host_has_one_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for the gate of the next one, else, and what came of the one before is not told meanwhile."""
+    clock = itertools.count(step=10.0)
+    monkeypatch.setattr(inside, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
     device = Device(monkeypatch, looks=3)
     assert [reply.number for reply in device.answered(lambda given: None, *numbered(1, 2))] == [1]
     assert device.log == ["queue 1", "begin 1", "answer 1"]
