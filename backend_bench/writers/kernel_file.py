@@ -68,15 +68,16 @@ def leaves(value):
     return [value] if isinstance(value, torch.Tensor) else []
 
 
-def fits(pattern, value):
-    """Whether an argument has the form: of a tensor dtype and rank, and the sizes that are not open."""
+def fits(pattern, value, sizes):
+    """Whether an argument has the form: of a tensor dtype and rank, and its sizes; those that are open have names, and one name is one size."""
     if isinstance(pattern, tuple):
         if not isinstance(value, torch.Tensor) or str(value.dtype) != pattern[0] or value.dim() != len(pattern[1]):
             return False
-        return all(size is None or size == given for size, given in zip(pattern[1], value.shape))
+        known = (sizes.setdefault(size, given) if isinstance(size, str) else size for size, given in zip(pattern[1], value.shape))
+        return tuple(known) == tuple(value.shape)
     if isinstance(pattern, list):
         same_length = isinstance(value, (list, tuple)) and len(pattern) == len(value)
-        return same_length and all(map(fits, pattern, value))
+        return same_length and all(fits(part, item, sizes) for part, item in zip(pattern, value))
     return not isinstance(value, (torch.Tensor, list, tuple)) and repr(value) == pattern
 
 
@@ -84,7 +85,7 @@ def {function}(*args, **kwargs):
     given = {{**DEFAULTS, **dict(zip(ARGUMENTS, args)), **kwargs}}
     values = [given[name] for name in ARGUMENTS]
     for pattern, form in FORMS:
-        if all(map(fits, pattern, values)):
+        if fits(pattern, values, {{}}):
             break
     else:
         raise NotImplementedError("torch.compile was asked for no arguments of this form")
@@ -187,8 +188,8 @@ def assemble(operation: Operation, forms: Sequence[Form]) -> str:
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n" + tail
 
 
-def _body(code: str, shapes: Sequence[tuple[int, ...]]) -> tuple[str, list[tuple[int | None, ...]]]:
-    """The lines that launch, on parameters `input_N`; and of each input its shape, None where the size is open."""
+def _body(code: str, shapes: Sequence[tuple[int, ...]]) -> tuple[str, list[tuple[int | str, ...]]]:
+    """The lines that launch, on parameters `input_N`; and of each input its shape, a name where the size is open."""
     found = _CALL.search(code)
     if found is None:
         raise NoKernel("its code has no function that launches")
@@ -205,11 +206,14 @@ def _body(code: str, shapes: Sequence[tuple[int, ...]]) -> tuple[str, list[tuple
         raise NoKernel("Inductor leaves out one of its inputs")
     checked = {match[1]: match for line in lines if (match := _CHECKED.match(line))}
     sizes = {name: [size.strip() for size in checked[name][2].split(",") if size.strip()] for name in checked}
-    open_shapes: list[tuple[int | None, ...]] = []
+    open_shapes: list[tuple[int | str, ...]] = []
+    named: dict[str, str] = {}
     places: dict[str, str] = {}
     for at, (name, shape) in enumerate(zip(inputs, shapes, strict=True)):
         texts = sizes.get(name, [str(size) for size in shape])
-        open_shapes.append(tuple(int(text) if text.isdigit() else None for text in texts))
+        open_shapes.append(
+            tuple(int(text) if text.isdigit() else named.setdefault(text, f"s{len(named)}") for text in texts)
+        )
         places |= {text: f"input_{at}.shape[{dim}]" for dim, text in enumerate(texts) if text not in places}
     kept = ["device_of_inputs = input_0.device"]
     for line in lines[1:]:
@@ -232,7 +236,7 @@ def _line(line: str) -> str:
     return re.sub(r"\bempty_strided_\w+\((.*?\)), (torch\.\w+)\)", allocation, line)
 
 
-def _pattern(value: Any, tensors: Iterator[tuple[str, tuple[int | None, ...]]]) -> str:
+def _pattern(value: Any, tensors: Iterator[tuple[str, tuple[int | str, ...]]]) -> str:
     """The form of an argument; its tensors come from `tensors`, in order."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_pattern(item, tensors) for item in value)}]"

@@ -65,7 +65,7 @@ def form(code: str = CODE, tensors: Any = TENSORS) -> Form:
 
 def test_a_form_takes_its_sizes_from_its_inputs() -> None:
     made = form()
-    assert made.pattern == "[('torch.bfloat16', (None, 3))]"
+    assert made.pattern == "[('torch.bfloat16', ('s0', 3))]"
     body = made.text[made.text.index("def form_0(input_0):") :]
     assert "s77 = input_0.shape[0]" in body
     assert "torch.empty_strided((s77, 3), (3, 1), dtype=torch.bfloat16, device=device_of_inputs)" in body

@@ -82,7 +82,9 @@ def test_a_broadcast_leaves_the_written_input_whole() -> None:
 
 def test_a_setting_is_changed_to_another_of_its_kind_and_internal_operators_keep_theirs() -> None:
     call = Call((torch.randn(3), torch.randn(3)))
-    assert settings(aten.add.Tensor) == ["other", "alpha"]
+    assert settings(aten.add.Tensor) == ["alpha"]  # the other one is a tensor
+    assert settings(aten.add.Scalar) == ["other", "alpha"]
+    assert settings(aten.pow.Scalar) == ["self"]
     assert reset(aten.add.Tensor, call, rng(), name="other") is None
     varied = reset(aten.add.Tensor, call, rng(), name="alpha")
     assert varied is not None
