@@ -477,10 +477,7 @@ _NEAR_ONE = names(
     " celu log_sigmoid_forward log1p"
 )
 """Operators that saturate or explode: their larger scale stays small, unless sound formulas subtract the largest."""
-_LARGEST, _SMALLEST = (
-    names("max amax argmax topk sort cummax max_pool2d_with_indices"),
-    names("min amin argmin cummin"),
-)
+_LARGEST, _SMALLEST = names("max amax topk sort max_pool2d_with_indices"), names("min amin")
 """Operators that look for one end of a line: of a long one it has its usual sign, where whoever begins at zero is right."""
 
 
