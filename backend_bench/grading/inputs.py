@@ -287,7 +287,7 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     if is_pointwise(op):
         values_of[id(chosen)] += _kinks(op, call, chosen.dtype)
     if base_name(op) in _ASKS_FOR_ZERO:
-        _empty(chosen, values_of[id(chosen)], rng)
+        _sow(chosen, values_of[id(chosen)], rng)
     else:
         _strew(chosen, values_of[id(chosen)], rng)
     return copy
@@ -300,10 +300,10 @@ def meet(op: Op, call: Call, rng: random.Random) -> None:
     elif base_name(op) in _ASKS_FOR_ZERO:
         for tensor in filter(is_changeable, tensors_of(call)):
             if values := specials(op, tensor, rng):
-                _empty(tensor, values, rng)
+                _sow(tensor, values, rng)
 
 
-def _empty(tensor: Tensor, values: list[float | int], rng: random.Random) -> None:
+def _sow(tensor: Tensor, values: list[float | int], rng: random.Random) -> None:
     """Zeros with few ones, ones with few zeros, or many lines of few that cancel out."""
     tensor.zero_()
     _strew(tensor, values, rng, share=rng.choice((0.05, 0.4, 0.95)))
@@ -493,9 +493,8 @@ def scaled(op: Op, call: Call, rng: random.Random) -> Call | None:
     touched = [tensor for tensor in touched if tensor.is_floating_point()]
     for tensor in touched:
         tensor.mul_(factor)
-    if name in _LARGEST or name in _SMALLEST:
-        for tensor in touched:
+        if name in _SMALLEST:
             tensor.abs_()
-            if name in _LARGEST:
-                tensor.neg_()
+        elif name in _LARGEST:
+            tensor.abs_().neg_()
     return copy if touched else None

@@ -24,6 +24,10 @@ LINE, _HEAD = 256, 8
 
 _ROUNDING = 0.02
 """Share of the largest result: bfloat16 keeps eight bits."""
+_ANSWERS = names(
+    "eq ne lt le gt ge isin isclose isnan isinf isposinf isneginf isfinite signbit any all logical_and logical_or logical_xor logical_not"
+)
+"""Operators that say yes or no."""
 
 
 def in_memory_order(tensor: Tensor) -> Tensor:
@@ -83,33 +87,26 @@ def tells(op: Op, form: str, before: Call, after: Call) -> bool:
 
 def shows_order(op: Op, call: Call) -> bool:
     """Whether a kernel that writes columns for rows comes to something else: not where it has a single line of results, or all are alike."""
-    try:
-        run = run_once(op, clone_call(map_tensors(call, _on_cpu)))
-    except REFUSALS:
-        return False
-    return any(value.dim() > 1 and not _nearly(value, _columns_for_rows(value)) for value in _results(run))
-
-
-def _columns_for_rows(value: Tensor) -> Tensor:
-    return value.transpose(-1, -2).reshape(value.shape)
-
-
-_ANSWERS = names(
-    "eq ne lt le gt ge isin isclose isnan isinf isposinf isneginf isfinite signbit any all logical_and logical_or logical_xor logical_not"
-)
-"""Operators that say yes or no."""
+    return any(
+        value.dim() > 1 and not _nearly(value, value.transpose(-1, -2).reshape(value.shape))
+        for value in _came_to(op, call)
+    )
 
 
 def is_one_answer(op: Op, call: Call) -> bool:
     """Whether an operator that says yes or no says the same everywhere, as a kernel would that overlooks nearly anything."""
     if base_name(op) not in _ANSWERS:
         return False
-    try:
-        run = run_once(op, clone_call(map_tensors(call, _on_cpu)))
-    except REFUSALS:
-        return False
-    several = [value for value in _results(run) if value.numel() > 1]
+    several = [value for value in _came_to(op, call) if value.numel() > 1]
     return bool(several) and all(bool((value == value.reshape(-1)[0]).all()) for value in several)
+
+
+def _came_to(op: Op, call: Call) -> list[Tensor]:
+    """The results on a CPU; none where ATen refuses the call."""
+    try:
+        return _results(run_once(op, map_tensors(call, _on_cpu)))
+    except REFUSALS:
+        return []
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:

@@ -277,8 +277,12 @@ def _step(dtype: torch.dtype, scattered: bool) -> float:
 def _addends(op: Op, call: Call, run: Run) -> list[Tensor]:
     """What is added to the products: the results without any product."""
     factor = arguments(op, call)[ADDS_TO_PRODUCT[base_name(op)]]
-    zeroed = map_tensors(call, lambda t: torch.zeros_like(t) if t is factor else t)
-    return [_finite_abs(result) for result in run(zeroed)]
+    return [_finite_abs(result) for result in run(_without(call, factor))]
+
+
+def _without(call: Call, gone: Tensor) -> Call:
+    """The call with zeros for one of its tensors."""
+    return map_tensors(call, lambda t: torch.zeros_like(t) if t is gone else t)
 
 
 def _short_step(dtype: torch.dtype) -> float:
@@ -406,7 +410,7 @@ def _before_bias(op: Op, call: Call, exact: Results, run: Run) -> Tensor:
     bias = arguments(op, call).get("bias")
     if not isinstance(bias, Tensor):
         return _finite_abs(exact[0])
-    return _finite_abs(run(map_tensors(call, lambda t: torch.zeros_like(t) if t is bias else t))[0])
+    return _finite_abs(run(_without(call, bias))[0])
 
 
 def _subtracted_mean(op: Op, call: Call, exact: Results) -> Tensor:

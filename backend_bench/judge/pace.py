@@ -188,8 +188,8 @@ class Plan:
             pace.block_us / max(claimed_us, SHORTEST_US),
             space.block_bytes / max(held_bytes, 1),
             pace.block_calls,
+            MOST_OUTPUTS / max(len(metas), 1),
         )
-        count = min(count, MOST_OUTPUTS / max(len(metas), 1))
         light = space.heavy_bytes / max(2 * held_bytes, 1)
         if light >= LIGHT_CALLS:  # else no count that is worth it leaves little
             count = min(count, light)

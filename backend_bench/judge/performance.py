@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -165,12 +166,10 @@ class Timing:
         sides, turn = self._before[case], self._plans[case].turn
         for first in range(0, len(clean), turn):
             few = slice(first, first + turn)
-            for is_twin in self._either(True, False):
-                if is_twin:
-                    came = self._references_beside(twin[few], clean[0].keeper)
-                else:
-                    came = self._references(clean[few])
-                times = sides.twin if is_twin else sides.clean
+            theirs = functools.partial(self._references, clean[few])
+            for came, times in zip(
+                self._in_turn(twin[few], clean[0].keeper, theirs), (sides.twin, sides.clean), strict=True
+            ):
                 for timed in came[not first :]:
                     times.add(timed)
 
@@ -341,15 +340,9 @@ class Timing:
         try:
             while state.ready:
                 few = [state.ready.pop() for _ in range(min(plan.turn, len(state.ready)))]
-                took: dict[bool, list[Timed]] = {}
-                for is_ours in self._either(True, False):
-                    if is_ours:
-                        took[True] = self._references_beside(
-                            [both.ours for both in few], few[0].theirs.keeper
-                        )
-                    else:
-                        took[False] = self._candidates(few)
-                for both, ours, theirs in zip(few, took[True], took[False], strict=True):
+                candidates = functools.partial(self._candidates, few)
+                sides = self._in_turn([both.ours for both in few], few[0].theirs.keeper, candidates)
+                for both, ours, theirs in zip(few, *sides, strict=True):
                     asked = both.ours.asked
                     pair = Pair(asked.calls, asked.pause, both.rewritten, ours, theirs)
                     state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
@@ -402,10 +395,6 @@ class Timing:
         """Whether the ratio is known as closely as wanted."""
         ratio = compare(state.reference.claimed_us, state.measured.claimed_us)
         return ratio.noise <= (self._pace.short_noise if ratio.reference_us < SHORT_US else self._pace.noise)
-
-    def _either(self, one: T, other: T) -> Iterator[T]:
-        """Both, in an order that nobody knows beforehand."""
-        yield from (one, other) if self._rng.random() < 0.5 else (other, one)
 
     def _reading(self, state: State) -> Figures:
         return Reading(
@@ -511,10 +500,16 @@ class Timing:
             for ready, timed in zip(many, came, strict=True)
         ]
 
-    def _references_beside(self, many: Sequence[Ready], other: Keeper) -> list[Timed]:
-        """The reference while another worker stands still, which is the candidate's or will be."""
-        with other.standing_still():
-            return self._references(many)
+    def _in_turn(
+        self, ours: Sequence[Ready], other: Keeper, theirs: Callable[[], list[Timed]]
+    ) -> tuple[list[Timed], list[Timed]]:
+        """The reference while another worker stands still, which is the candidate's or will be, and what that one runs; in an order that
+        nobody knows beforehand."""
+        came: dict[bool, list[Timed]] = {}
+        for is_ours in self._rng.sample((True, False), 2):
+            with other.standing_still() if is_ours else contextlib.nullcontext():
+                came[is_ours] = self._references(ours) if is_ours else theirs()
+        return came[True], came[False]
 
     def _candidates(self, few: Sequence[Both]) -> list[Timed]:
         """Blocks of the candidate; raises `_Wrong` if one failed or claims no time."""
