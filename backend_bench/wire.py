@@ -130,7 +130,7 @@ class Clear(msgspec.Struct, frozen=True, tag=True):
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
-    """Worker: the source is loaded, or why not; or everything is forgotten."""
+    """Worker: the source is loaded, or why not; everything is forgotten; or there is as much room as can be had."""
 
     error: Text = ""
 
@@ -152,8 +152,26 @@ class Call(msgspec.Struct, frozen=True, tag=True):
     """Record the ATen operators that the kernel calls."""
 
 
+class Results(msgspec.Struct, frozen=True):
+    """Results of one size that are there at once."""
+
+    nbytes: int
+    count: int
+
+
+class Room(msgspec.Struct, frozen=True, tag=True):
+    """Judge: open all that blocks will need, and have memory for what they leave, before somebody has a GPU alone for them."""
+
+    results: tuple[tuple[Results, ...], ...]
+    """Of a block, for each sort of blocks."""
+    buffers: tuple[NewBuffer, ...] = ()
+    dropped: tuple[int, ...] = ()
+    gate: bool = False
+    """The first descriptor is a new gate's."""
+
+
 class Block(msgspec.Struct, frozen=True, tag=True):
-    """Judge: queue these calls behind the gate, on a GPU, and time them."""
+    """Judge: queue these calls behind the gate, on a GPU, and time them. There is room for them."""
 
     number: int
     """Drawn at random, as a call's."""
@@ -162,10 +180,6 @@ class Block(msgspec.Struct, frozen=True, tag=True):
     calls: tuple[Call, ...]
     pause: int
     """How many calls come before the gate closes again; all of them: it does not."""
-    buffers: tuple[NewBuffer, ...] = ()
-    dropped: tuple[int, ...] = ()
-    gate: bool = False
-    """The first descriptor is a new gate's."""
 
 
 class OutputClaim(msgspec.Struct, frozen=True):

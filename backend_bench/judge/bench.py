@@ -228,10 +228,11 @@ class Bench:
         return Sample(observed, _presentable(answer.claims), answer.wall_us)
 
     def prepare(self, keeper: Keeper, many: Sequence[Asked]) -> list[Ready]:
-        """Plan what a worker is to be timed on; what was planned for it before is void."""
+        """Plan what a worker is to be timed on, and have it make room; what was planned for it before is void. Raises `Ended`."""
         if self.device.type == "cpu" or not many:
             return [Ready(keeper, asked, None) for asked in many]
-        return [Ready(keeper, asked, block) for asked, block in zip(many, keeper.plan(many), strict=True)]
+        planned = keeper.plan(many, limit_s=self._limit(keeper, "room"), aside=self._stay.aside)
+        return [Ready(keeper, asked, block) for asked, block in zip(many, planned, strict=True)]
 
     def timed(self, many: Sequence[Ready], rewrite: Sequence[bool]) -> list[Timed]:
         """Time calls of one case in one worker, block by block. Raises `Ended`.

@@ -88,6 +88,10 @@ class Asked:
     pattern: int = field(default_factory=functools.partial(secrets.randbits, 63))
     """What lies in the places of the outputs beforehand: what an earlier block left must not pass for a result."""
 
+    def results(self) -> tuple[wire.Results, ...]:
+        """What they leave in the worker's own memory."""
+        return tuple(wire.Results(meta.nbytes, len(self.calls)) for meta in self.metas if meta is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -255,22 +259,23 @@ class Course:
         """Nothing of it is in the stream afterwards; what was, means nothing. The worker is on its way out; for who has the stream."""
         self._run_out(self._stream.query, max(self._turn - 2, 0), math.inf)
 
-    def request(self, block: Block) -> tuple[wire.Block, tuple[int, ...]]:
-        """What the worker is told of it, and the descriptors that go along. It queues its calls while the judge queues the rest."""
-        news = self._stage.news()
+    def room(self, many: Sequence[Asked]) -> tuple[wire.Room, tuple[int, ...]]:
+        """What the worker is told before the first block of those that were planned, and the descriptors that go along."""
+        news, sorts = self._stage.news(), {asked.case: asked for asked in many}
         fds = news.fds if self._known else (self._gate.fd, *news.fds)
-        turn, self._turn = self._turn, self._turn + 2
-        frame = wire.Block(
-            number=secrets.randbits(62),
-            turn=turn,
-            calls=block.calls,
-            pause=block.pause,
+        frame = wire.Room(
+            results=tuple(asked.results() for asked in sorts.values()),
             buffers=news.buffers,
             dropped=news.dropped,
             gate=not self._known,
         )
         self._known = True
         return frame, fds
+
+    def request(self, block: Block) -> wire.Block:
+        """What the worker is told of it. It queues its calls while the judge queues the rest."""
+        turn, self._turn = self._turn, self._turn + 2
+        return wire.Block(number=secrets.randbits(62), turn=turn, calls=block.calls, pause=block.pause)
 
     def queue(
         self, block: Block, turn: int, *, rewrite: bool, when_stalled: Callable[[], None] = lambda: None

@@ -208,10 +208,14 @@ class Keeper:
         self._must_match(claims.number, staged.frame.number)
         return Answer(claims, wall_us)
 
-    def plan(self, many: Sequence[Asked]) -> list[Block]:
-        """Blocks to be run one after the other; what was planned before is void."""
-        self._course = self._course or Course(self.stage)
-        return blocks.plan(self.stage, many)
+    def plan(self, many: Sequence[Asked], *, limit_s: float, aside: Aside | None = None) -> list[Block]:
+        """Blocks to be run one after the other, for which the worker makes room; what was planned before is void. Raises `Ended`."""
+        course = self._course = self._course or Course(self.stage)
+        planned = blocks.plan(self.stage, many)
+        self._send(*course.room(many))
+        # What it could not open it says when a block needs it.
+        self._receive(wire.Loaded, limit_s, "while it made room for timed calls", aside)
+        return planned
 
     def run_blocks(self, many: Sequence[tuple[Block, bool]], *, limit_s: float) -> list[BlockAnswer]:
         """Time blocks of calls on a GPU, each with whether its later inputs are rewritten. While one runs, the worker is told of the
@@ -236,8 +240,8 @@ class Keeper:
 
     def _told(self, course: Course, block: Block, rewrite: bool, limit_s: float) -> _Told:
         """Tell the worker of a block, and queue the judge's side of it meanwhile."""
-        frame, fds = course.request(block)
-        self._send(frame, fds)
+        frame = course.request(block)
+        self._send(frame)
         deadline = awake.now() + limit_s
 
         def see_to_the_one_before() -> None:
@@ -270,9 +274,9 @@ class Keeper:
         course = self._course
         assert course is not None
         with ONE_AT_A_TIME:
-            frame, fds = course.request(block)
+            frame = course.request(block)
             course.lay_in(block, frame.turn)
-        self._send(frame, fds)
+        self._send(frame)
         claims = self._receive(wire.Timed, limit_s, "in a first call", aside)
         self._must_match(claims.number, frame.number)
         return wire.printable(claims.error, wire.MAX_TEXT) if claims.error else ""
@@ -329,7 +333,7 @@ class Keeper:
             self._blame(Forged("the worker answered a call that was not asked for"))
 
     def _send(
-        self, frame: wire.Load | wire.Clear | wire.Call | wire.Block, fds: tuple[int, ...] = ()
+        self, frame: wire.Load | wire.Clear | wire.Call | wire.Room | wire.Block, fds: tuple[int, ...] = ()
     ) -> None:
         try:
             self._life.channel.send(frame, fds, now=awake.now)

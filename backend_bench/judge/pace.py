@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -91,12 +92,13 @@ calls in a block divide what that varies by, and what an event adds."""
 BLOCK_BYTES, BLOCK_PARTS = 256 << 20, 256
 """Inputs and results of a block, and which part of a device's memory if that is more; each worker holds so much, and one call where
 that is larger. Two blocks of the same calls differ by half a microsecond and more, so what is timed has to be long."""
-HELD_BYTES, HELD_PARTS = 3 << 30, 20
-"""Of a round: what was drawn, and what both sides left behind, until it is checked. Nine submissions are in hand at once."""
-HEAVY_PARTS = 60
+HELD_BYTES, HELD_PARTS = 3 << 30, 16
+"""Of a round: what was drawn, and what both sides left behind, until it is checked. Twelve submissions are in hand at once, of which one at
+a time has more than its values."""
+HEAVY_PARTS = 75
 """Of what is held, what is much for a pair: a round of four cases is held to its end."""
-HEAVY_TURN = 2
-"""Blocks of a turn that leave much memory."""
+HEAVY_TURN, HEAVY_SHARE = 2, 0.5
+"""Blocks of a turn that leave much memory: so many, and more as long as they leave no more than that share of what may be held."""
 MOST_OUTPUTS = 1024
 """Of all calls of a block together: what a worker says of each goes into one reply (`wire.MAX_REPLY_BYTES`)."""
 LIGHT_CALLS = 4
@@ -136,6 +138,24 @@ class Space:
         held = max(HELD_BYTES, total // HELD_PARTS)
         return cls(max(BLOCK_BYTES, total // BLOCK_PARTS), held, held // HEAVY_PARTS)
 
+    def holds(self, needs: Iterable[Needs]) -> bool:
+        """Whether there is room for cases that are timed one after the other in a round."""
+        each = list(needs)
+        lasting = sum(case.drawn_bytes + case.kept_bytes for case in each)
+        return lasting + max((case.passing_bytes for case in each), default=0) <= self.held_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Memory that a case takes in a round."""
+
+    drawn_bytes: int
+    """Its values."""
+    kept_bytes: int
+    """What both sides leave, until all is checked."""
+    passing_bytes: int
+    """What they leave, until it was looked at and agrees: while this very case is timed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -157,13 +177,13 @@ class Plan:
     floor_us: float
     """No call on this device takes less."""
 
-    def held_bytes(self, pairs: int) -> int:
-        """What so many pairs take in a round."""
-        return pairs * self.drawn_bytes + self.kept_bytes(pairs)
-
-    def kept_bytes(self, pairs: int) -> int:
-        """What is left of so many pairs, as long as both sides agree; a turn and one more, where they are looked at one by one."""
-        return (min(pairs, self.turn + 1) if self.is_heavy else pairs) * self.left_bytes
+    def needs(self, pairs: int, *, drawn: int | None = None) -> Needs:
+        """Of so many pairs, as long as both sides agree; `drawn`: so many have values of their own, if not all. Of those that are looked at
+        one by one, a turn is left and one more."""
+        drawn_bytes = min(pairs, pairs if drawn is None else drawn) * self.drawn_bytes
+        if self.is_heavy:
+            return Needs(drawn_bytes, 0, min(pairs, self.turn + 1) * self.left_bytes)
+        return Needs(drawn_bytes, pairs * self.left_bytes, 0)
 
     def possible(self, seen_us: float) -> Plan:
         """With a floor that a trusted call of so long does not contradict."""
@@ -196,7 +216,9 @@ class Plan:
         calls = max(math.floor(count), 1)
         left_bytes = 2 * calls * held_bytes
         is_heavy = left_bytes > space.heavy_bytes
-        turn = min(pace.turn, HEAVY_TURN) if is_heavy else pace.turn
+        turn = pace.turn
+        if is_heavy:
+            turn = min(max(int(HEAVY_SHARE * space.held_bytes / left_bytes) - 1, HEAVY_TURN), turn)
         plan = cls(metas, calls, 1, turn, calls * given_bytes, left_bytes, is_heavy, floor_us)
-        fitting = [pairs for pairs in range(1, pace.chunk + 1) if plan.held_bytes(pairs) <= space.held_bytes]
+        fitting = [pairs for pairs in range(1, pace.chunk + 1) if space.holds([plan.needs(pairs)])]
         return dataclasses.replace(plan, pairs=max(fitting, default=1))

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import itertools
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,6 +45,7 @@ from backend_bench.judge.pace import (
     ROUND_S,
     SECOND_LOOK,
     SHORT_US,
+    Needs,
     Plan,
     Space,
 )
@@ -126,11 +126,12 @@ class Timing:
         waiting = list(self._before)
         while waiting:
             count = 1 + self._pace.baseline
-            batch = self._fitting({case: self._plans[case].held_bytes(count) for case in waiting})
+            needs = {case: self._plans[case].needs(count, drawn=DRAWN_BEFORE) for case in waiting}
+            batch = self._fitting(needs)
             many = [asked for case in batch for asked in self._asked_before(case, count)]
             with self._bench.sharing(), self._bench.stages("draw"):
                 ready = [self._bench.prepare(keeper, many) for keeper in (clean, twin)]
-                self._bench.reserve(2 * max(self._plans[case].left_bytes for case in batch))
+                self._bench.reserve(max(max(needs[case].kept_bytes, needs[case].passing_bytes) for case in batch))
             for first in (*ready[0][::count], *ready[1][::count]):
                 if first.block is not None:
                     self._rehearse(first)
@@ -180,9 +181,7 @@ class Timing:
             for case, plan in self._plans.items()
         ]
         while waiting := {state.case: state for state in states if state.result is None}:
-            needs = {
-                case: self._plans[case].held_bytes(self._lacking(state)) for case, state in waiting.items()
-            }
+            needs = {case: self._plans[case].needs(self._lacking(state)) for case, state in waiting.items()}
             batch = [waiting[case] for case in self._fitting(needs)]
             if self.phase.ended is not None and self._bench.give_up(self.phase.ended):
                 for state in batch:
@@ -213,12 +212,10 @@ class Timing:
 
     # ---- sampling ------------------------------------------------------------------------------
 
-    def _fitting(self, needs: Mapping[int, int]) -> list[int]:
-        """The first cases that fit into memory together, one in any case; `needs` are the bytes of each."""
-        sums = itertools.accumulate(needs.values())
-        return [case for case, held in zip(needs, sums, strict=True) if held <= self._space.held_bytes] or [
-            next(iter(needs))
-        ]
+    def _fitting(self, needs: Mapping[int, Needs]) -> list[int]:
+        """The first cases that fit into memory together, one in any case."""
+        cases, each = list(needs), list(needs.values())
+        return [case for number, case in enumerate(cases) if self._space.holds(each[: number + 1])] or cases[:1]
 
     def _lacking(self, state: State) -> int:
         """Pairs of a round."""
@@ -234,9 +231,15 @@ class Timing:
             return
         twin = self._bench.twin()
         with self._bench.sharing():
-            self._plan(running, twin)
+            is_planned = False
+            with self._noting(running[0]):  # the candidate may not even make room; the others get a new worker
+                self._plan(running, twin)
+                is_planned = True
+            if not is_planned:
+                return
+            needs = [self._plans[state.case].needs(len(state.ready)) for state in running]
             self._bench.reserve(
-                sum(self._plans[state.case].kept_bytes(len(state.ready)) for state in running)
+                sum(each.kept_bytes for each in needs) + max(each.passing_bytes for each in needs)
             )
         self._disagree_bytes = 0
         with self._bench.alone():

@@ -54,10 +54,14 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
         elif isinstance(request, wire.Clear):
             desk.clear()
             channel.send(wire.Loaded())
+        elif isinstance(request, wire.Room):
+            desk.make_room(request, fds)
+            channel.send(wire.Loaded())
         else:
             assert kernel is not None
             try:
-                desk.receive(request, fds)
+                if isinstance(request, wire.Call):
+                    desk.receive(request, fds)
                 desk.check(request)
             except (OSError, ValueError, RuntimeError, MemoryError) as error:
                 channel.send(_no_room(request, error))
@@ -115,16 +119,18 @@ class _Inbox:
     def take(self) -> tuple[Any, list[int]]:
         """The next request and its descriptors; waits for it."""
         came, self._next = self._next, None
-        return came or self._channel.receive_with_fds(wire.Load | wire.Clear | wire.Call | wire.Block)
+        return came or self._channel.receive_with_fds(
+            wire.Load | wire.Clear | wire.Call | wire.Room | wire.Block
+        )
 
     def follows(self, within_s: float) -> wire.Block | None:
-        """The next request, if it comes in that time and is a block on buffers that are known; it counts as taken then."""
+        """The next request, if it comes in that time and is a block; it counts as taken then."""
         if self._next is None:
             if not self._channel.answers(within_s):
                 return None
             self._next = self.take()
         request, _ = self._next
-        if not isinstance(request, wire.Block) or request.gate or request.buffers or request.dropped:
+        if not isinstance(request, wire.Block):
             return None
         self._next = None
         return request
@@ -137,6 +143,8 @@ class _Desk:
         self.device = device
         self.watch: Watch | None = None
         self.gate: Gate | None = None
+        self._lack = "there was none for its buffers before"
+        """What kept a buffer from being opened."""
         self.earlier: deque[torch.Tensor] = deque(maxlen=_HELD)
         """Results of the last calls."""
         self._buffers: dict[int, SharedBuffer] = {}
@@ -146,9 +154,19 @@ class _Desk:
         self._views: dict[int, dict[wire.TensorSpec, torch.Tensor]] = {}
         """And the tensors on them."""
 
-    def receive(self, request: wire.Call | wire.Block, fds: list[int]) -> None:
-        if isinstance(request, wire.Block) and request.gate:
-            self.gate, fds = Gate(fds[0]), fds[1:]
+    def make_room(self, request: wire.Room, fds: list[int]) -> None:
+        """Whatever blocks will need, as far as it can be had; what cannot is said when one needs it."""
+        try:
+            if request.gate:
+                self.gate, fds = Gate(fds[0]), fds[1:]
+            self.receive(request, fds)
+        except (OSError, ValueError, RuntimeError, MemoryError) as error:
+            self._lack = str(error)
+            return
+        for block in request.results:
+            _have(block, self.device)
+
+    def receive(self, request: wire.Call | wire.Room, fds: list[int]) -> None:
         for number in request.dropped:
             if (known := self._buffers.pop(number, None)) is not None:  # else it could not be opened
                 self._stretches.pop(number, None)
@@ -164,7 +182,7 @@ class _Desk:
         if {spec.buffer for spec in specs} - self._buffers.keys() or (
             isinstance(request, wire.Block) and self.gate is None
         ):
-            raise MemoryError("there was none for its buffers before")
+            raise MemoryError(self._lack)
 
     def clear(self) -> None:
         """As it was before the first call, for all that concerns memory."""
@@ -221,6 +239,17 @@ class _Desk:
             flat, dtype = known[whole], getattr(torch, spec.dtype)
             known[key] = flat[: len(flat) - len(flat) % dtype.itemsize].view(dtype)
         return known[key]
+
+
+def _have(results: Sequence[wire.Results], device: torch.device) -> None:
+    """Memory for the results of a block, and of the next if that is queued meanwhile. It stays with torch, which need not ask the driver
+    then: while another process makes a context, that takes 50 ms and not 0.1."""
+    once = sum(each.nbytes * each.count for each in results)
+    times = 2 if once <= _TOGETHER_BYTES else 1
+    with contextlib.suppress(torch.OutOfMemoryError):  # the calls will say so, if they want as much
+        held = [torch.empty(each.nbytes, dtype=torch.uint8, device=device)
+                for each in results for _ in range(times * each.count)]  # fmt: skip
+        held.clear()
 
 
 def _named(kind: str, name: str) -> Any:

@@ -51,9 +51,9 @@ class Course:
         self._log, self._stalls_at, self._fails_at, self._endless_at = log, stalls_at, fails_at, endless_at
         self._numbers = itertools.count()
 
-    def request(self, block: Any) -> tuple[Any, tuple[int, ...]]:
+    def request(self, block: Any) -> Any:
         number = next(self._numbers)
-        return SimpleNamespace(number=number, turn=2 * number + 1, calls=(None,) * 4), ()
+        return SimpleNamespace(number=number, turn=2 * number + 1, calls=(None,) * 4)
 
     def queue(self, block: Any, turn: int, *, rewrite: bool, when_stalled: Callable[[], None]) -> Any:
         number = int(block)

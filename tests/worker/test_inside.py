@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from types import SimpleNamespace
 from typing import Any
@@ -20,9 +21,9 @@ ARGS, NONE = wire.pack(("given",), lambda leaf: 0 if leaf == "given" else None),
 SPEC = wire.TensorSpec(0, 0, 16, "float32", (4,), (1,), 0)
 
 
-def block(number: int = 1, **more: Any) -> wire.Block:
+def block(number: int = 1) -> wire.Block:
     call = wire.Call(0, args=ARGS, kwargs=NONE, tensors=(SPEC,), outputs=(None,))
-    return wire.Block(number=number, turn=1, calls=(call,), pause=1, **more)
+    return wire.Block(number=number, turn=1, calls=(call,), pause=1)
 
 
 def desk_with_a_buffer() -> _Desk:
@@ -56,15 +57,33 @@ class Channel:
         return self._requests.pop(0), []
 
 
-def test_a_block_on_buffers_that_come_with_it_does_not_follow_at_once() -> None:
-    inbox = _Inbox(Channel(block(1), block(2, dropped=(7,))))  # type: ignore[arg-type]
+def test_only_a_block_follows_at_once() -> None:
+    inbox = _Inbox(Channel(block(1), wire.Room((), dropped=(7,))))  # type: ignore[arg-type]
     first = inbox.follows(0.0)
     assert first is not None
     assert first.number == 1
     assert inbox.follows(0.0) is None
     assert inbox.follows(0.0) is None
-    assert inbox.take()[0].number == 2
+    assert inbox.take()[0].dropped == (7,)
     assert inbox.follows(0.0) is None
+
+
+def test_room_that_could_not_be_had_is_told_when_a_block_needs_it() -> None:
+    desk, (read, write) = _Desk(torch.device("cpu")), os.pipe()  # which nobody can map
+    os.close(write)
+    desk.make_room(wire.Room((), buffers=(wire.NewBuffer(0, 4096),)), [read])
+    desk.gate = SimpleNamespace()  # type: ignore[assignment]
+    with pytest.raises(MemoryError, match=r"Errno|No such device"):
+        desk.check(block())
+    os.close(read)
+
+
+def test_room_is_had_for_two_blocks_where_both_may_be_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    had: list[int] = []
+    monkeypatch.setattr(inside.torch, "empty", lambda nbytes, **_: had.append(nbytes))
+    few, many = wire.Results(100, count=3), wire.Results(1 << 29, count=3)
+    _Desk(torch.device("cpu")).make_room(wire.Room(((few,), (many, few))), [])
+    assert had == [100] * 6 + [1 << 29] * 3 + [100] * 3
 
 
 class Device:
@@ -74,6 +93,7 @@ class Device:
         self.log: list[str] = []
         self.looks = looks
         monkeypatch.setattr(inside, "Course", self._course)
+        monkeypatch.setattr(inside, "_TOGETHER_S", math.inf)
 
     def _course(self, gate: Any, turn: int) -> Any:
         looks = iter(range(self.looks))
