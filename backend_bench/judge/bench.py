@@ -32,7 +32,7 @@ from backend_bench.submission import Language, Limits, Submission
 
 RELAUNCHES = 2
 """A crash costs its own case and not the others; a kernel that crashes everywhere is stopped."""
-ALONE_S, ALONE_CALLS = 60.0, 10
+ALONE_S, ALONE_CALLS = 60.0, 20
 """Nobody needs a device to himself for longer than this and so many calls at their limit (a turn of both sides, `pace.Pace.turn`)."""
 SHARED_S = {"cpu": 900.0, "cuda": 240.0}
 """Nor beside others for longer than this and the longest that a kernel may take: the oracle may be slow, in double precision on one

@@ -83,7 +83,7 @@ PACES = {
         noise=0.008,  # the goal: 95 % of the ratios within 1 %, of the short ones within 3 %
         short_noise=0.025,
         at_once=True,
-        turn=5,
+        turn=10,
         least_us=SHORTEST_US,
     ),
 }
@@ -113,6 +113,7 @@ stretches blocks for a tenth of a second, which may be most of the first six; on
 LEASE_LIMIT_S = 5.0
 """A kernel that is slow in timed calls gets `FEW_PAIRS` or a turn of them, and others their turn with the device."""
 FEW_PAIRS = 3
+"""The least that a further round adds, too."""
 DRAWN_BEFORE = 2
 """Blocks with values of their own in a baseline."""
 ROUND_S = 0.5
@@ -192,10 +193,12 @@ class Plan:
     def enough(self, pace: Pace, *, spread: float, is_short: bool) -> Plan:
         """With as many pairs in a round as a narrow band takes, if the times of this case vary by that share."""
         needed = math.ceil(2 * (BAND * spread / (pace.short_noise if is_short else pace.noise)) ** 2)
-        pairs = max(needed, pace.least)
-        if self.calls > 1:
-            pairs = math.ceil(pairs / (1 - REWRITTEN)) + 1
-        return dataclasses.replace(self, pairs=min(pairs, self.pairs))
+        return dataclasses.replace(self, pairs=self.giving(max(needed, pace.least)))
+
+    def giving(self, times: int) -> int:
+        """How many pairs give so many times, as far as a round may have them."""
+        pairs = math.ceil(times / (1 - REWRITTEN)) + 1 if self.calls > 1 else times
+        return min(pairs, self.pairs)
 
     @classmethod
     def of(

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
 from backend_bench.grading import checker, forms, inputs, oracle, spikes
 from backend_bench.grading.alike import alike, same_output
-from backend_bench.grading.speedup import compare
+from backend_bench.grading.speedup import Ratio, compare
 from backend_bench.judge import audit, correctness, paused
 from backend_bench.judge.bench import Bench, CompileFailed, Ready, Timed
 from backend_bench.judge.blocks import Asked, decoy_of
@@ -131,7 +132,9 @@ class Timing:
             many = [asked for case in batch for asked in self._asked_before(case, count)]
             with self._bench.sharing(), self._bench.stages("draw"):
                 ready = [self._bench.prepare(keeper, many) for keeper in (clean, twin)]
-                self._bench.reserve(max(max(needs[case].kept_bytes, needs[case].passing_bytes) for case in batch))
+                self._bench.reserve(
+                    max(max(needs[case].kept_bytes, needs[case].passing_bytes) for case in batch)
+                )
             for first in (*ready[0][::count], *ready[1][::count]):
                 if first.block is not None:
                     self._rehearse(first)
@@ -215,11 +218,20 @@ class Timing:
     def _fitting(self, needs: Mapping[int, Needs]) -> list[int]:
         """The first cases that fit into memory together, one in any case."""
         cases, each = list(needs), list(needs.values())
-        return [case for number, case in enumerate(cases) if self._space.holds(each[: number + 1])] or cases[:1]
+        return [case for number, case in enumerate(cases) if self._space.holds(each[: number + 1])] or cases[
+            :1
+        ]
 
     def _lacking(self, state: State) -> int:
-        """Pairs of a round."""
-        return self._plans[state.case].pairs + state.waiting
+        """Pairs of a round. After the first one on a GPU, as many as by what was seen the band should take."""
+        plan, times = self._plans[state.case], len(state.measured.claimed_us)
+        pairs = plan.pairs
+        if self._pace.at_once and times >= self._pace.least and not state.is_doubted:
+            ratio = compare(state.reference.claimed_us, state.measured.claimed_us)
+            wider = ratio.noise / self._wanted(ratio)
+            more = min(times * (wider**2 - 1), plan.pairs)  # of a few samples the band may be anything
+            pairs = plan.giving(max(math.ceil(more), FEW_PAIRS))
+        return pairs + state.waiting
 
     def _round(self, batch: list[State]) -> None:
         """Draw for all, time all, check all: the device is asked for once."""
@@ -232,7 +244,9 @@ class Timing:
         twin = self._bench.twin()
         with self._bench.sharing():
             is_planned = False
-            with self._noting(running[0]):  # the candidate may not even make room; the others get a new worker
+            with self._noting(
+                running[0]
+            ):  # the candidate may not even make room; the others get a new worker
                 self._plan(running, twin)
                 is_planned = True
             if not is_planned:
@@ -397,7 +411,10 @@ class Timing:
     def _is_close(self, state: State) -> bool:
         """Whether the ratio is known as closely as wanted."""
         ratio = compare(state.reference.claimed_us, state.measured.claimed_us)
-        return ratio.noise <= (self._pace.short_noise if ratio.reference_us < SHORT_US else self._pace.noise)
+        return ratio.noise <= self._wanted(ratio)
+
+    def _wanted(self, ratio: Ratio) -> float:
+        return self._pace.short_noise if ratio.reference_us < SHORT_US else self._pace.noise
 
     def _reading(self, state: State) -> Figures:
         return Reading(

@@ -78,22 +78,35 @@ def test_room_that_could_not_be_had_is_told_when_a_block_needs_it() -> None:
     os.close(read)
 
 
-def test_room_is_had_for_two_blocks_where_both_may_be_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("room", [math.inf, 4])
+def test_room_is_had_for_two_blocks_where_both_may_be_queued(
+    monkeypatch: pytest.MonkeyPatch, room: float
+) -> None:
     had: list[int] = []
-    monkeypatch.setattr(inside.torch, "empty", lambda nbytes, **_: had.append(nbytes))
+    free = set[int]()
+
+    def alloc(nbytes: int) -> int:
+        if len(had) - len(free) >= room:
+            raise torch.OutOfMemoryError
+        had.append(nbytes)
+        return len(had)
+
+    monkeypatch.setattr(torch.cuda, "caching_allocator_alloc", alloc)
+    monkeypatch.setattr(torch.cuda, "caching_allocator_delete", free.add)
     few, many = wire.Results(100, count=3), wire.Results(1 << 29, count=3)
     _Desk(torch.device("cpu")).make_room(wire.Room(((few,), (many, few))), [])
-    assert had == [100] * 6 + [1 << 29] * 3 + [100] * 3
+    assert had == ([100] * 6 + [1 << 29] * 3 + [100] * 3 if room > 4 else [100] * 4 + [1 << 29] * 3 + [100])
+    assert free == set(range(1, len(had) + 1))
 
 
 class Device:
     """A stream that is through with a block once it was looked at as often as told, in which all blocks write down what happens."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, looks: int) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, looks: int, within_s: float = math.inf) -> None:
         self.log: list[str] = []
         self.looks = looks
         monkeypatch.setattr(inside, "Course", self._course)
-        monkeypatch.setattr(inside, "_TOGETHER_S", math.inf)
+        monkeypatch.setattr(inside, "_TOGETHER_S", within_s)
 
     def _course(self, gate: Any, turn: int) -> Any:
         looks = iter(range(self.looks))
@@ -171,7 +184,7 @@ def test_a_kernel_that_waits_on_the_host_has_one_block_at_a_time(monkeypatch: py
     """It waits for the gate of the next one, else, and what came of the one before is not told meanwhile."""
     clock = itertools.count(step=10.0)
     monkeypatch.setattr(inside, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: None))
-    device = Device(monkeypatch, looks=3)
+    device = Device(monkeypatch, looks=3, within_s=9.0)
     assert [reply.number for reply in device.answered(lambda given: None, *numbered(1, 2))] == [1]
     assert device.log == ["queue 1", "begin 1", "answer 1"]
 
