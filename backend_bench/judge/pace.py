@@ -43,8 +43,8 @@ class Pace:
     at_once: bool = False
     """A round has as many pairs as will do, by what the reference's own times vary."""
     turn: int = 1
-    """Blocks of one side, one after the other, before the other side has as many: to keep a process from a GPU and to let it there again
-    takes half a millisecond."""
+    """Blocks of one side, one after the other, before the other side has as many, at most: to keep a process from a GPU and to let it there
+    again takes 0.8 ms, and the first of them waits for its worker."""
     least_us: float = 0.0
     """Where ATen takes less it launches nothing, and there is no time to compare with."""
 
