@@ -59,17 +59,10 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
             channel.send(wire.Loaded())
         else:
             assert kernel is not None
-            try:
-                if isinstance(request, wire.Call):
-                    desk.receive(request, fds)
-                desk.check(request)
-            except (OSError, ValueError, RuntimeError, MemoryError) as error:
-                channel.send(_no_room(request, error))
+            if isinstance(request, wire.Call):
+                channel.send(_answer(kernel, request, fds, desk))
             else:
-                if isinstance(request, wire.Call):
-                    channel.send(_answer(kernel, request, desk))
-                else:
-                    _answer_blocks(kernel, request, desk, inbox, channel)
+                _answer_blocks(kernel, request, desk, inbox, channel)
 
 
 def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., Any] | None, wire.Loaded]:
@@ -84,13 +77,6 @@ def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., 
         return load(request.source, request.function, folder, request.language), wire.Loaded()
     except LoadFailed as error:
         return None, wire.Loaded(error=str(error)[: wire.MAX_TEXT] or "the source failed to load")
-
-
-def _no_room(request: wire.Call | wire.Block, error: Exception) -> wire.Done | wire.Timed:
-    """The kernel has left neither memory nor descriptors for the inputs of its next call."""
-    text = f"MemoryError: no room for the inputs of this call, the kernel holds too much ({error})"
-    kind = wire.Done if isinstance(request, wire.Call) else wire.Timed
-    return kind(number=request.number, error=text, error_type="MemoryError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +117,7 @@ class _Inbox:
             self._next = self.take()
         request, _ = self._next
         if not isinstance(request, wire.Block):
+            time.sleep(within_s)  # nothing will come before that one is answered
             return None
         self._next = None
         return request
@@ -156,32 +143,35 @@ class _Desk:
 
     def make_room(self, request: wire.Room, fds: list[int]) -> None:
         """Whatever blocks will need, as far as it can be had; what cannot is said when one needs it."""
+        self.open(request, fds)
+        for block in request.results:
+            _have(block)
+
+    def open(self, request: wire.Call | wire.Room, fds: list[int]) -> None:
+        """What comes with a request, as far as the kernel has left memory and descriptors for it; the rest is told by `check`."""
         try:
-            if request.gate:
+            if isinstance(request, wire.Room) and request.gate:
                 self.gate, fds = Gate(fds[0]), fds[1:]
-            self.receive(request, fds)
-            for block in request.results:
-                _have(block)
+            for number in request.dropped:
+                if (known := self._buffers.pop(number, None)) is not None:  # else it could not be opened
+                    self._stretches.pop(number, None)
+                    self._views.pop(number, None)
+                    known.close()
+            for new, fd in zip(request.buffers, fds, strict=True):
+                self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             self._lack = str(error)
 
-    def receive(self, request: wire.Call | wire.Room, fds: list[int]) -> None:
-        for number in request.dropped:
-            if (known := self._buffers.pop(number, None)) is not None:  # else it could not be opened
-                self._stretches.pop(number, None)
-                self._views.pop(number, None)
-                known.close()
-        for new, fd in zip(request.buffers, fds, strict=True):
-            self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
-
     def check(self, request: wire.Call | wire.Block) -> None:
-        """Raises `MemoryError` where a buffer, or the gate, could not be opened when it came with an earlier request."""
+        """Raises `MemoryError` where a buffer, or the gate, could not be opened when it came."""
         calls = request.calls if isinstance(request, wire.Block) else (request,)
         specs = [spec for call in calls for spec in (*call.tensors, *call.outputs) if spec is not None]
         if {spec.buffer for spec in specs} - self._buffers.keys() or (
             isinstance(request, wire.Block) and self.gate is None
         ):
-            raise MemoryError(self._lack)
+            raise MemoryError(
+                f"no room for the inputs of this call, the kernel holds too much ({self._lack})"
+            )
 
     def clear(self) -> None:
         """As it was before the first call, for all that concerns memory."""
@@ -249,8 +239,8 @@ def _have(results: Sequence[wire.Results]) -> None:
         for each in results if once > _TOGETHER_BYTES else (*results, *results):
             # Past all operators: the one under test may be withheld, and be the very one that makes tensors.
             held += (torch.cuda.caching_allocator_alloc(max(each.nbytes, 1)) for _ in range(each.count))
-    except torch.OutOfMemoryError:
-        pass  # the calls will say so, if they want as much
+    except RuntimeError:
+        pass  # the calls will say so: if they want as much memory, or if the kernel has broken the device's context
     finally:
         for address in held:
             torch.cuda.caching_allocator_delete(address)
@@ -262,7 +252,12 @@ def _named(kind: str, name: str) -> Any:
     return getattr(torch, name.removeprefix("torch."))
 
 
-def _answer(kernel: Callable[..., Any], request: wire.Call, desk: _Desk) -> wire.Done:
+def _answer(kernel: Callable[..., Any], request: wire.Call, fds: list[int], desk: _Desk) -> wire.Done:
+    try:
+        desk.open(request, fds)
+        desk.check(request)
+    except MemoryError as error:
+        return wire.Done(number=request.number, error=_text_of(error), error_type=_name_of(error))
     given = desk.given_to(request)
     recorder = Recorder(given.tensors) if request.record else None
     if desk.watch is not None:

@@ -29,7 +29,7 @@ def block(number: int = 1) -> wire.Block:
 def desk_with_a_buffer() -> _Desk:
     desk, shared = _Desk(torch.device("cpu")), create(4096, torch.device("cpu"))
     call = wire.Call(0, (), {}, (), (), buffers=(wire.NewBuffer(0, shared.nbytes),))
-    desk.receive(call, [os.dup(shared.fd)])
+    desk.open(call, [os.dup(shared.fd)])
     shared.close()
     return desk
 
@@ -222,7 +222,7 @@ def test_tensors_of_a_stretch_share_a_storage_of_just_that_stretch() -> None:
     assert one.untyped_storage().nbytes() == 16
     neighbour = desk.tensor(wire.TensorSpec(0, 256, 16, "float32", (4,), (1,), 0))
     assert neighbour.data_ptr() == one.data_ptr() + 256
-    desk.receive(wire.Call(0, ARGS, NONE, (), (), dropped=(0,)), [])
+    desk.open(wire.Call(0, ARGS, NONE, (), (), dropped=(0,)), [])
     with pytest.raises(KeyError):
         desk.tensor(SPEC)
 
