@@ -468,7 +468,7 @@ _LINEAR = names(
     " native_layer_norm native_group_norm linalg_vector_norm norm sqrt rsqrt round floor ceil"
     " trunc sign var std var_mean std_mean native_batch_norm mse_loss l1_loss avg_pool2d"
     " _adaptive_avg_pool2d max_pool2d_with_indices upsample_nearest2d upsample_bilinear2d scatter_add"
-    " index_add nansum index flip roll tril triu masked_fill constant_pad_nd"
+    " index_add nansum index flip roll tril triu masked_fill constant_pad_nd argmax argmin cummax cummin"
 )
 """Operators at home at any scale."""
 _NEAR_ONE = names(
@@ -477,7 +477,8 @@ _NEAR_ONE = names(
     " celu log_sigmoid_forward log1p"
 )
 """Operators that saturate or explode: their larger scale stays small, unless sound formulas subtract the largest."""
-_LARGEST, _SMALLEST = names("max amax topk sort max_pool2d_with_indices"), names("min amin")
+_LARGEST = names("max amax argmax cummax topk sort max_pool2d_with_indices")
+_SMALLEST = names("min amin argmin cummin")
 """Operators that look for one end of a line: of a long one it has its usual sign, where whoever begins at zero is right."""
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import random
 
+import pytest
 import torch
+from torch._ops import OpOverload
 
 from backend_bench.cases import Call
 from backend_bench.grading.inputs import (
@@ -117,6 +119,18 @@ def test_scaled_stays_in_the_domain() -> None:
     varied = scaled(aten.mm.default, Call((torch.ones(3, 3), torch.ones(3, 3))), rng)
     assert varied is not None
     assert float(tensors_of(varied)[0][0, 0]) in (30.0, float(torch.tensor(1e-3)))
+
+
+@pytest.mark.parametrize(
+    ("op", "sign"),
+    [(aten.max.dim, -1), (aten.argmax.default, -1), (aten.cummax.default, -1), (aten.argmin.default, 1),
+     (aten.cummin.default, 1)],
+)  # fmt: skip
+def test_what_looks_for_one_end_meets_values_on_the_other_side_of_zero(op: OpOverload, sign: int) -> None:
+    """Else a kernel that begins at zero is right on nearly every long line."""
+    varied = scaled(op, Call((torch.randn(100), 0)), random.Random(0))
+    assert varied is not None
+    assert (sign * varied.args[0] >= 0).all()
 
 
 def test_overlap_is_seen_in_expanded_and_unfolded_tensors() -> None:
