@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must have run on a GPU, in one call: bash scripts/gpu_check.sh [STEP…]
-# JSON goes to $OUT (./gpu_out by default). LIMIT: seconds a step; DTYPES; REPETITIONS; COMMIT where there is no repository.
+# JSON goes to $OUT (./gpu_out by default). LIMIT: seconds a step; DTYPES; REPETITIONS; AT_ONCE; COMMIT where there is no repository.
 # Wheels that the host lacks may lie in .wheels/. Step beside: BACKENDBENCH, a checkout of
 # BackendBench; BACKENDBENCH_COMMIT, where that is no repository; KERNELS.
 set -u
@@ -64,13 +64,18 @@ for name in $steps; do
                 PYTHONPATH=$PWD/benchmarks:$PYTHONPATH step "model $dtype" $BB check-model ten_operators:build /tmp/kernels-second \
                     --device cuda --dtype "$dtype" --json "$OUT/model-$dtype.json"
             done ;;
-        precision) step precision $PY/precision.py --repetitions "${REPETITIONS:-20}" --json "$OUT/precision.json" ;;
-        load) step "precision under load" $PY/precision.py --load --repetitions "${REPETITIONS:-20}" --json "$OUT/precision-load.json" ;;
+        # What has come in by then counts: a step that is stopped at its limit leaves nothing.
+        precision) step precision $PY/precision.py --repetitions "${REPETITIONS:-20}" --seconds $((${LIMIT:-300} - 60)) \
+            --json "$OUT/precision.json" ;;
+        load) step "precision under load" $PY/precision.py --load --repetitions "${REPETITIONS:-20}" \
+            --seconds $((${LIMIT:-300} - 60)) --json "$OUT/precision-load.json" ;;
         latency) step latency $PY/throughput.py latency --json "$OUT/latency.json" ;;
         stream)
             step stream $PY/throughput.py stream --json "$OUT/stream.json"
-            step "stream with times" $PY/throughput.py stream --with-performance --suite smoke --json "$OUT/stream-times.json" ;;
-        same) step "same under load" $PY/same_under_load.py --json "$OUT/same.json" ;;
+            step "stream with times" $PY/throughput.py stream --with-performance --suite smoke \
+                --seconds $((${LIMIT:-300} - 90)) --json "$OUT/stream-times.json" ;;
+        same) # one after the other a kernel takes 3 s
+            LIMIT=${LIMIT:-600} step "same under load" $PY/same_under_load.py --at-once "${AT_ONCE:-64}" --json "$OUT/same.json" ;;
         soak) step soak $PY/soak.py --device cuda --submissions "${SUBMISSIONS:-1000}" --in-flight 64 --json "$OUT/soak.json" ;;
         beside)
             if [ -z "${BACKENDBENCH:-}" ]; then
