@@ -159,11 +159,18 @@ class Results(msgspec.Struct, frozen=True):
     count: int
 
 
+class Sort(msgspec.Struct, frozen=True):
+    """Blocks of one sort."""
+
+    nbytes: int
+    """Of all that its calls are given and give."""
+    results: tuple[Results, ...]
+
+
 class Room(msgspec.Struct, frozen=True, tag=True):
     """Judge: open all that blocks will need, and have memory for what they leave, before somebody has a GPU alone for them."""
 
-    results: tuple[tuple[Results, ...], ...]
-    """Of a block, for each sort of blocks."""
+    sorts: tuple[Sort, ...]
     buffers: tuple[NewBuffer, ...] = ()
     dropped: tuple[int, ...] = ()
     gate: bool = False

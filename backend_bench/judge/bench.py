@@ -23,7 +23,16 @@ from backend_bench.grading.checker import Observed, Output
 from backend_bench.judge import awake, blocks
 from backend_bench.judge.aside import Meanwhile
 from backend_bench.judge.blocks import Asked, Block
-from backend_bench.judge.keeper import BlockAnswer, Crashed, Ended, Forged, Keeper, TimedOut
+from backend_bench.judge.keeper import (
+    PATIENT,
+    BlockAnswer,
+    Crashed,
+    Ended,
+    Forged,
+    Keeper,
+    Patience,
+    TimedOut,
+)
 from backend_bench.judge.nursery import Wish
 from backend_bench.judge.stage import Meta
 from backend_bench.judge.stay import Stay
@@ -32,8 +41,9 @@ from backend_bench.submission import Language, Limits, Submission
 
 RELAUNCHES = 2
 """A crash costs its own case and not the others; a kernel that crashes everywhere is stopped."""
-ALONE_S, ALONE_CALLS = 60.0, 20
-"""Nobody needs a device to himself for longer than this and so many calls at their limit (a turn of both sides, `pace.Pace.turn`)."""
+ALONE_S, ALONE_CALLS = 60.0, 10
+"""Nobody needs a device to himself for longer than this and so many calls at their limit: a slow kernel is timed a few times
+(`keeper.Patience`), and what it gave the device after its answer has its own limit (`blocks.ENDLESS_S`)."""
 SHARED_S = {"cpu": 900.0, "cuda": 240.0}
 """Nor beside others for longer than this and the longest that a kernel may take: the oracle may be slow, in double precision on one
 core above all. On an H200 the slowest step of all suites takes a few seconds."""
@@ -231,11 +241,19 @@ class Bench:
         """Plan what a worker is to be timed on, and have it make room; what was planned for it before is void. Raises `Ended`."""
         if self.device.type == "cpu" or not many:
             return [Ready(keeper, asked, None) for asked in many]
-        planned = keeper.plan(many, limit_s=self._limit(keeper, "room"), aside=self._stay.aside)
+        # Memory is the driver's to give, and contexts in the making keep it busy.
+        limit_s = self.limits.first_call_s
+        planned = keeper.plan(
+            many,
+            limit_s=self._left(limit_s) if keeper is self._candidate else limit_s,
+            aside=self._stay.aside,
+        )
         return [Ready(keeper, asked, block) for asked, block in zip(many, planned, strict=True)]
 
-    def timed(self, many: Sequence[Ready], rewrite: Sequence[bool]) -> list[Timed]:
-        """Time calls of one case in one worker, block by block. Raises `Ended`.
+    def timed(
+        self, many: Sequence[Ready], rewrite: Sequence[bool], *, patience: Patience = PATIENT
+    ) -> list[Timed]:
+        """Time calls of one case in one worker, block by block, as long as patience lasts. Raises `Ended`.
 
         `rewrite`, for each: whether those behind the pause get their own inputs only then; before, they are shown those of earlier ones.
         """
@@ -246,7 +264,7 @@ class Bench:
         ]
         if not blocks:
             return [self._timed_call(ready, case) for ready in many]
-        answers = keeper.run_blocks(blocks, limit_s=self._limit(keeper, case))
+        answers = keeper.run_blocks(blocks, limit_s=self._limit(keeper, case), patience=patience)
         return [_timed(keeper, answer) for answer in answers]
 
     def _timed_call(self, ready: Ready, case: object) -> Timed:

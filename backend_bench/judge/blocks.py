@@ -88,9 +88,11 @@ class Asked:
     pattern: int = field(default_factory=functools.partial(secrets.randbits, 63))
     """What lies in the places of the outputs beforehand: what an earlier block left must not pass for a result."""
 
-    def results(self) -> tuple[wire.Results, ...]:
-        """What they leave in the worker's own memory."""
-        return tuple(wire.Results(meta.nbytes, len(self.calls)) for meta in self.metas if meta is not None)
+    def sort(self) -> wire.Sort:
+        """What they take of the worker's memory."""
+        given = sum(len(storage) for call in self.calls for storage in _storages(call).values())
+        results = [wire.Results(meta.nbytes, len(self.calls)) for meta in self.metas if meta is not None]
+        return wire.Sort(given + sum(each.nbytes * each.count for each in results), tuple(results))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,10 +263,11 @@ class Course:
 
     def room(self, many: Sequence[Asked]) -> tuple[wire.Room, tuple[int, ...]]:
         """What the worker is told before the first block of those that were planned, and the descriptors that go along."""
-        news, sorts = self._stage.news(), {asked.case: asked for asked in many}
+        news, sorts = self._stage.news(), {asked.case: asked.sort() for asked in many}
         fds = news.fds if self._known else (self._gate.fd, *news.fds)
         frame = wire.Room(
-            results=tuple(asked.results() for asked in sorts.values()),
+            # What was had for large ones does for small ones, too.
+            sorts=tuple(sorted(sorts.values(), key=lambda sort: -sort.nbytes)),
             buffers=news.buffers,
             dropped=news.dropped,
             gate=not self._known,

@@ -84,6 +84,18 @@ class BlockAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long blocks are told one after the other."""
+
+    least: int
+    """So many in any case."""
+    limit_s: float
+
+
+PATIENT = Patience(0, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
 class _Told:
     """A block that the worker has heard of."""
 
@@ -217,20 +229,23 @@ class Keeper:
         self._receive(wire.Loaded, limit_s, "while it made room for timed calls", aside)
         return planned
 
-    def run_blocks(self, many: Sequence[tuple[Block, bool]], *, limit_s: float) -> list[BlockAnswer]:
-        """Time blocks of calls on a GPU, each with whether its later inputs are rewritten. While one runs, the worker is told of the
-        next and that is queued. Raises `Ended` when the worker does not survive it.
+    def run_blocks(
+        self, many: Sequence[tuple[Block, bool]], *, limit_s: float, patience: Patience = PATIENT
+    ) -> list[BlockAnswer]:
+        """Time blocks of calls on a GPU, each with whether its later inputs are rewritten, or the first of them if patience ends. While
+        one runs, the worker is told of the next and that is queued. Raises `Ended` when the worker does not survive it.
         """
         course = self._course
         assert course is not None
         answers: list[BlockAnswer] = []
+        left = list(reversed(many))
         with ONE_AT_A_TIME:
+            until = awake.now() + patience.limit_s
             try:
-                following: _Told | None = self._told(course, *many[0], limit_s)
-                for number in range(1, len(many) + 1):
-                    told = following
-                    assert told is not None
-                    following = self._told(course, *many[number], limit_s) if number < len(many) else None
+                following: _Told | None = self._told(course, *left.pop(), limit_s)
+                while (told := following) is not None:
+                    is_over = len(many) - len(left) >= patience.least and awake.now() > until
+                    following = None if is_over or not left else self._told(course, *left.pop(), limit_s)
                     answers.append(self._answer(course, told, following, limit_s))
             except BaseException:
                 self._life.interrupt()  # else it might say something while its blocks are cleared away

@@ -92,10 +92,10 @@ calls in a block divide what that varies by, and what an event adds."""
 BLOCK_BYTES, BLOCK_PARTS = 256 << 20, 256
 """Inputs and results of a block, and which part of a device's memory if that is more; each worker holds so much, and one call where
 that is larger. Two blocks of the same calls differ by half a microsecond and more, so what is timed has to be long."""
-HELD_BYTES, HELD_PARTS = 3 << 30, 16
-"""Of a round: what was drawn, and what both sides left behind, until it is checked. Twelve submissions are in hand at once, of which one at
-a time has more than its values."""
-HEAVY_PARTS = 75
+HELD_BYTES, HELD_PARTS = 3 << 30, 20
+"""Of a round: what was drawn, and what both sides left behind, until it is checked. Twelve submissions are in hand at once; those that had the
+device one after the other wait together until it is shared again, and hold what is not checked yet."""
+HEAVY_PARTS = 60
 """Of what is held, what is much for a pair: a round of four cases is held to its end."""
 HEAVY_TURN, HEAVY_SHARE = 2, 0.5
 """Blocks of a turn that leave much memory: so many, and more as long as they leave no more than that share of what may be held."""
@@ -111,9 +111,12 @@ SECOND_LOOK = 4.0
 """Times the budget: so long a case is sampled on a GPU whose samples contradicted each other, and for a turn in any case. Another process
 stretches blocks for a tenth of a second, which may be most of the first six; one case in a hundred is looked at twice."""
 LEASE_LIMIT_S = 5.0
-"""A kernel that is slow in timed calls gets `FEW_PAIRS` or a turn of them, and others their turn with the device."""
+"""A kernel that is slow in timed calls gets `FEW_PAIRS`, and others their turn with the device."""
 FEW_PAIRS = 3
-"""The least that a further round adds, too."""
+TURN_S = 0.1
+"""A turn is no longer, but for `HEAVY_TURN` blocks: who begins a process in the meantime must not have it at work beside the reference."""
+FURTHER = 0.5
+"""A further round has so many pairs of those that there are, or more: each is one more chance to look narrow by accident."""
 DRAWN_BEFORE = 2
 """Blocks with values of their own in a baseline."""
 ROUND_S = 0.5
@@ -190,10 +193,12 @@ class Plan:
         """With a floor that a trusted call of so long does not contradict."""
         return dataclasses.replace(self, floor_us=min(self.floor_us, seen_us / MARGIN))
 
-    def enough(self, pace: Pace, *, spread: float, is_short: bool) -> Plan:
-        """With as many pairs in a round as a narrow band takes, if the times of this case vary by that share."""
+    def enough(self, pace: Pace, *, spread: float, is_short: bool, block_us: float) -> Plan:
+        """With as many pairs in a round as a narrow band takes, if the times of this case vary by that share, and with turns that are over
+        soon, where a block takes so long."""
         needed = math.ceil(2 * (BAND * spread / (pace.short_noise if is_short else pace.noise)) ** 2)
-        return dataclasses.replace(self, pairs=self.giving(max(needed, pace.least)))
+        turn = min(self.turn, max(int(TURN_S * 1e6 / block_us), HEAVY_TURN))
+        return dataclasses.replace(self, pairs=self.giving(max(needed, pace.least)), turn=turn)
 
     def giving(self, times: int) -> int:
         """How many pairs give so many times, as far as a round may have them."""

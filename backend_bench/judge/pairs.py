@@ -62,6 +62,8 @@ class State:
     measured: Times
     waiting: int
     """Pairs of the warm-up that are still to come."""
+    wanted: int = 0
+    """Pairs of the next round."""
     worker: Keeper | None = None
     """Which has had its first call of this case."""
     metas: tuple[Meta | None, ...] = ()

@@ -21,6 +21,7 @@ import dataclasses
 import functools
 import math
 import random
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,10 +37,11 @@ from backend_bench.judge import audit, correctness, paused
 from backend_bench.judge.bench import Bench, CompileFailed, Ready, Timed
 from backend_bench.judge.blocks import Asked, decoy_of
 from backend_bench.judge.figures import LEAST_US, Before, Bias, Figures, Reading, Times
-from backend_bench.judge.keeper import Ended, Forged, Keeper
+from backend_bench.judge.keeper import Ended, Forged, Keeper, Patience
 from backend_bench.judge.pace import (
     DRAWN_BEFORE,
     FEW_PAIRS,
+    FURTHER,
     LEASE_LIMIT_S,
     PACES,
     REWRITTEN,
@@ -154,7 +156,12 @@ class Timing:
         plan = plan.possible(min(*sides.twin.claimed_us, *sides.clean.claimed_us))
         if not self._pace.at_once:
             return plan
-        return plan.enough(self._pace, spread=sides.spread, is_short=sides.twin.median_us < SHORT_US)
+        return plan.enough(
+            self._pace,
+            spread=sides.spread,
+            is_short=sides.twin.median_us < SHORT_US,
+            block_us=statistics.median(sides.twin.wall_us),
+        )
 
     def _asked_before(self, case: int, count: int) -> list[Asked]:
         """Blocks of the reference alone. There is nobody yet who could know values again, so a few do for all."""
@@ -184,7 +191,9 @@ class Timing:
             for case, plan in self._plans.items()
         ]
         while waiting := {state.case: state for state in states if state.result is None}:
-            needs = {case: self._plans[case].needs(self._lacking(state)) for case, state in waiting.items()}
+            for state in waiting.values():
+                state.wanted = max(self._lacking(state), len(state.blocks))
+            needs = {case: self._plans[case].needs(state.wanted) for case, state in waiting.items()}
             batch = [waiting[case] for case in self._fitting(needs)]
             if self.phase.ended is not None and self._bench.give_up(self.phase.ended):
                 for state in batch:
@@ -228,9 +237,8 @@ class Timing:
         pairs = plan.pairs
         if self._pace.at_once and times >= self._pace.least and not state.is_doubted:
             ratio = compare(state.reference.claimed_us, state.measured.claimed_us)
-            wider = ratio.noise / self._wanted(ratio)
-            more = min(times * (wider**2 - 1), plan.pairs)  # of a few samples the band may be anything
-            pairs = plan.giving(max(math.ceil(more), FEW_PAIRS))
+            wider = min(ratio.noise / self._wanted(ratio), plan.pairs)  # claims may be anything
+            pairs = plan.giving(math.ceil(times * max(wider**2 - 1, FURTHER)))
         return pairs + state.waiting
 
     def _round(self, batch: list[State]) -> None:
@@ -244,9 +252,8 @@ class Timing:
         twin = self._bench.twin()
         with self._bench.sharing():
             is_planned = False
-            with self._noting(
-                running[0]
-            ):  # the candidate may not even make room; the others get a new worker
+            # The candidate may not even make room. The others get a new worker then.
+            with self._noting(running[0]):
                 self._plan(running, twin)
                 is_planned = True
             if not is_planned:
@@ -345,7 +352,7 @@ class Timing:
 
     def _draw_one(self, state: State) -> bool:
         """Values for one block more; False where there are enough for a round."""
-        if len(state.blocks) >= self._lacking(state):
+        if len(state.blocks) >= state.wanted:
             return False
         state.blocks.append(self._drawn(state.case))
         return True
@@ -356,13 +363,7 @@ class Timing:
         begun = time.monotonic()
         try:
             while state.ready:
-                few = [state.ready.pop() for _ in range(min(plan.turn, len(state.ready)))]
-                candidates = functools.partial(self._candidates, few)
-                sides = self._in_turn([both.ours for both in few], few[0].theirs.keeper, candidates)
-                for both, ours, theirs in zip(few, *sides, strict=True):
-                    asked = both.ours.asked
-                    pair = Pair(asked.calls, asked.pause, both.rewritten, ours, theirs)
-                    state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
+                self._turn(state, plan)  # nothing of it is held here when the next one begins
                 took_s = time.monotonic() - begun
                 if self._disagree_bytes > self._space.held_bytes:
                     break
@@ -372,6 +373,17 @@ class Timing:
                     break
         finally:
             state.spent_s += time.monotonic() - begun
+
+    def _turn(self, state: State, plan: Plan) -> None:
+        """Some blocks of both sides; those that a slow kernel did not come to are still ready afterwards."""
+        few = [state.ready.pop() for _ in range(min(plan.turn, len(state.ready)))]
+        candidates = functools.partial(self._candidates, few, FEW_PAIRS + state.waiting)
+        ours, theirs = self._in_turn([both.ours for both in few], few[0].theirs.keeper, candidates)
+        state.ready += few[len(theirs) :]
+        for both, our, their in zip(few, ours, theirs, strict=False):
+            asked = both.ours.asked
+            pair = Pair(asked.calls, asked.pause, both.rewritten, our, their)
+            state.pairs.append(self._looked_at(pair, plan) if plan.is_heavy else pair)
 
     def _looked_at(self, pair: Pair, plan: Plan) -> Pair:
         """Without its values, if both sides agree."""
@@ -523,18 +535,22 @@ class Timing:
     def _in_turn(
         self, ours: Sequence[Ready], other: Keeper, theirs: Callable[[], list[Timed]]
     ) -> tuple[list[Timed], list[Timed]]:
-        """The reference while another worker stands still, which is the candidate's or will be, and what that one runs; in an order that
-        nobody knows beforehand."""
+        """The reference while another worker stands still, which is the candidate's or will be, and what that one runs, which may be less;
+        in an order that nobody knows beforehand."""
         came: dict[bool, list[Timed]] = {}
         for is_ours in self._rng.sample((True, False), 2):
             with other.standing_still() if is_ours else contextlib.nullcontext():
-                came[is_ours] = self._references(ours) if is_ours else theirs()
-        return came[True], came[False]
+                came[is_ours] = self._references(ours[: len(came.get(False, ours))]) if is_ours else theirs()
+        return came[True][: len(came[False])], came[False]
 
-    def _candidates(self, few: Sequence[Both]) -> list[Timed]:
-        """Blocks of the candidate; raises `_Wrong` if one failed or claims no time."""
-        came = self._bench.timed([both.theirs for both in few], [both.rewritten for both in few])
-        for both, timed in zip(few, came, strict=True):
+    def _candidates(self, few: Sequence[Both], least: int) -> list[Timed]:
+        """Blocks of the candidate, so many in any case and all that it comes to in time; raises `_Wrong` if one failed or claims no time."""
+        came = self._bench.timed(
+            [both.theirs for both in few],
+            [both.rewritten for both in few],
+            patience=Patience(least, LEASE_LIMIT_S),
+        )
+        for both, timed in zip(few, came, strict=False):
             if timed.error:
                 raise _Wrong(CaseStatus.RAISED, f"the kernel raised {timed.error}")
             if not LEAST_US * len(both.theirs.asked.calls) < timed.claimed_us < float("inf"):

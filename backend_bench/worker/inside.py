@@ -144,8 +144,8 @@ class _Desk:
     def make_room(self, request: wire.Room, fds: list[int]) -> None:
         """Whatever blocks will need, as far as it can be had; what cannot is said when one needs it."""
         self.open(request, fds)
-        for block in request.results:
-            _have(block)
+        for sort in request.sorts:
+            _have(sort)
 
     def open(self, request: wire.Call | wire.Room, fds: list[int]) -> None:
         """What comes with a request, as far as the kernel has left memory and descriptors for it; the rest is told by `check`."""
@@ -159,8 +159,8 @@ class _Desk:
                     known.close()
             for new, fd in zip(request.buffers, fds, strict=True):
                 self._buffers[new.number] = open_shared(fd, new.nbytes, self.device)
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            self._lack = str(error)
+        except (OSError, ValueError, LookupError, RuntimeError, MemoryError) as error:
+            self._lack = str(error)  # a descriptor for which there was no room has not even come
 
     def check(self, request: wire.Call | wire.Block) -> None:
         """Raises `MemoryError` where a buffer, or the gate, could not be opened when it came."""
@@ -230,13 +230,13 @@ class _Desk:
         return known[key]
 
 
-def _have(results: Sequence[wire.Results]) -> None:
+def _have(sort: wire.Sort) -> None:
     """Memory of a GPU for the results of a block, and of the next if that is queued meanwhile. It stays with torch, which need not ask the
     driver then: while another process makes a context, that takes 50 ms and not 0.1."""
-    once = sum(each.nbytes * each.count for each in results)
+    times = 2 if sort.nbytes <= _TOGETHER_BYTES else 1
     held: list[int] = []
     try:
-        for each in results if once > _TOGETHER_BYTES else (*results, *results):
+        for each in sort.results * times:
             # Past all operators: the one under test may be withheld, and be the very one that makes tensors.
             held += (torch.cuda.caching_allocator_alloc(max(each.nbytes, 1)) for _ in range(each.count))
     except RuntimeError:
@@ -319,16 +319,16 @@ class _Block:
     """Calls that are queued behind the gate, with the copies of their outputs after them; or what went wrong with that."""
 
     def __init__(self, kernel: Callable[..., Any], request: wire.Block, desk: _Desk) -> None:
-        assert desk.gate is not None
         self._number = request.number
         begun = time.monotonic()
-        self._course = Course(desk.gate, request.turn)
         self._error: tuple[str, str] | None = None
         """Its text and its name; the exception itself would keep what the kernel has made."""
         self._came: list[tuple[tuple[wire.Call, Any, _Given], tuple[bool, ...]]] = []
         self._done: tuple[wire.Done, ...] = ()
         try:
             desk.check(request)
+            assert desk.gate is not None
+            self._course = Course(desk.gate, request.turn)
             given = [desk.given_to(call) for call in request.calls]
             calls = [each.to(kernel) for each in given]
             with torch.no_grad():

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,15 +20,15 @@ from backend_bench.judge.bench import Bench, Ready, Timed
 from backend_bench.judge.blocks import Asked
 from backend_bench.judge.figures import Before, Times
 from backend_bench.judge.judge import Judge
-from backend_bench.judge.keeper import Keeper
-from backend_bench.judge.pace import PACES, SECOND_LOOK, Plan, Space
+from backend_bench.judge.keeper import Crashed, Keeper
+from backend_bench.judge.pace import PACES, SECOND_LOOK, Needs, Plan, Space
 from backend_bench.judge.pairs import State
 from backend_bench.judge.performance import Timing
 from backend_bench.judge.roofline import Peaks
 from backend_bench.operator import Operator
 from backend_bench.own_work import is_move
 from backend_bench.submission import Limits, Submission, SuiteSpec
-from backend_bench.verdict import Status
+from backend_bench.verdict import CaseStatus, Status
 
 PACE = PACES["cuda"]
 
@@ -60,7 +60,7 @@ LATE = 0.05
 def blocks_of(spread: float) -> int:
     """In a first round of a case whose times vary by that share."""
     plan = Plan((), 8, PACE.chunk, PACE.turn, 0, 0, False, 0.0)
-    return plan.enough(PACE, spread=spread, is_short=False).pairs + PACE.warm_up
+    return plan.enough(PACE, spread=spread, is_short=False, block_us=500.0).pairs + PACE.warm_up
 
 
 def test_a_round_is_as_long_as_times_vary() -> None:
@@ -155,6 +155,81 @@ def test_calls_are_put_together_as_long_as_a_pair_of_blocks_leaves_little(
     assert (plan.calls, plan.is_heavy) == (calls, is_heavy)
 
 
+GIB = 1 << 30
+
+
+def test_memory_is_counted_as_it_is_held() -> None:
+    """Values to the end, of light pairs all that they leave, of heavy ones what a turn leaves, and of one case at a time."""
+    light = Plan((), 4, 8, 10, GIB // 8, GIB // 4, False, 0.0)
+    heavy = Plan((), 2, 8, 2, GIB // 8, GIB, True, 0.0)
+    assert light.needs(8) == Needs(GIB, 2 * GIB, 0)
+    assert heavy.needs(8) == Needs(GIB, 0, 3 * GIB)
+    assert heavy.needs(8, drawn=2).drawn_bytes == GIB // 4
+    space = Space(held_bytes=8 * GIB)
+    assert space.holds([light.needs(8), heavy.needs(8), heavy.needs(8)])
+    assert not space.holds([light.needs(8), light.needs(8), heavy.needs(8)])
+    assert space.holds([])
+
+
+@pytest.mark.parametrize(
+    ("held_bytes", "turn"), [(1 << 10, PACE.turn), (30 << 20, 4), (250 << 20, 6), (2 << 30, 2)]
+)
+def test_a_turn_leaves_no_more_than_half_of_what_may_be_held(held_bytes: int, turn: int) -> None:
+    space = Space(block_bytes=300 << 20, held_bytes=7 << 30, heavy_bytes=100 << 20)
+    plan = Plan.of(PACE, space, (), given_bytes=held_bytes, claimed_us=4.0, floor_us=0.0)
+    assert plan.turn == turn
+
+
+@pytest.mark.parametrize(("block_us", "turn"), [(500.0, PACE.turn), (20_000.0, 5), (1e6, 2)])
+def test_a_turn_is_over_before_a_process_that_was_begun_in_it_can_use_a_gpu(
+    block_us: float, turn: int
+) -> None:
+    plan = Plan((), 8, PACE.chunk, PACE.turn, 0, 0, False, 0.0)
+    assert plan.enough(PACE, spread=0.0, is_short=False, block_us=block_us).turn == turn
+
+
+@pytest.mark.parametrize(
+    ("claimed_us", "further"),
+    [
+        (lambda number: 50.0 * (1 + number % 3 / 10), PACE.chunk),
+        (lambda number: 50.0 * (1 + number % 3 / 200), 8),  # half as many again, and what is rewritten
+        (lambda number: 1e300 if number % 2 else 1e-300, PACE.chunk),
+    ],
+)
+def test_a_further_round_is_as_long_as_it_takes(claimed_us: Callable[[int], float], further: int) -> None:
+    one = of_one_case()
+    one._plans[0] = Plan((), 8, PACE.chunk, PACE.turn, 0, 0, False, 0.0)
+    assert one._lacking(State(0, Times(8), Times(8), PACE.warm_up)) == PACE.chunk + PACE.warm_up
+    reference, measured = Times(8), Times(8)
+    for number in range(10):
+        reference.claimed_us.append(50.0)
+        measured.claimed_us.append(claimed_us(number))
+    assert one._lacking(State(0, reference, measured, 0)) == further
+    doubted = State(0, reference, measured, 0, is_doubted=True)
+    assert one._lacking(doubted) == PACE.chunk
+
+
+def test_a_worker_that_makes_no_room_ends_one_case_and_the_others_get_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = of_one_case()
+    one._bench.twin = one._bench.candidate = lambda: None  # type: ignore[method-assign]
+    one._bench.sharing = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    keeper: Any = SimpleNamespace(alive=True)
+    states = [State(0, Times(1), Times(1), 0, worker=keeper) for _ in range(2)]
+    monkeypatch.setattr(Timing, "_prepare", lambda self, state: None)
+
+    def plan(self: Timing, running: Sequence[State], twin: object) -> None:
+        raise Crashed("the worker died while it made room for timed calls")
+
+    monkeypatch.setattr(Timing, "_plan", plan)
+    one._round(states)
+    assert states[0].result is not None
+    assert states[0].result.status is CaseStatus.CRASHED
+    assert states[1].result is None
+    assert isinstance(one.phase.ended, Crashed)
+
+
 BUDGET_S = PACE.budget_s
 LONG_S = SECOND_LOOK * BUDGET_S
 
@@ -232,7 +307,7 @@ def test_a_case_is_timed_in_one_round_as_on_a_gpu(
         is_late = drawn.random() < LATE
         return Timed(lambda: observed, claimed_us, sum(sample.wall_us for sample in samples), is_late=is_late)
 
-    def timed(self: Bench, many: Sequence[Ready], rewrite: Sequence[bool]) -> list[Timed]:
+    def timed(self: Bench, many: Sequence[Ready], rewrite: Sequence[bool], **_: object) -> list[Timed]:
         return [block(self, ready) for ready in many]
 
     def counted(self: Timing, state: State) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from backend_bench import wire
-from backend_bench.judge.keeper import Crashed, Forged, Keeper, TimedOut
+from backend_bench.judge.keeper import Crashed, Forged, Keeper, Patience, TimedOut
 
 
 class Channel:
@@ -167,3 +167,16 @@ def test_a_worker_that_is_late_with_a_block_while_the_next_cannot_be_queued_is_k
     course.begin = lambda turn: None  # type: ignore[attr-defined]
     keeper_of(channel, course).run_blocks(turn_of(2), limit_s=-1.0)
     assert log[:5] == ["tell 0", "queue 0", "tell 1", "kill", "queue 1"]
+
+
+def test_a_slow_kernel_is_told_of_a_few_blocks_and_of_no_more() -> None:
+    log: list[str] = []
+    answers = keeper_of(Channel(log), Course(log)).run_blocks(
+        turn_of(9), limit_s=1, patience=Patience(3, limit_s=-1.0)
+    )
+    assert [answer.landing for answer in answers] == [0, 1, 2]
+    assert [line for line in log if line.startswith("tell")] == ["tell 0", "tell 1", "tell 2"]
+    patient = keeper_of(Channel(log), Course(log)).run_blocks(
+        turn_of(9), limit_s=1, patience=Patience(3, limit_s=60.0)
+    )
+    assert len(patient) == 9

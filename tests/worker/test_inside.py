@@ -94,8 +94,9 @@ def test_room_is_had_for_two_blocks_where_both_may_be_queued(
     monkeypatch.setattr(torch.cuda, "caching_allocator_alloc", alloc)
     monkeypatch.setattr(torch.cuda, "caching_allocator_delete", free.add)
     few, many = wire.Results(100, count=3), wire.Results(1 << 29, count=3)
-    _Desk(torch.device("cpu")).make_room(wire.Room(((few,), (many, few))), [])
-    assert had == ([100] * 6 + [1 << 29] * 3 + [100] * 3 if room > 4 else [100] * 4 + [1 << 29] * 3 + [100])
+    sorts = wire.Sort(3 * (1 << 29) + 300, (many, few)), wire.Sort(300, (few,))
+    _Desk(torch.device("cpu")).make_room(wire.Room(sorts), [])
+    assert had == [1 << 29] * 3 + ([100] * 9 if room > 4 else [100] * 5)
     assert free == set(range(1, len(had) + 1))
 
 
@@ -201,6 +202,17 @@ def test_what_the_device_raises_is_the_blocks(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(inside, "Course", broken)
     [reply] = device.answered(lambda given: None, *numbered(1))
     assert reply.error_type == "ZeroDivisionError"
+
+
+def test_a_block_without_a_gate_is_no_memory_and_not_the_workers_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, desk = Device(monkeypatch, looks=0), desk_with_a_buffer()
+    desk.make_room(wire.Room((), gate=True), [])  # there was no room for its descriptor
+    replies: list[wire.Timed] = []
+    inbox, channel = _Inbox(Channel()), SimpleNamespace(send=replies.append)  # type: ignore[arg-type]
+    inside._answer_blocks(lambda given: None, block(), desk, inbox, channel)  # type: ignore[arg-type]
+    assert [reply.error_type for reply in replies] == ["MemoryError"]
+    assert "the kernel holds too much" in replies[0].error
+    assert not device.log
 
 
 def test_a_place_remembers_no_gradients() -> None:
