@@ -378,8 +378,10 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("negative_slope", "scale", "input_scale", "lambd", "weight"), (0.25, 2.0)),
     **dict.fromkeys(("keepdim", "count_include_pad", "ceil_mode", "align_corners"), (True, False)),
     **dict.fromkeys(
-        ("descending", "largest", "invert", "right", "upper", "unitriangular", "transpose"), (True, False)
+        ("descending", "largest", "invert", "right", "upper", "unitriangular", "transpose", "transposed"),
+        (True, False),
     ),
+    **dict.fromkeys(("scales", "scales_d", "scales_h", "scales_w"), (4.0, 16.0)),
     **dict.fromkeys(("unpack_data", "unpack_pivots"), (True, False)),
     **dict.fromkeys(
         ("include_self", "scale_grad_by_freq", "is_result", "self_is_result", "accumulate"), (True, False)
@@ -391,7 +393,9 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("x",), (-2, 0.75)),
     **dict.fromkeys(("max_norm",), (0.5, 2.0)),
     **dict.fromkeys(("exponent",), (3, 0.5, -2)),
-    **dict.fromkeys(("self",), (3, 0.5)),
+    **dict.fromkeys(("self",), (3, 0.5, -2)),
+    **dict.fromkeys(("dim",), (0, 1)),
+    **dict.fromkeys(("k",), (3, 1)),
     **dict.fromkeys(("upscale_factor", "downscale_factor"), (1, 2)),
     **dict.fromkeys(("padding_idx",), (0, 1)),
     **dict.fromkeys(("ord",), (1, 3)),
@@ -404,6 +408,8 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("rounding_mode",), ("floor", "trunc")),
 }
 """Arguments, by name, that may have any of these values wherever the schema has them."""
+_ONLY_LARGER = ("scales", "scales_d", "scales_h", "scales_w")
+"""With a smaller one ATen would read what lies behind its input."""
 _MAY_BE_LEFT_OUT = ("dtype", "divisor_override", "rounding_mode", "min", "max")
 """Those that are None where they are not wanted, and may be set."""
 
@@ -447,6 +453,8 @@ def _is_another(old: Any, new: Any, name: str) -> bool:
         return type(old) is type(new) and bool(old != new)
     if name == "exponent":
         return isinstance(old, (int, float)) and bool(old != new)
+    if name in _ONLY_LARGER:
+        return isinstance(old, float) and bool(old < new)
     if isinstance(new, float):
         return isinstance(old, float) and bool(old != new)
     return isinstance(old, (int, float)) and bool(old != new)

@@ -37,14 +37,15 @@ AHEAD_BYTES = 32 << 20
 """Held of draws whose expectation is worked out before they are called."""
 REFORMED = (*forms.FORMS, "reset")
 """Purposes of draws that have another form than their case."""
-MOST_RESET = 4
+MOST_RESET = 5
 """Settings of an operator that are changed, at most."""
 TRIED = 8
 """Draws that are looked at for one that tells something of a form."""
 _FEW = 8
 """Elements below which a setting or a broadcast may well make no difference."""
-REFORMED_BYTES = 1 << 20
-"""Larger calls keep their form: copies of them cost, and small ones show the same. Four times as much where there are no small ones."""
+REFORMED_BYTES, LARGEST_REFORMED_BYTES = 1 << 20, 48 << 20
+"""Larger calls keep their form: copies of them cost, and small ones show the same. Four times as much where there are no small ones, and where
+there are none of those either as much as costs a second or two."""
 RECORDED = 3
 """Draws in which all operators that the kernel calls are recorded, where that is not done in every one."""
 
@@ -291,9 +292,10 @@ def _reformed(
     """A draw of ordinary values and one of special values in each other form, of cases that have the form; and a
     few with another setting."""
     able = [attempt for attempt in attempts if not forms.writes_over_itself(overload, attempt.call)]
-    small = [each for each in able if inputs.bytes_of(each.call) <= REFORMED_BYTES] or [
-        each for each in able if inputs.bytes_of(each.call) <= 4 * REFORMED_BYTES
-    ]
+    small = next(filter(None, (
+        [each for each in able if inputs.bytes_of(each.call) <= limit]
+        for limit in (REFORMED_BYTES, 4 * REFORMED_BYTES, LARGEST_REFORMED_BYTES)
+    )), [])  # fmt: skip
     bases, edges = ([each for each in small if each.purpose == purpose] for purpose in ("base", "edges"))
     for form, reform in forms.FORMS.items():
         for turn, able in enumerate((bases, edges)):
