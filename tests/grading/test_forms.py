@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from backend_bench.cases import Call
+from backend_bench.grading.choices import arguments
 from backend_bench.grading.forms import (
     MANY,
     deeper,
@@ -214,3 +215,25 @@ def test_indices_that_count_from_the_end_already_stay() -> None:
     varied = wrapped(aten.take.default, call, rng())
     assert varied is not None
     assert torch.equal(aten.take.default(*varied.args), aten.take.default(*call.args))
+
+
+def test_what_names_places_keeps_its_dim() -> None:
+    """There are fewer of them elsewhere, and a GPU's context does not survive an index out of bounds."""
+    chosen = Call((torch.randn(3, 9), 1, torch.tensor([8])))
+    assert reset(aten.index_select.default, chosen, rng(), name="dim") is None
+    summed = reset(aten.cumsum.default, Call((torch.randn(3, 9), 1)), rng(), name="dim")
+    assert summed is not None
+    assert summed.args[1] == 0
+
+
+def test_scales_grow_and_never_shrink() -> None:
+    """ATen reads beyond its input at a smaller one."""
+    call = Call((torch.randn(1, 1, 4, 4), [32, 32], 8.0, 8.0))
+    scaled = [
+        reset(aten.upsample_nearest2d.default, call, random.Random(0), turn, name="scales_h")
+        for turn in (0, 1)
+    ]
+    assert [each and arguments(aten.upsample_nearest2d.default, each)["scales_h"] for each in scaled] == [
+        16.0,
+        16.0,
+    ]
