@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from backend_bench.cases import Call
+from backend_bench.errors import JudgeError
 from backend_bench.grading import checker
 from backend_bench.judge import correctness
 from backend_bench.judge.bench import Ready, Timed
 from backend_bench.judge.figures import Times
-from backend_bench.judge.keeper import Keeper
+from backend_bench.judge.keeper import Ended, Keeper
 from backend_bench.judge.stage import Meta
 from backend_bench.verdict import CaseResult
 
@@ -39,6 +40,13 @@ class Pair:
     def has_time(self) -> bool:
         """Whether the times of both sides mean something."""
         return not self.rewritten and not self.theirs.is_late
+
+    def twins(self) -> tuple[checker.Observed, ...]:
+        """What the reference came to."""
+        try:
+            return self.ours.observed()
+        except Ended as error:
+            raise JudgeError(f"the reference did not survive: {error}") from error
 
 
 @dataclass(slots=True)

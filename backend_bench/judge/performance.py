@@ -30,12 +30,12 @@ from typing import TypeVar
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
-from backend_bench.grading import checker, forms, inputs, oracle, spikes
-from backend_bench.grading.alike import alike, same_output
+from backend_bench.grading import inputs, oracle
+from backend_bench.grading.alike import alike
 from backend_bench.grading.speedup import Ratio, compare
 from backend_bench.judge import audit, correctness, paused
 from backend_bench.judge.bench import Bench, CompileFailed, Ready, Timed
-from backend_bench.judge.blocks import Asked, decoy_of
+from backend_bench.judge.blocks import Asked
 from backend_bench.judge.figures import LEAST_US, Before, Bias, Figures, Reading, Times
 from backend_bench.judge.keeper import Ended, Forged, Keeper, Patience
 from backend_bench.judge.pace import (
@@ -52,9 +52,11 @@ from backend_bench.judge.pace import (
     Plan,
     Space,
 )
-from backend_bench.judge.pairs import Both, Errors, Pair, State
+from backend_bench.judge.pairs import Both, Pair, State
 from backend_bench.judge.roofline import Peaks
 from backend_bench.judge.stage import Meta
+from backend_bench.judge.timed_checks import Checks, Wrong
+from backend_bench.judge.timed_values import Values
 from backend_bench.operator import Operator
 from backend_bench.own_work import is_move
 from backend_bench.submission import Profile
@@ -62,9 +64,6 @@ from backend_bench.suites import Suite, resolve
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence
 
 T = TypeVar("T")
-
-SPIKED = 0.5
-"""So many of the timed calls have spikes, where those tell something of an operator (`grading.spikes`): a part of its values will not do."""
 
 NOTHING = "ATen launches nothing that could be timed"
 
@@ -84,14 +83,6 @@ class Phase:
     ended: Ended | None = None
 
 
-class _Wrong(Exception):
-    """A timed call failed; carries the case's status and message."""
-
-    def __init__(self, status: CaseStatus, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class Timing:
     """Times one operator's performance cases. `before` first, then load the candidate, then `run`."""
 
@@ -99,15 +90,14 @@ class Timing:
         self, bench: Bench, suite: Suite, op: Operator, texts: Sequence[str], *, seed: int, profile: Profile,
         peaks: Peaks,
     ) -> None:  # fmt: skip
-        self._bench, self._suite, self._op = bench, suite, op
+        self._bench, self._op = bench, op
         self._texts = list(texts)
         self._profile: Profile = profile
         self._peaks = peaks
         self._pace = PACES[bench.device.type].within(bench.limits.timing_s)
         self._space = Space.of(bench.device)
         self._rng = random.Random(seed)
-        self._values = [random.Random(self._rng.getrandbits(64)) for _ in texts]
-        """Seeds of the values of each case: how many are drawn while a worker is waited for is nobody else's concern."""
+        self._values = Values(suite, op, len(texts), seeds=self._rng, profile=profile)
         self._overload = resolve(op)
         self._plans: dict[int, Plan] = {}
         self._before: dict[int, Before] = {}
@@ -115,6 +105,7 @@ class Timing:
         self._disagree_bytes = 0
         """Of this round, beyond what was planned: what is kept of pairs that were looked at."""
         self.phase = Phase()
+        self._checks = Checks(self._overload, self._texts, profile, self.phase.evidence)
 
     def before(self) -> None:
         """Time the reference where the candidate will run, while there is no candidate."""
@@ -212,7 +203,7 @@ class Timing:
         """How the case ends if what is done here ends it."""
         try:
             yield
-        except _Wrong as error:
+        except Wrong as error:
             self._note(state, error.status, str(error))
         except CompileFailed as error:
             self._note(state, CaseStatus.RAISED, str(error))
@@ -327,7 +318,7 @@ class Timing:
             operators = audit.Operators(pair.theirs.operators)
             self.phase.operators.setdefault(state.case, []).append(operators)
             with self._bench.sharing(), self._bench.stages("check"):
-                self._check_pair(state.case, pair, state.errors)
+                self._checks.pair(state.case, pair, state.errors)
         if self._enough(state):
             state.end(self._result(state))
 
@@ -335,7 +326,7 @@ class Timing:
         """The first call may compile for a minute; nobody should wait for that alone. Values for a round are drawn meanwhile."""
         case = state.case
         with self._bench.sharing(), self._bench.stages("first_calls"):
-            call = self._draw(case)
+            call = self._values.call(case)
             sample = self._bench.call(
                 candidate,
                 ("timed", case),
@@ -344,8 +335,8 @@ class Timing:
                 meanwhile=lambda: self._draw_one(state),
             )
             if sample.claims.error:
-                raise _Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
-            self._check(case, call, sample.observed, state.errors)
+                raise Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
+            self._checks.call(case, call, sample.observed, state.errors)
             state.metas = self._plans[case].metas
             if not is_move(str(self._op)):  # else who leaves that order to the hand-over pays for it
                 state.metas = _as_laid_out(state.metas, sample.claims.outputs)
@@ -388,7 +379,7 @@ class Timing:
     def _looked_at(self, pair: Pair, plan: Plan) -> Pair:
         """Without its values, if both sides agree."""
         if not pair.theirs.is_alike(pair.ours):
-            sides = zip(pair.theirs.observed(), self._of_twin(pair), strict=True)
+            sides = zip(pair.theirs.observed(), pair.twins(), strict=True)
             if not all(alike(theirs, ours) for theirs, ours in sides):
                 self._disagree_bytes += plan.left_bytes
                 return pair
@@ -396,12 +387,6 @@ class Timing:
             dataclasses.replace(side, observed=tuple, answer=None) for side in (pair.ours, pair.theirs)
         )
         return dataclasses.replace(pair, calls=(), ours=ours, theirs=theirs, agrees=True)
-
-    def _of_twin(self, pair: Pair) -> tuple[checker.Observed, ...]:
-        try:
-            return pair.ours.observed()
-        except Ended as error:
-            raise JudgeError(f"the reference did not survive: {error}") from error
 
     def _enough(self, state: State) -> bool:
         pairs, pace = len(state.measured.claimed_us), self._pace
@@ -458,7 +443,7 @@ class Timing:
     def _planned(self, case: int, clean: Keeper, twin: Keeper) -> Plan:
         """What its outputs are like, and how many calls make a block, by a first call in both workers."""
         with self._bench.sharing():
-            call = self._draw(case)
+            call = self._values.call(case)
             attempt = correctness.Attempt(case, call, "base")
             with self._bench.stages("oracle"):
                 expectation = correctness.expectation_of(self._overload, attempt, self._profile)
@@ -492,23 +477,7 @@ class Timing:
     def _drawn(self, case: int) -> tuple[Call, ...]:
         """Fresh values for a block; whoever wants the device need not wait for more than that."""
         with self._bench.sharing(), self._bench.stages("draw"):
-            calls = self._draw_many(case, self._plans[case].calls)
-            values = self._values[case]
-            for call in calls:
-                if self._profile != "backendbench" and values.random() < SPIKED:
-                    spikes.spike(self._overload, call, values)
-            return tuple(calls)
-
-    def _draw(self, case: int) -> Call:
-        [call] = self._draw_many(case, 1)
-        return call
-
-    def _draw_many(self, case: int, count: int) -> list[Call]:
-        seed = self._values[case].getrandbits(48)
-        calls = self._suite.draw_many(self._op, CaseKind.PERFORMANCE, case, seed, count)
-        for call in calls:
-            forms.settle(self._overload, call)
-        return calls
+            return self._values.block(case, self._plans[case].calls)
 
     def _asked_with_a_pause(self, case: int, calls: tuple[Call, ...]) -> Asked:
         """Where nobody expects it, if there is a place for one."""
@@ -544,7 +513,7 @@ class Timing:
         return came[True][: len(came[False])], came[False]
 
     def _candidates(self, few: Sequence[Both], least: int) -> list[Timed]:
-        """Blocks of the candidate, so many in any case and all that it comes to in time; raises `_Wrong` if one failed or claims no time."""
+        """Blocks of the candidate, so many in any case and all that it comes to in time; raises `Wrong` if one failed or claims no time."""
         came = self._bench.timed(
             [both.theirs for both in few],
             [both.rewritten for both in few],
@@ -552,49 +521,10 @@ class Timing:
         )
         for both, timed in zip(few, came, strict=False):
             if timed.error:
-                raise _Wrong(CaseStatus.RAISED, f"the kernel raised {timed.error}")
+                raise Wrong(CaseStatus.RAISED, f"the kernel raised {timed.error}")
             if not LEAST_US * len(both.theirs.asked.calls) < timed.claimed_us < float("inf"):
-                raise _Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
+                raise Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
         return came
-
-    def _check_pair(self, case: int, pair: Pair, errors: Errors) -> None:
-        """Every call of the candidate; raises `_Wrong`."""
-        if pair.agrees or pair.theirs.is_alike(pair.ours):
-            return
-        twins = self._of_twin(pair)
-        sides = zip(pair.calls, pair.theirs.observed(), twins, strict=True)
-        for number, (call, theirs, ours) in enumerate(sides):
-            if alike(theirs, ours):
-                continue
-            try:
-                self._check(case, call, theirs, errors)
-            except _Wrong:
-                if pair.rewritten and number >= pair.pause:
-                    self._accuse(case, theirs, twins[decoy_of(number - pair.pause, pair.pause)])
-                raise
-
-    def _accuse(self, case: int, theirs: checker.Observed, shown: checker.Observed) -> None:
-        """A wrong output that is right for the inputs that lay there before the call was made: raises `_Wrong`."""
-        if len(theirs.outputs) != len(shown.outputs) or not all(
-            same_output(one, other) for one, other in zip(theirs.outputs, shown.outputs, strict=True)
-        ):
-            return
-        detail = f"{self._texts[case]}: the output is that of inputs which lay there before the call was made"
-        self.phase.evidence.append(Evidence(rule="precomputed", detail=detail))
-        raise _Wrong(CaseStatus.CHEATED, "in a timed call: computed before it was called")
-
-    def _check(self, case: int, call: Call, observed: checker.Observed, errors: Errors) -> None:
-        """The whole check of one call; raises `_Wrong`."""
-        attempt = correctness.Attempt(case, call, "base")
-        try:
-            expectation = correctness.expectation_of(self._overload, attempt, self._profile)
-        except oracle.Unjudgeable:
-            return
-        assert expectation is not None
-        finding = checker.check(expectation, observed)
-        errors.note(finding)
-        if not finding.passed:
-            raise _Wrong(CaseStatus.WRONG, f"in a timed call: {finding.message}")
 
 
 def _as_laid_out(metas: Sequence[Meta | None], claims: Sequence[wire.OutputClaim]) -> tuple[Meta | None, ...]:
