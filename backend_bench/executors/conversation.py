@@ -43,7 +43,7 @@ _OUR_REQUEST = (401, 409, 413, 422)
 
 
 async def ask(client: httpx.AsyncClient, path: str, body: object, answer: type[T]) -> T:
-    """One request; `body` None asks without one. Raises `httpx.HTTPError` where the line is lost."""
+    """One request; `body` None asks without one. Raises `httpx.TransportError` where the line is lost, or the service ends."""
     return read(await client.send(request(client, path, body)), answer)
 
 
@@ -58,6 +58,8 @@ def read(response: httpx.Response, answer: type[T]) -> T:
     if response.status_code in _OUR_REQUEST:
         raise UsageError(_message(response))
     if response.is_error:
+        if _body(response).get("error") == "ending":
+            raise httpx.RemoteProtocolError(_message(response))  # its line is as good as lost
         raise ServiceError(_message(response))
     try:
         return msgspec.json.decode(response.content, type=answer)
@@ -66,8 +68,11 @@ def read(response: httpx.Response, answer: type[T]) -> T:
 
 
 def _message(response: httpx.Response) -> str:
+    return str(_body(response).get("message", f"the judge service answered {response.status_code}"))
+
+
+def _body(response: httpx.Response) -> dict[str, Any]:
     try:
-        body = msgspec.json.decode(response.content, type=dict[str, Any])
+        return msgspec.json.decode(response.content, type=dict[str, Any])
     except msgspec.DecodeError:
-        return f"the judge service answered {response.status_code}"
-    return str(body.get("message", f"the judge service answered {response.status_code}"))
+        return {}

@@ -91,10 +91,15 @@ def run_table(rollouts: Sequence[Rollout], *, episodes: int = 0, failed: int = 0
     best: list[Verdict] = []
     rewards: list[float] = []
     for op, attempts in sorted(by_op.items()):
-        top = best_of([turn for attempt in attempts for turn in attempt.turns])
         turns = sum(len(attempt.turns) for attempt in attempts)
         tries = f"{turns} in {len(attempts)}" if len(attempts) > 1 else str(turns)
-        rewards.append(top.reward or 0.0)
+        finished = [turn for attempt in attempts if attempt.finished for turn in attempt.turns]
+        if not finished:
+            table.add_row(op, Text("unfinished", "dim"), "–", "–", "–", "–", tries)
+            continue
+        top = best_of(finished)
+        if top.reward is not None:
+            rewards.append(top.reward)
         if top.verdict is None:
             table.add_row(op, Text("no code", "red"), "–", "–", "–", number(top.reward), tries)
             continue
@@ -112,8 +117,11 @@ def run_table(rollouts: Sequence[Rollout], *, episodes: int = 0, failed: int = 0
     summary = []
     if rewards:
         right = sum(verdict.status is Status.OK for verdict in best)
+        left_out = len(by_op) - len(rewards)
         mean = math.fsum(rewards) / len(rewards)
         summary.append(f"{right} of {len(rewards)} operators right, mean reward of the best {mean:.3g}")
+        if left_out:
+            summary.append(f"{left_out} not counted: unfinished, without cases, or by a fault of ours")
     if episodes:
         summary.append(f"{episodes} episodes" + (f", {failed} failed" if failed else ""))
     parts.append(Text("; ".join(summary) or "nothing was judged", "bold"))

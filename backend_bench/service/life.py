@@ -27,6 +27,8 @@ KEEP_ALIVE_S = 3600
 """An idle connection of a client that thinks for an hour is not closed under it."""
 STRANGERS = 512
 """Connections of other hosts at once; each in flight is one. More are told to come later."""
+ENDING = b'{"error":"ending","message":"the judge service was ended; ask again"}'
+"""What it says then; clients of this host find another, or start one."""
 LAST_ANSWERS_S = 1
 """Requests that are still open when the service ends get so long; their clients ask again elsewhere."""
 
@@ -121,7 +123,7 @@ class Life:
 
 def _config(app: App, idle: Idle, **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
-        _counting(app, idle),
+        _counting(_saying_its_end(app), idle),
         log_level="warning",
         lifespan="off",
         ws="none",
@@ -137,6 +139,29 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _saying_its_end(app: App) -> App:
+    """A request that is given up with the service is answered so; uvicorn would answer 500, which is nothing to ask again for."""
+
+    async def said(scope: Any, receive: Any, send: Any) -> None:
+        begun = False
+
+        async def noted(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await app(scope, receive, noted)
+        except asyncio.CancelledError:
+            if begun or scope["type"] != "http":
+                raise
+            headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+            await send({"type": "http.response.start", "status": 503, "headers": headers})
+            await send({"type": "http.response.body", "body": ENDING})
+
+    return said
 
 
 def _counting(app: App, idle: Idle) -> App:

@@ -27,6 +27,8 @@ T = TypeVar("T")
 SMOKE = SuiteSpec(name="smoke", device="cpu", dtype="float32")
 RELU = Operator.parse("relu")
 HONEST = (Path(__file__).parents[1] / "corpus" / "honest_where" / "kernel.py").read_text()
+SLOW_TO_LOAD = f"import time\n\ntime.sleep(3)\n{HONEST}"
+"""For longer than a service that ends waits for its last answers."""
 SLEEPY = "import time\n\n\ndef relu__default_kernel_impl(x):\n    time.sleep(600)\n"
 
 ASK = """
@@ -120,12 +122,15 @@ def test_a_service_is_nobodys_child_and_shares_nothing_with_its_starter(
 
 
 @pytest.mark.slow
-def test_a_service_that_is_killed_in_mid_run_is_replaced_and_the_verdict_arrives(fresh: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_service_that_ends_in_mid_run_is_replaced_and_the_verdict_arrives(
+    fresh: Path, how: signal.Signals
+) -> None:
     async def story(executor: LocalExecutor) -> None:
         first = (await executor.service())["pid"]
-        asked = asyncio.create_task(executor.submit(submission(HONEST)))
+        asked = asyncio.create_task(executor.submit(submission(SLOW_TO_LOAD)))
         await until(executor, lambda queues: bool(queues["running"]))
-        os.kill(first, signal.SIGKILL)
+        os.kill(first, how)
         verdict = await asked
         assert verdict.status is Status.OK, verdict.message
         state = await executor.service()
