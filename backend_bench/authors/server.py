@@ -52,8 +52,10 @@ _PIECE = 400
 
 
 def serve(name: str, host: str = "127.0.0.1", port: int = 8000) -> None:
-    """Serve all built-in models in the foreground; `name` answers where a request names none."""
-    uvicorn.Server(_config(_built_in(name), host=host, port=port, log_level="info")).run()
+    """Serve all built-in models in the foreground; `name` answers where a request names none. Raises `UsageError` where the port is taken."""
+    find = _built_in(name)
+    with _listener(port, host) as listener:
+        uvicorn.Server(_config(find, host=host, port=port, log_level="info")).run([listener])
 
 
 @contextlib.contextmanager
@@ -75,11 +77,14 @@ def serving(name: str, *, speaker: Speaker | None = None, port: int = 0) -> Iter
             thread.join()
 
 
-def _listener(port: int) -> socket.socket:
+def _listener(port: int, host: str = "127.0.0.1") -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
-    except OSError as error:
-        raise UsageError(f"port {port} of this host cannot be had for the built-in model: {error}") from error
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"{host}, port {port}, cannot be had for the built-in model: {error}; name another with --port"
+        ) from error
 
 
 def application(find: Callable[[str], Speaker]) -> Starlette:

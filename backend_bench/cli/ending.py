@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +34,13 @@ def check_writable(file: str | Path | None) -> None:
     """Raise `UsageError` before an hour of work and not after it."""
     if file is None or str(file) == "-":
         return
-    folder = Path(file).parent
-    if not folder.is_dir() or Path(file).is_dir():
-        raise UsageError(f"cannot write {file}: {folder} is no folder, or {file} is one")
+    path = Path(file)
+    if not str(file) or path.is_dir():
+        raise UsageError(f"cannot write {str(file) or 'a file without a name'}: name a file, not a folder")
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {file}: there is no folder {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"cannot write {file}: permission denied")
 
 
 def write_json(target: str, document: Any) -> None:

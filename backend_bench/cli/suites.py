@@ -11,7 +11,7 @@ import typer
 
 from backend_bench import languages
 from backend_bench.cases import Entry, SuiteIndex
-from backend_bench.cli.ending import check_writable, usage, write_json
+from backend_bench.cli.ending import check_writable, fail, usage, write_json
 from backend_bench.cli.options import (
     JsonOption,
     OpsOption,
@@ -48,17 +48,21 @@ def audit_suite(
         need("torch", "judge", "auditing a suite on this host needs torch")
         check_writable(json_file)
         seed = secrets.randbits(32) if seed is None else seed
-        audits, machine = _audits(index, names, seed)
+        audits, machine, fault = _audits(index, names, seed)
         document = audit.document(audits, machine=machine, index=index, seed=seed)
         if json_file:
             write_json(json_file, document)
     if json_file != "-":
         audit.print_audit(document)
+    if fault:
+        fail(fault)
     raise typer.Exit(audit.exit_code(audits))
 
 
-def _audits(index: SuiteIndex, names: Sequence[str], seed: int) -> tuple[list[OperatorAudit], dict[str, Any]]:
-    """The audits of the operators in the order asked for, and machine facts."""
+def _audits(
+    index: SuiteIndex, names: Sequence[str], seed: int
+) -> tuple[list[OperatorAudit], dict[str, Any], str]:
+    """The audits of the operators in the order asked for, machine facts, and what kept it from coming to its end."""
     from backend_bench.mutants import fleet
     from backend_bench.report import terminal
 
@@ -70,8 +74,11 @@ def _audits(index: SuiteIndex, names: Sequence[str], seed: int) -> tuple[list[Op
             advance(one)
 
         with_cases = [name for name in names if index.entries[name].correctness]
-        machine = fleet.audit_suite(fleet.Order(index.spec, seed), with_cases, done=done)
-    return [found[name] for name in with_cases], machine
+        try:
+            machine, fault = fleet.audit_suite(fleet.Order(index.spec, seed), with_cases, done=done), ""
+        except KeyboardInterrupt:
+            machine, fault = {}, "interrupted; what was finished is kept"
+    return [found[name] for name in with_cases if name in found], machine, fault
 
 
 @expanded

@@ -99,10 +99,24 @@ def run_eval(argv: Sequence[str]) -> int:
         argv = ["-m", "none", "--help"]
     try:
         with _model(list(argv)) as words:
-            return _run(translate(words))
+            command = translate(words)
+            _check_place(command)
+            return _run(command)
     except BackendBenchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+def _check_place(command: list[str]) -> None:
+    """Raise `UsageError` before anything is asked, and not where the host would write its first line."""
+    results = _results(command)
+    if results is None:
+        return
+    there = next(each for each in (results, *results.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UsageError(
+            f"eval: cannot write {results}: {there} is not ours to write; name another folder with -o"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +162,9 @@ def _conclude(command: list[str], *, interrupted: bool = False) -> int:
     table.print_run(rollouts, episodes=outcome.episodes, failed=outcome.failed)
     for error in outcome.errors[:5]:
         print(f"failed: {error}", file=sys.stderr)
-    if run is not None and run.path.exists():
+    if outcome.failed and (server := value_of("--client.base-url", command)):
+        print(f"server   {server}", file=sys.stderr)
+    if run is not None and run.verdicts.exists():
         print(f"kernels  {run.path}")
         print(f"report   backend-bench report {run.path}")
     print(f"run      {results}")
@@ -283,6 +299,11 @@ def _model(words: list[str]) -> Any:
         return
     if known.model is None or not known.model.startswith("builtin/"):
         _note_key(known.api_key_var)
+        if not known.api_base_url and not value_of("--client.base-url", words) and config_file(words) is None:
+            print(
+                "note: no server was named with -b URL; the one that verifiers asks by default is asked",
+                file=sys.stderr,
+            )
         yield words
         return
     authors.named(known.model)

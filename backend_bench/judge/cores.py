@@ -36,7 +36,7 @@ class Share:
         return {
             "cores": len(self.rest),
             "timing_cores": [],
-            "timing_cores_why": f"none kept free for timings: {len(self.rest)} cores, more than {RESERVED} needed",
+            "timing_cores_why": f"none are kept free for timings: that takes more than {RESERVED} cores",
         }
 
 

@@ -46,34 +46,44 @@ def audit_suite(
 ) -> dict[str, Any]:
     """Audit the operators; `done` is told each as it comes, in one thread at a time. Returns machine facts.
 
-    Raises `JudgeError` where no process can be started.
+    Raises `JudgeError` where no process can be started. Whoever interrupts it need not wait for what is at work.
     """
     waiting: SimpleQueue[str] = SimpleQueue()
     for name in names:
         waiting.put(name)
     finished: SimpleQueue[OperatorAudit | None] = SimpleQueue()
     count = max(1, min(_MOST[order.spec.device], len(os.sched_getaffinity(0)), len(names)))
+    at_work: list[_Process] = []
     with ThreadPoolExecutor(count) as pool:
-        futures = [pool.submit(_crew, order, waiting, finished) for _ in range(count)]
+        futures = [pool.submit(_crew, order, waiting, finished, at_work) for _ in range(count)]
         left = count
-        while left:
-            audit = finished.get()
-            if audit is None:
-                left -= 1
-            else:
-                done(audit)
+        try:
+            while left:
+                audit = finished.get()
+                if audit is None:
+                    left -= 1
+                else:
+                    done(audit)
+        except BaseException:
+            for _ in _drained(waiting):
+                pass
+            for process in list(at_work):
+                process.kill()
+            raise
         machines = [future.result() for future in futures]
     return next((machine for machine in machines if machine), {})
 
 
 def _crew(
-    order: Order, waiting: SimpleQueue[str], finished: SimpleQueue[OperatorAudit | None]
-) -> dict[str, Any]:
+    order: Order, waiting: SimpleQueue[str], finished: SimpleQueue[OperatorAudit | None],
+    at_work: list[_Process],
+) -> dict[str, Any]:  # fmt: skip
     """One place of the fleet: a process, and another one after it died."""
     machine: dict[str, Any] = {}
     try:
         while not waiting.empty():
             with _Process(order) as process:
+                at_work.append(process)
                 machine = process.hello()
                 for name in _drained(waiting):
                     audit = process.audit(name)
@@ -102,6 +112,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=runtime.inherited(os.environ) | STEADY_HEAP,
+            start_new_session=True,  # whoever interrupts us ends it through us
         )
         self._say(msgspec.json.encode(order))
 
@@ -111,10 +122,14 @@ class _Process:
     def __exit__(self, *_: object) -> None:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        self._child.kill()
+        self.kill()
         self._child.wait()
         self._child.stdin.close()
         self._child.stdout.close()
+
+    def kill(self) -> None:
+        """From any thread: whoever waits for it hears nothing more."""
+        self._child.kill()
 
     def hello(self) -> dict[str, Any]:
         """Machine facts, once it is ready."""

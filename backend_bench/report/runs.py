@@ -124,7 +124,8 @@ def _read_folder(path: Path) -> Recorded:
     run = Run(path)
     if not run.verdicts.exists():
         raise UsageError(
-            f"{path} holds no verdicts.jsonl; `backend-bench eval` leaves such a folder below runs/kernels"
+            f"{path} holds no verdicts.jsonl: nothing was judged in that run, or it is no run; "
+            "`backend-bench eval` leaves them below runs/kernels"
         )
     facts = _json(path / "run.json") if (path / "run.json").exists() else {}
     lines, endings = list(run.read()), list(run.read_endings())

@@ -80,14 +80,15 @@ def print_finding(place: str, step: str, holds: bool, text: str) -> None:
 def print_facts(facts: Mapping[str, Any]) -> None:
     """What `doctor` found: one line a fact, the walls of the sandbox one by one."""
     console = own_console()
-    for name, value in facts.items():
-        if name in ("sandbox", "gpus"):
-            continue
+    told = {name: value for name, value in facts.items() if name not in ("sandbox", "gpus")}
+    if why := told.pop("timing_cores_why", ""):
+        told["timing_cores"] = why
+    for name, value in told.items():
         shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-        console.print(Text.assemble((f"{name:<12}", "bold"), shown))
+        console.print(Text.assemble((f"{name.replace('_', ' '):<14}", "bold"), shown))
     for number, gpu in enumerate(facts.get("gpus", ())):
         console.print(
-            Text.assemble((f"gpu {number:<8}", "bold"), ", ".join(f"{k} {v}" for k, v in gpu.items()))
+            Text.assemble((f"gpu {number:<10}", "bold"), ", ".join(f"{k} {v}" for k, v in gpu.items()))
         )
     for device, walls in facts.get("sandbox", {}).items():
         console.print(Text.assemble((f"sandbox of workers on {device}", "bold")))
