@@ -307,6 +307,7 @@ def _model(words: list[str]) -> Any:
         yield words
         return
     authors.named(known.model)
+    _note_suite(known.model, known.env_args)
     if known.api_base_url:
         raise UsageError(f"eval: -m {known.model} is served by this program; leave -b out")
     with serving(known.model) as url:
@@ -324,6 +325,16 @@ def _saved_author(file: Path | None) -> tuple[str, int] | None:
     found = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/v1", url)
     model = str(saved.get("model") or "")
     return (model, int(found[1])) if found and model.startswith("builtin/") else None
+
+
+def _note_suite(model: str, arguments: dict[str, Any]) -> None:
+    """Say what a scripted model knows, where it is asked for something else: it answers that it has no kernel."""
+    language = model.removeprefix("builtin/")
+    if language not in ("pytorch", "triton"):
+        return
+    known = {"suite": "smoke"} | ({"language": "pytorch"} if language == "pytorch" else {})
+    if any(arguments.get(name) != value for name, value in known.items()):
+        print(f"note: {model} has kernels for -a '{json.dumps(known)}' only", file=sys.stderr)
 
 
 def _note_key(variable: str | None) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 from backend_bench.languages import PLUGINS
 
 MODULE = "candidate_kernel"
+_NAMED = 5
+"""So many names of a file that lacks the one that it should define."""
 
 
 class LoadFailed(Exception):
@@ -41,7 +43,9 @@ def load(source: str, function: str, folder: Path, language: str) -> Callable[..
         raise LoadFailed(describe(error, path)) from error
     found = getattr(module, function, None)
     if not callable(found):
-        raise LoadFailed(f"the file defines no function {function}")
+        own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == MODULE]
+        others = f"; it defines {', '.join(own[:_NAMED])}" if own else ""
+        raise LoadFailed(f"the file defines no function {function}{others}")
     return found  # type: ignore[no-any-return]
 
 
