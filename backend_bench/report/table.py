@@ -117,11 +117,10 @@ def run_table(rollouts: Sequence[Rollout], *, episodes: int = 0, failed: int = 0
     summary = []
     if rewards:
         right = sum(verdict.status is Status.OK for verdict in best)
-        left_out = len(by_op) - len(rewards)
         mean = math.fsum(rewards) / len(rewards)
         summary.append(f"{right} of {len(rewards)} operators right, mean reward of the best {mean:.3g}")
-        if left_out:
-            summary.append(f"{left_out} not counted: unfinished, without cases, or by a fault of ours")
+    if left_out := len(by_op) - len(rewards):
+        summary.append(f"{left_out} not counted: unfinished, without cases, or by a fault of ours")
     if episodes:
         summary.append(f"{episodes} episodes" + (f", {failed} failed" if failed else ""))
     parts.append(Text("; ".join(summary) or "nothing was judged", "bold"))

@@ -131,6 +131,17 @@ def test_our_own_fault_never_counts_as_best() -> None:
     assert "0.500" in text
 
 
+def test_what_was_not_played_to_its_end_counts_in_no_mean() -> None:
+    ended = rollout(turn(1.0))
+    cut_off = Rollout(id="b", op="add.Tensor", turns=(turn(0.25, op="add.Tensor"),), finished=False)
+    text = shown(run_table([ended, cut_off]))
+    assert "unfinished" in text
+    assert "1 of 1 operators right, mean reward of the best 1; 1 not counted" in text
+    both = Rollout(id="c", op="relu.default", turns=(turn(2.0),), finished=False)
+    assert "mean reward of the best 1" in shown(run_table([ended, both]))
+    assert "1 not counted" in shown(run_table([cut_off]))
+
+
 def test_away_from_a_terminal_it_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
     print_verdicts([verdict(op="_scaled_dot_product_flash_attention_backward.default")])
     print_run([rollout(turn(1.0))])
