@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from backend_bench.executors import Executor
 from backend_bench.kernels import KernelFile
-from backend_bench.submission import Submission
+from backend_bench.submission import Only, Submission
 from backend_bench.verdict import Status, Verdict
 
 IN_FLIGHT = 64
@@ -41,16 +41,17 @@ async def _verdicts(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def missing_kernel(kernel: KernelFile) -> Verdict:
-    """The verdict on an operator's folder that holds no kernel file."""
+def missing_kernel(kernel: KernelFile, only: Only | None = None) -> Verdict:
+    """The verdict on an operator's folder that holds no kernel file; half of one has no reward."""
     return Verdict(
         op=str(kernel.op),
         language="unknown",
         status=Status.COMPILE_ERROR,
         message=f"{kernel.path} holds no kernel file",
-        correctness_score=0.0,
-        performance_score=0.0,
-        reward=0.0,
+        correctness_score=None if only == "performance" else 0.0,
+        performance_score=None if only == "correctness" else 0.0,
+        reward=None if only else 0.0,
+        only=only,
     )
 
 

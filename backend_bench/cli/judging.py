@@ -138,7 +138,7 @@ def _submission(
     if name not in index.entries:
         return grading_run.unknown_operator(kernel, index.spec.name, near_matches(name, index.entries))
     if kernel.source is None:
-        return grading_run.missing_kernel(kernel)
+        return grading_run.missing_kernel(kernel, rules.get("only"))
     return Submission(op=kernel.op, source=kernel.source, suite=index.spec, **rules)
 
 
