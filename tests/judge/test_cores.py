@@ -32,7 +32,7 @@ def test_of_two_none_is_kept_free_and_it_is_said(count: int) -> None:
     assert not share.timing
     assert share.rest == set(range(count))
     assert share.facts["timing_cores"] == []
-    assert "more than 2 needed" in str(share.facts["timing_cores_why"])
+    assert "more than 2 cores" in str(share.facts["timing_cores_why"])
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core cannot be divided")
