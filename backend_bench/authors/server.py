@@ -54,7 +54,9 @@ _PIECE = 400
 def serve(name: str, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve all built-in models in the foreground; `name` answers where a request names none. Raises `UsageError` where the port is taken."""
     find = _built_in(name)
-    _listener(port, host).close()  # uvicorn binds it itself, to say where it listens, and says less where it cannot
+    _listener(
+        port, host
+    ).close()  # uvicorn binds it itself, to say where it listens, and says less where it cannot
     uvicorn.Server(_config(find, host=host, port=port, log_level="info")).run()
 
 
