@@ -14,6 +14,9 @@ import typer
 
 from backend_bench.errors import BackendBenchError, UsageError
 
+INTERRUPTED = "interrupted; what was finished is kept"
+"""Why a command ends after Ctrl-C that has told and written what there was."""
+
 
 @contextlib.contextmanager
 def usage() -> Iterator[None]:

@@ -14,7 +14,7 @@ import typer
 from backend_bench import grade as grading_run
 from backend_bench import kernels, languages
 from backend_bench.cases import SuiteIndex
-from backend_bench.cli.ending import check_writable, fail, usage, write_json
+from backend_bench.cli.ending import INTERRUPTED, check_writable, fail, usage, write_json
 from backend_bench.cli.options import (
     JsonOption,
     OpsOption,
@@ -175,7 +175,7 @@ def _judge(job: _Job, json_file: str | None) -> NoReturn:
     except BackendBenchError as error:
         fault = str(error)
     except KeyboardInterrupt:
-        fault = "interrupted; what was finished is kept"
+        fault = INTERRUPTED
     ordered = [verdicts[number] for number in sorted(verdicts)]
     if json_file != "-" and ordered:
         table.print_verdicts(ordered)

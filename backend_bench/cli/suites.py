@@ -11,7 +11,7 @@ import typer
 
 from backend_bench import languages
 from backend_bench.cases import Entry, SuiteIndex
-from backend_bench.cli.ending import check_writable, fail, usage, write_json
+from backend_bench.cli.ending import INTERRUPTED, check_writable, fail, usage, write_json
 from backend_bench.cli.options import (
     JsonOption,
     OpsOption,
@@ -77,7 +77,7 @@ def _audits(
         try:
             machine, fault = fleet.audit_suite(fleet.Order(index.spec, seed), with_cases, done=done), ""
         except KeyboardInterrupt:
-            machine, fault = {}, "interrupted; what was finished is kept"
+            machine, fault = {}, INTERRUPTED
     return [found[name] for name in with_cases if name in found], machine, fault
 
 

@@ -263,11 +263,13 @@ class Course:
 
     def room(self, many: Sequence[Asked]) -> tuple[wire.Room, tuple[int, ...]]:
         """What the worker is told before the first block of those that were planned, and the descriptors that go along."""
-        news, sorts = self._stage.news(), {asked.case: asked.sort() for asked in many}
+        news, one_of_each = self._stage.news(), {asked.case: asked for asked in many}
         fds = news.fds if self._known else (self._gate.fd, *news.fds)
         frame = wire.Room(
             # What was had for large ones does for small ones, too.
-            sorts=tuple(sorted(sorts.values(), key=lambda sort: -sort.nbytes)),
+            sorts=tuple(
+                sorted((asked.sort() for asked in one_of_each.values()), key=lambda sort: -sort.nbytes)
+            ),
             buffers=news.buffers,
             dropped=news.dropped,
             gate=not self._known,

@@ -184,7 +184,7 @@ class Plan:
     def needs(self, pairs: int, *, drawn: int | None = None) -> Needs:
         """Of so many pairs, as long as both sides agree; `drawn`: so many have values of their own, if not all. Of those that are looked at
         one by one, a turn is left and one more."""
-        drawn_bytes = min(pairs, pairs if drawn is None else drawn) * self.drawn_bytes
+        drawn_bytes = (pairs if drawn is None else min(pairs, drawn)) * self.drawn_bytes
         if self.is_heavy:
             return Needs(drawn_bytes, 0, min(pairs, self.turn + 1) * self.left_bytes)
         return Needs(drawn_bytes, pairs * self.left_bytes, 0)

@@ -253,8 +253,8 @@ def _named(kind: str, name: str) -> Any:
 
 
 def _answer(kernel: Callable[..., Any], request: wire.Call, fds: list[int], desk: _Desk) -> wire.Done:
+    desk.open(request, fds)
     try:
-        desk.open(request, fds)
         desk.check(request)
     except MemoryError as error:
         return wire.Done(number=request.number, error=_text_of(error), error_type=_name_of(error))
