@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backend_bench.executors.local import LocalExecutor
+from backend_bench.executors import Executor
 from backend_bench.submission import Submission
 from backend_bench.verdict import Verdict
 
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
 
 
 async def stream(
-    executor: LocalExecutor,
+    executor: Executor,
     submissions: Sequence[Submission],
     *,
     in_flight: int,
@@ -71,7 +71,7 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-async def write(executor: LocalExecutor, path: str | None, results: dict[str, Any]) -> None:
+async def write(executor: Executor, path: str | None, results: dict[str, Any]) -> None:
     """The results with machine facts, commit and date; printed, and kept where `path` says."""
     facts = await executor.machine()
     document = {

@@ -3,6 +3,7 @@
     python benchmarks/throughput.py latency [--kernels 20] [--device cuda] [--suite opinfo] [--json FILE]
     python benchmarks/throughput.py stream [--kernels 200] [--in-flight 32] [--seconds S] [--with-performance] [--json FILE]
     python benchmarks/throughput.py stream --with-performance --suite torchbench --cases-per-op 10
+    python benchmarks/throughput.py stream --gpu ray://auto
 
 Kernels are generated: right ones of relu in Triton (in PyTorch for `--device cpu`), each with other names, constants and block sizes, so
 that no cache of anybody knows them. `latency` submits them one after the other, `stream` many at once, when all judges have
@@ -25,7 +26,7 @@ from typing import Any
 import common
 import torch
 
-from backend_bench.executors.local import LocalExecutor
+from backend_bench.executors import choose
 from backend_bench.leases import Lease, State, lease_name
 from backend_bench.operator import Operator
 from backend_bench.submission import Only, Submission, SuiteSpec
@@ -82,12 +83,15 @@ def main() -> None:
     parser.add_argument("--with-performance", action="store_true")
     parser.add_argument("--suite", default="opinfo")
     parser.add_argument("--seconds", type=float, help="count what came in so many, and let the rest be")
+    parser.add_argument(
+        "--gpu", default="local", help="where it is judged; who had the device is told of this host's only"
+    )
     parser.add_argument("--cases-per-op", type=int, help="for torchbench; a third of so many are timed")
     asyncio.run(measure(parser.parse_args()))
 
 
 async def measure(options: argparse.Namespace) -> None:
-    executor = LocalExecutor()
+    executor = choose.choose(options.gpu)
     alone = options.what == "latency"
     spec = SuiteSpec(
         name=options.suite, device=options.device, dtype=options.dtype, cases_per_op=options.cases_per_op
@@ -115,7 +119,7 @@ async def measure(options: argparse.Namespace) -> None:
         )
         show(results)
     finally:
-        await executor.aclose()
+        await choose.release()
 
 
 def summary(found: list[common.Answer], samples: list[int]) -> dict[str, Any]:

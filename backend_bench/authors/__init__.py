@@ -3,6 +3,7 @@
     builtin/pytorch, builtin/triton   scripted: a first kernel that is wrong in a typical way, then a right one
     builtin/replay:DIR                the kernels of a folder, version N at turn N
     builtin/inductor                  what torch.compile writes for the operator (needs torch in the author's Python)
+    builtin/flag-gems                 the kernels of the installed flag-gems
 
 They answer like a model, through the same OpenAI-compatible path. Kernels are text here and are never imported.
 """
@@ -13,14 +14,15 @@ import difflib
 from typing import Any
 
 from backend_bench.authors.author import Author
+from backend_bench.authors.flag_gems import FlagGems
 from backend_bench.authors.inductor import Inductor
 from backend_bench.authors.replay import Replay
 from backend_bench.authors.scripted import Scripted
 from backend_bench.errors import UsageError
 
-NAMES = ("builtin/pytorch", "builtin/triton", "builtin/inductor")
+NAMES = ("builtin/pytorch", "builtin/triton", "builtin/inductor", "builtin/flag-gems")
 """Those whose name says it all."""
-USAGE = "builtin/pytorch, builtin/triton, builtin/inductor or builtin/replay:DIR"
+USAGE = f"{', '.join(NAMES)} or builtin/replay:DIR"
 
 __all__ = ["NAMES", "USAGE", "Author", "Scripted", "named", "serve", "serving"]
 
@@ -35,7 +37,11 @@ def named(name: str) -> Author:
         near = difflib.get_close_matches(full, [*NAMES, "builtin/replay"], n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near and not colon else f"there are {USAGE}"
         raise UsageError(f"there is no built-in model {name!r}; {hint}")
-    return Inductor.here() if kind == "inductor" else Scripted(kind)  # type: ignore[arg-type]  # one of the names
+    if kind == "inductor":
+        return Inductor.here()
+    if kind == "flag-gems":
+        return FlagGems.here()
+    return Scripted(kind)  # type: ignore[arg-type]  # one of the other names
 
 
 def __getattr__(name: str) -> Any:
