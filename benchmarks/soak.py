@@ -104,6 +104,7 @@ GROWTH_BYTES = 48 << 20
 """Allocators keep some of what they had; a leak of 10 kB a submission is as much after 5,000."""
 QUIET_S = 60.0
 """So long the service gets to make its spares and lose its dead."""
+UNCHANGED_S = 3.0
 
 PLAIN = '''"""{mark}"""
 
@@ -166,7 +167,7 @@ class Held:
     folders: int
     """Scratch folders of workers in the temporary folder."""
     gpu_bytes: int
-    """Of all processes, by nvidia-smi; 0 without a GPU."""
+    """Of all processes on the GPUs that may be used, by nvidia-smi; 0 without a GPU."""
 
 
 @dataclass(slots=True)
@@ -268,16 +269,17 @@ def note(record: Record, kernel: Kernel, verdict: Verdict) -> None:
 
 
 async def held_when_quiet(executor: LocalExecutor) -> Held:
-    """Measured once it has not changed for a second."""
-    deadline, before = time.monotonic() + QUIET_S, None
+    """Measured once it has not changed for some seconds: on a GPU a spare takes more than one to be made."""
+    deadline, before, since = time.monotonic() + QUIET_S, None, time.monotonic()
     while True:
         pid = (await executor.service())["pid"]
         gc.collect()
         now = held(pid)
         counts = (now.descriptors, now.processes, now.threads, now.memory_files)
-        if counts == before or time.monotonic() > deadline:
+        if counts != before:
+            before, since = counts, time.monotonic()
+        if time.monotonic() - since > UNCHANGED_S or time.monotonic() > deadline:
             return now
-        before = counts
         await asyncio.sleep(1)
 
 
@@ -342,6 +344,8 @@ def _gpu_bytes() -> int:
     if shutil.which("nvidia-smi") is None:
         return 0
     asked = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        asked.append(f"--id={visible}")
     return sum(int(line) << 20 for line in subprocess.check_output(asked, text=True).split())
 
 

@@ -12,7 +12,7 @@ import torch
 from backend_bench.errors import DeviceUnavailable
 from backend_bench.submission import Device
 
-CORES_OF_A_JUDGE = 4
+CORES_OF_A_JUDGE = 3
 MEMORY_OF_A_JUDGE = 20 << 30
 MOST_JUDGES = 4
 """Beyond that the device is what they wait for."""
@@ -30,7 +30,7 @@ def devices_of(name: Device) -> tuple[torch.device, ...]:
 def judges_of(device: torch.device, devices: int, cores: int) -> int:
     """How many processes of judges fit: the interpreter's lock lets each do one thing at a time.
 
-    A judge and its workers hold some gigabytes of a GPU, and keep four cores busy with compiling and drawing;
+    A judge and its workers hold some gigabytes of a GPU, and keep three cores busy with compiling and drawing;
     `cores` are those of all `devices`.
     """
     fit = max(cores // devices // CORES_OF_A_JUDGE, 1)
