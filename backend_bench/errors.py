@@ -58,5 +58,9 @@ class ServiceError(BackendBenchError):
     """The judge service did not do its part."""
 
 
+class NotJudged(ServiceError):
+    """It did for others: judging this one submission failed through our own fault."""
+
+
 class SandboxUnavailable(BackendBenchError):
     """The sandbox level that was required cannot be had on this machine."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from backend_bench.errors import NotJudged
 from backend_bench.executors import Executor
 from backend_bench.kernels import KernelFile
 from backend_bench.submission import Only, Submission
@@ -17,7 +19,9 @@ IN_FLIGHT = 64
 async def grade_all(
     executor: Executor, submissions: Sequence[Submission], *, done: Callable[[int, Verdict], None]
 ) -> None:
-    """Judge them all; `done` is told each verdict with its submission's number, as it comes."""
+    """Judge them all; `done` is told each verdict with its submission's number, as it comes. One that fails through our own fault has a
+    verdict, too; what keeps all of them from being judged is raised.
+    """
     async for number, verdict in _verdicts(executor, submissions):
         done(number, verdict)
 
@@ -29,7 +33,10 @@ async def _verdicts(
 
     async def judge(number: int, submission: Submission) -> tuple[int, Verdict]:
         async with places:
-            return number, await executor.submit(submission)
+            try:
+                return number, await executor.submit(submission)
+            except NotJudged as error:
+                return number, _not_judged(submission, str(error))
 
     tasks = [asyncio.create_task(judge(*numbered)) for numbered in enumerate(submissions)]
     try:
@@ -39,6 +46,18 @@ async def _verdicts(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _not_judged(submission: Submission, why: str) -> Verdict:
+    """It has no score, and so nobody takes it for the kernel's."""
+    return Verdict(
+        op=str(submission.op),
+        language=submission.language,
+        status=Status.ERROR,
+        message=why,
+        only=submission.only,
+        source_sha256=hashlib.sha256(submission.source.encode()).hexdigest(),
+    )
 
 
 def missing_kernel(kernel: KernelFile, only: Only | None = None) -> Verdict:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from backend_bench.errors import ServiceError, UsageError
+from backend_bench.errors import JudgeError, NotJudged, ServiceError, UsageError
 
 T = TypeVar("T")
 
@@ -54,12 +54,15 @@ def request(client: httpx.AsyncClient | httpx.Client, path: str, body: object) -
 
 
 def read(response: httpx.Response, answer: type[T]) -> T:
-    """The answer, or what is wrong: `UsageError` for the request, `ServiceError` for the service."""
+    """The answer, or what is wrong: `UsageError` for the request, `ServiceError` for the service, `NotJudged` for this submission only."""
     if response.status_code in _OUR_REQUEST:
         raise UsageError(_message(response))
     if response.is_error:
-        if _body(response).get("error") == "ending":
-            raise httpx.RemoteProtocolError(_message(response))  # its line is as good as lost
+        match _body(response).get("error"):
+            case "ending":
+                raise httpx.RemoteProtocolError(_message(response))  # its line is as good as lost
+            case JudgeError.__name__:  # and none below it: those are about the host
+                raise NotJudged(_message(response))
         raise ServiceError(_message(response))
     try:
         return msgspec.json.decode(response.content, type=answer)

@@ -31,7 +31,7 @@ import msgspec
 
 from backend_bench import __version__, runtime
 from backend_bench.cases import SuiteIndex
-from backend_bench.errors import MissingExtra, ServiceError, UsageError, need
+from backend_bench.errors import MissingExtra, NotJudged, ServiceError, UsageError, need
 from backend_bench.executors import Executor, launch
 from backend_bench.executors.local import LocalExecutor
 from backend_bench.executors.sharing import Places
@@ -63,7 +63,7 @@ CONNECT_TRIES = 3
 BEGIN_LIMIT_S = 600.0
 """While no judge at all has begun, because every GPU is taken or a node is still coming, this long is waited."""
 
-Outcome = Literal["done", "usage", "fault"]
+Outcome = Literal["done", "usage", "unjudged", "fault"]
 Reply = tuple[Outcome, bytes]
 """What an actor answers: JSON, or what is wrong, as text. No exception of ours crosses Ray."""
 
@@ -168,6 +168,8 @@ class Actor:
                 return "done", msgspec.json.encode(await ask())
             except UsageError as error:
                 return "usage", str(error).encode()
+            except NotJudged as error:
+                return "unjudged", str(error).encode()
             except ServiceError as error:
                 return "fault", str(error).encode()
 
@@ -252,7 +254,7 @@ class RayExecutor:
                     log.warning("a judge of %s on %s is lost: %s", self.cluster, judge.hello.host, error)
                     self._places.leave(judge)
                     losses += 1
-        raise ServiceError(
+        raise NotJudged(
             f"{TRIES} judges of {self.cluster} were lost one after the other while they were at work on this, the last one "
             f"with nothing else in hand ({what}); no other is given it"
         )
@@ -382,6 +384,8 @@ async def _ask(method: Any, *body: bytes, answer: type[T]) -> T:
         raise Lost(_first_line(error)) from error
     if outcome == "usage":
         raise UsageError(content.decode())
+    if outcome == "unjudged":
+        raise NotJudged(content.decode())
     if outcome == "fault":
         raise ServiceError(content.decode())
     return msgspec.json.decode(content, type=answer)

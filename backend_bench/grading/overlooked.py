@@ -60,10 +60,10 @@ def read_flat(tensor: Tensor, whole: torch.Size) -> Tensor:
     return tensor if torch.equal(flat, tensor.expand(whole)) else flat
 
 
-def tells(op: Op, form: str, before: Call, after: Call) -> bool:
+def tells(op: Op, form: str, before: Call, after: Call) -> bool | None:
     """Whether a kernel that takes `after`, which has another form, as if it had not, is wrong on it; also where that cannot be known.
 
-    False where ATen refuses `after`.
+    None where ATen refuses `after`, so that it is no call: on a GPU not every operator looks at what it is given.
     """
     if form not in _OVERLOOKING:
         return True
@@ -72,7 +72,8 @@ def tells(op: Op, form: str, before: Call, after: Call) -> bool:
     try:
         right = run_once(op, clone_call(after))
     except REFUSALS:
-        return is_elsewhere  # where that would have run; on a CPU not every operator does, and not in every dtype
+        # On a CPU not every operator runs, and not in every dtype: then nothing is known.
+        return True if is_elsewhere and not _runs(op, before) else None
     if form == "longer":
         return _varies_beyond_a_block(right)
     try:
@@ -83,6 +84,14 @@ def tells(op: Op, form: str, before: Call, after: Call) -> bool:
     except REFUSALS:
         return True
     return not _same(right, wrong)
+
+
+def _runs(op: Op, call: Call) -> bool:
+    try:
+        run_once(op, clone_call(call))
+    except REFUSALS:
+        return False
+    return True
 
 
 def shows_order(op: Op, call: Call) -> bool:

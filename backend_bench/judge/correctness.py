@@ -319,14 +319,17 @@ def _telling(
     reform: Callable[[Call], Call | None],
 ) -> Iterator[Attempt]:
     """A draw that has this form, of cases in random order, those of a few elements last: the first on which a kernel that overlooks the
-    form is wrong, or the first of all where there is none among a few. With more dimensions, rather one where their order shows."""
+    form is wrong, or the first of all where there is none among a few; none that ATen refuses. With more dimensions, rather one where their order shows."""
     shuffled = rng.sample(able, len(able))
     ordered = sorted(shuffled, key=lambda each: _elements_of(each) < _FEW)
     changed = ((each, call) for each in ordered if (call := reform(each.call)) is not None)
     best: Attempt | None = None
     told = 0
     for base, call in itertools.islice(changed, TRIED):
-        tells = int(overlooked.tells(overload, form, base.call, call))
+        answer = overlooked.tells(overload, form, base.call, call)
+        if answer is None:
+            continue
+        tells = int(answer)
         if tells and form == "raised":
             tells += overlooked.shows_order(overload, call)
         if best is None or tells > told:

@@ -84,18 +84,18 @@ class Desk:
         except BackendBenchError as error:
             answer = requests.Refusal.of(number, error)
         except Exception as error:
-            log.exception("question %d failed", number)
+            log.exception("question %d failed: %s", number, requests.in_words(question.what))
             answer = requests.Refusal.of(number, JudgeError(f"{type(error).__name__}: {error}"))
-        self._require_devices()
+        self._require_devices(question.what)
         # A queue that has hung up wants no answer.
         with self._answering, contextlib.suppress(OSError):
             self._channel.sendall(requests.line_of(answer))
 
-    def _require_devices(self) -> None:
+    def _require_devices(self, what: requests.Request) -> None:
         """End the process where a fault of ours broke a device's context: whatever it says from then on is about that."""
         for name in list(self._judges):
             if is_broken(torch.device(name)):
-                end_process(f"the context on {name} is broken")
+                end_process(f"the context on {name} is broken after: {requests.in_words(what)}")
 
     def _done(self, number: int, what: object) -> Any:
         match what:

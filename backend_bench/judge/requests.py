@@ -72,6 +72,12 @@ class Seat(msgspec.Struct, frozen=True):
 Request = Judge | ReadIndex | ListSeats | TellFacts | TellLanguages | WarmUp
 
 
+def in_words(what: Request) -> str:
+    """For a log: what is asked, and of which operator."""
+    op = f" {what.submission.op} in {what.submission.suite.name}" if isinstance(what, Judge) else ""
+    return f"{type(what).__name__}{op}"
+
+
 class Question(msgspec.Struct, frozen=True, tag=True):
     """Something that is answered under the same number."""
 

@@ -58,7 +58,7 @@ def test_a_judge_with_a_broken_device_ends_before_it_answers(monkeypatch: pytest
             made._answer(question)
         theirs.close()
         assert ours.recv(1) == b""
-    assert said == ["the context on cuda:0 is broken"]
+    assert said == ["the context on cuda:0 is broken after: WarmUp"]
 
 
 def test_a_cpu_does_not_break() -> None:
