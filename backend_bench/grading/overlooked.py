@@ -14,7 +14,7 @@ from torch import Tensor
 from backend_bench.cases import Call
 from backend_bench.grading.choices import arguments, call_of
 from backend_bench.grading.forms import MANY
-from backend_bench.grading.inputs import clone_call, leaves, map_tensors, tensors_of
+from backend_bench.grading.inputs import clone_call, map_tensors, tensors_of
 from backend_bench.grading.running import REFUSALS, Run, run_once
 from backend_bench.grading.sameness import is_floating, same_values
 from backend_bench.grading.traits import Op, base_name, is_pointwise, names
@@ -76,6 +76,8 @@ def tells(op: Op, form: str, before: Call, after: Call) -> bool | None:
         return True if is_elsewhere and not _runs(op, before) else None
     if form == "longer":
         return _varies_beyond_a_block(right)
+    if form == "turned" and _trusts_its_caller(op, after):
+        return True
     try:
         overlooking = _OVERLOOKING[form](op, before, after)
         if overlooking is None:
@@ -186,13 +188,14 @@ def _unchanged(op: Op, before: Call, after: Call) -> Call:
 
 
 def _along_the_old(op: Op, before: Call, after: Call) -> Call | None:
-    """The new sizes and the old dimension. An index may be out of bounds then, which an internal operator need not notice."""
-    given: dict[str, Any] = arguments(op, after)
-    if base_name(op).startswith("_") and any(
-        not is_floating(tensor.dtype) for tensor in leaves(list(given.values()))
-    ):
-        return None
-    return call_of(op, given | {"dim": arguments(op, before)["dim"]})
+    """The new sizes and the old dimension."""
+    return call_of(op, arguments(op, after) | {"dim": arguments(op, before)["dim"]})
+
+
+def _trusts_its_caller(op: Op, call: Call) -> bool:
+    """Whether sizes that do not fit together, or an index out of bounds, may go unnoticed and write anywhere: an internal operator of one
+    tensor has nothing that could not fit."""
+    return base_name(op).startswith("_") and len(tensors_of(call)) > 1
 
 
 def _first_slice(op: Op, before: Call, after: Call) -> Call:

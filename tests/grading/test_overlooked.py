@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -71,7 +73,38 @@ def test_a_setting_tells_where_it_matters() -> None:
 
 def test_what_aten_refuses_tells_nothing() -> None:
     before = Call((ROWS, 1), {})
-    assert not tells(ATEN.cumsum.default, "turned", before, Call((ROWS, 7), {}))
+    assert tells(ATEN.cumsum.default, "turned", before, Call((ROWS, 7), {})) is None
+
+
+def test_what_aten_refuses_is_no_draw() -> None:
+    """Not even the first of all. On a GPU not every operator looks at what it is given."""
+    attempt = correctness.Attempt(0, Call((ROWS, 1), {}), "base")
+    refused = correctness._telling(
+        ATEN.cumsum.default, "turned", [attempt], random.Random(1), lambda call: Call((ROWS, 7), {})
+    )
+    assert list(refused) == []
+
+
+IN_VAIN = """
+import random, torch
+from backend_bench.cases import Call
+from backend_bench.grading import forms, overlooked
+
+op = torch.ops.aten._weight_norm_interface.default
+for number in range(100):
+    for sizes in ((64, 32), (32, 64), (96, 16, 3)):
+        before = Call((torch.randn(sizes), torch.randn(sizes[:1] + (1,) * (len(sizes) - 1)), 0))
+        after = forms.turned(op, before, random.Random(number))
+        if after is not None:
+            assert overlooked.tells(op, "turned", before, after) is not None
+print("survived")
+"""
+
+
+def test_no_internal_operator_is_given_what_does_not_fit_together() -> None:
+    """`_weight_norm_interface` writes over its result's end where its dimension is not that of its factors."""
+    done = subprocess.run([sys.executable, "-c", IN_VAIN], capture_output=True, text=True)
+    assert done.stdout == "survived\n", (done.returncode, done.stderr)
 
 
 def test_a_sum_in_another_order_is_the_same_sum() -> None:
