@@ -6,7 +6,6 @@ Runs ATen on small copies on a CPU, and only to choose among draws; what is righ
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
