@@ -18,6 +18,7 @@ from backend_bench.cases import Call
 from backend_bench.grading.choices import arguments, call_of
 from backend_bench.grading.inputs import (
     clone_call,
+    kept_normal,
     leaves,
     map_tensors,
     overlaps_itself,
@@ -250,7 +251,7 @@ def _varied(copies: Tensor, first: int, rng: random.Random, *, shuffle: bool) ->
         factor[torch.rand(copies.shape, generator=generator) < 0.5] = (
             1  # what was equal to something may stay so
         )
-        return copies * factor.to(copies.device, copies.dtype)
+        return kept_normal(copies * factor.to(copies.device, copies.dtype), copies)
     if not shuffle:
         return copies
     order = torch.randperm(copies.numel(), generator=generator).to(copies.device)

@@ -332,9 +332,19 @@ def _meet(op: Op, call: Call, rng: random.Random) -> bool:
     picks = picks.to(target.device, target.dtype)
     if target.is_floating_point():
         beside = torch.nextafter(picks, torch.full_like(picks, rng.choice((-math.inf, math.inf))))
+        least = torch.full_like(picks, torch.finfo(picks.dtype).smallest_normal)
+        beside = kept_normal(beside, torch.copysign(least, beside))
         picks = torch.where(torch.rand(count, generator=generator).to(picks.device) < 0.5, picks, beside)
     target[torch.unravel_index(places, target.shape)] = picks
     return True
+
+
+def kept_normal(values: Tensor, instead: Tensor) -> Tensor:
+    """The floating values, with others in the place of those that a GPU may take for zero; it keeps all of half precision."""
+    if values.dtype is torch.float16:
+        return values
+    sizes = values.abs()
+    return torch.where((sizes > 0) & (sizes < torch.finfo(values.dtype).smallest_normal), instead, values)
 
 
 def repeat_indices(call: Call, rng: random.Random) -> bool:

@@ -65,6 +65,16 @@ def test_a_longer_call_has_results_that_no_block_holds_and_blocks_that_differ() 
     assert torch.equal(weight, call.args[2])
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64, torch.complex64])
+def test_a_longer_call_has_no_value_that_a_gpu_may_take_for_zero(dtype: torch.dtype) -> None:
+    """An honest `ceil` in Triton was wrong on copies of the smallest normal number that had become smaller."""
+    least = torch.finfo(dtype).smallest_normal
+    values = torch.full((40, 20), least, dtype=dtype)
+    varied = longer(aten.relu.default, Call((values,)), rng())
+    assert varied is not None
+    assert torch.equal(varied.args[0].abs(), torch.full_like(varied.args[0].abs(), least))
+
+
 def test_nothing_grows_beyond_what_an_oracle_takes_milliseconds_for() -> None:
     varied = longer(aten.diag_embed.default, Call((torch.randn(40),)), rng())
     assert varied is None

@@ -13,6 +13,8 @@ from backend_bench.cases import Call
 from backend_bench.grading.inputs import (
     clone_call,
     edges,
+    kept_normal,
+    meet,
     nudged,
     overlaps_itself,
     scaled,
@@ -195,3 +197,16 @@ def test_edges_meet_nan_in_a_small_tensor_too() -> None:
         varied = edges(aten.clamp.default, Call((torch.randn(3, 3), -1, 1)), random.Random(seed))
         assert varied is not None
         assert bool(tensors_of(varied)[0].isnan().any())
+
+
+def test_what_lies_a_step_beside_zero_is_no_subnormal() -> None:
+    call = Call((torch.ones(4000), 0.0))
+    meet(aten.eq.Scalar, call, random.Random(1))
+    sizes = set(call.args[0].abs().tolist())
+    assert sizes == {0.0, 1.0, torch.finfo(torch.float32).smallest_normal}
+
+
+def test_half_precision_keeps_its_subnormals() -> None:
+    half = torch.tensor([6e-8, 1.0, 0.0], dtype=torch.float16)
+    assert torch.equal(kept_normal(half, torch.ones_like(half)), half)
+    assert kept_normal(torch.tensor([1e-39, 2.0, 0.0]), torch.ones(3)).tolist() == [1.0, 2.0, 0.0]
