@@ -160,6 +160,8 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         slopes = _conditioning(op, call, exact, run) if name in ACCUMULATIONS else none
         if name in SOFTMAXES:
             slopes = (slopes[0] + sizes[0] * _exponent(op, call),)
+        if name == "_softmax_backward_data":
+            slopes = (slopes[0] + _subtracted_sum(op, call),)
         if name in NORMALISATIONS:
             means = 4 * _finite_abs(run(_absolute(call))[1])  # they are sums, too
             slopes = (slopes[0] + _subtracted_mean(op, call, exact), slopes[1] + means, *slopes[2:])
@@ -385,6 +387,15 @@ def _exponent(op: Op, call: Call) -> Tensor:
     source, dim = call.args[0], arguments(op, call)["dim"]
     sizes = _finite_abs(source)
     return sizes.amax(dim, keepdim=True) if sizes.dim() and sizes.shape[dim] else sizes
+
+
+def _subtracted_sum(op: Op, call: Call) -> Tensor:
+    """What a softmax's gradient answers to the rounding of the sum that it subtracts: where one share is nearly all, that is nearly the
+    gradient itself, and what is left is what was rounded away."""
+    given = arguments(op, call)
+    shares = _finite_abs(given["output"])
+    terms = _finite_abs(given["grad_output"]) * shares
+    return 4 * shares * (terms.sum(given["dim"], keepdim=True) if terms.dim() else terms)
 
 
 def _lost(op: Op, call: Call, exact: Results, step: float) -> Results:

@@ -144,8 +144,8 @@ JUMPS = names(
 )
 """Operators with jumps: beside one, the value of either precision is right."""
 
-FROM_ITS_SIZE = names("gelu")
-"""Pointwise operators whose formula takes their input times a difference of nearly equal numbers."""
+FROM_ITS_SIZE = names("gelu gelu_backward")
+"""Pointwise operators whose formula takes their first input times a difference of nearly equal numbers."""
 
 ARITHMETIC = names(
     "add sub rsub mul div true_divide reciprocal square sqrt addcmul addcdiv lerp deg2rad rad2deg"

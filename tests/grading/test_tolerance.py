@@ -365,3 +365,29 @@ def test_softmax_may_subtract_the_logarithm_of_the_sum() -> None:
     assert judge(aten._softmax.default, call, lambda x, d, h: torch.exp(x - x.logsumexp(d, True))).passed
     short = judge(aten._softmax.default, call, lambda x, d, h: torch.softmax(x.bfloat16(), d).float())
     assert not short.passed
+
+
+def test_a_softmax_gradient_of_which_one_share_is_nearly_all_may_lose_what_the_sum_rounds_away() -> None:
+    generator = torch.Generator().manual_seed(3)
+    shares = (9 * torch.randn(4000, 49, generator=generator)).softmax(-1)
+    gradient = 9 * torch.randn(4000, 49, generator=generator)
+
+    def one_by_one(grad: Tensor, output: Tensor, dim: int, _: torch.dtype) -> Tensor:
+        return output * (grad - summed_in_order(grad * output, torch.float32).unsqueeze(dim))
+
+    call = Call((gradient, shares, -1, torch.float32))
+    found = judge(aten._softmax_backward_data.default, call, one_by_one)
+    assert found.passed, found.message
+
+
+def test_the_textbook_gradient_of_gelu_is_right_where_little_is_left_of_it() -> None:
+    """One plus the error function of a large negative number is what float32 leaves of it, times the incoming gradient."""
+    x = torch.linspace(-9, -3, 100_000)
+    gradient = torch.full_like(x, 30.0)
+
+    def textbook(grad: Tensor, x: Tensor) -> Tensor:
+        density = 0.39894228 * x * torch.exp(-0.5 * x * x)
+        return grad * (density + 0.5 * torch.erf(0.70710678 * x) + 0.5)
+
+    found = judge(aten.gelu_backward.default, Call((gradient, x)), textbook)
+    assert found.passed, found.message
