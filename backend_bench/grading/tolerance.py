@@ -26,6 +26,7 @@ from backend_bench.grading.traits import (
     NORMALISATIONS,
     SAMPLERS,
     SCATTERED_SUMS,
+    SOFTMAX_GRADIENTS,
     SOFTMAXES,
     STEPS,
     SUMS,
@@ -160,7 +161,7 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         slopes = _conditioning(op, call, exact, run) if name in ACCUMULATIONS else none
         if name in SOFTMAXES:
             slopes = (slopes[0] + sizes[0] * _exponent(op, call),)
-        if name == "_softmax_backward_data":
+        if name in SOFTMAX_GRADIENTS:
             slopes = (slopes[0] + _subtracted_sum(op, call),)
         if name in NORMALISATIONS:
             means = 4 * _finite_abs(run(_absolute(call))[1])  # they are sums, too
@@ -393,8 +394,12 @@ def _subtracted_sum(op: Op, call: Call) -> Tensor:
     """What a softmax's gradient answers to the rounding of the sum that it subtracts: where one share is nearly all, that is nearly the
     gradient itself, and what is left is what was rounded away."""
     given = arguments(op, call)
-    shares = _finite_abs(given["output"])
-    terms = _finite_abs(given["grad_output"]) * shares
+    terms, output = _finite_abs(given["grad_output"]), given["output"]
+    if base_name(op) == "_log_softmax_backward_data":
+        shares = _finite_abs(output.exp())
+    else:
+        shares = _finite_abs(output)
+        terms = terms * shares
     return 4 * shares * (terms.sum(given["dim"], keepdim=True) if terms.dim() else terms)
 
 

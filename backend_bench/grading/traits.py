@@ -291,5 +291,8 @@ NORMALISATIONS = names(
 SOFTMAXES = names("softmax _softmax _safe_softmax")
 """Operators whose results are exponentials: an absolute error before is a relative one after."""
 
+SOFTMAX_GRADIENTS = names("_softmax_backward_data _log_softmax_backward_data")
+"""Gradients that subtract a sum, of which next to nothing may be left."""
+
 EXPONENTIAL_SUMS = SOFTMAXES | names("log_softmax _log_softmax logsumexp")
 """Operators that add up exponentials, where most may be too small to count beside the largest."""

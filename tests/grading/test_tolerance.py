@@ -367,16 +367,23 @@ def test_softmax_may_subtract_the_logarithm_of_the_sum() -> None:
     assert not short.passed
 
 
-def test_a_softmax_gradient_of_which_one_share_is_nearly_all_may_lose_what_the_sum_rounds_away() -> None:
+@pytest.mark.parametrize("is_log", [False, True])
+def test_a_softmax_gradient_of_which_one_share_is_nearly_all_may_lose_what_the_sum_rounds_away(
+    is_log: bool,
+) -> None:
     generator = torch.Generator().manual_seed(3)
-    shares = (9 * torch.randn(4000, 49, generator=generator)).softmax(-1)
+    shares = (9 * torch.randn(4000, 49, generator=generator)).log_softmax(-1)
     gradient = 9 * torch.randn(4000, 49, generator=generator)
 
     def one_by_one(grad: Tensor, output: Tensor, dim: int, _: torch.dtype) -> Tensor:
+        if is_log:
+            return grad - output.exp() * summed_in_order(grad, torch.float32).unsqueeze(dim)
         return output * (grad - summed_in_order(grad * output, torch.float32).unsqueeze(dim))
 
-    call = Call((gradient, shares, -1, torch.float32))
-    found = judge(aten._softmax_backward_data.default, call, one_by_one)
+    op = aten._log_softmax_backward_data if is_log else aten._softmax_backward_data
+    found = judge(
+        op.default, Call((gradient, shares if is_log else shares.exp(), -1, torch.float32)), one_by_one
+    )
     assert found.passed, found.message
 
 
