@@ -59,7 +59,7 @@ class Limits:
     call_s: float = 10.0
     """Wall time for one call once the operator has been called before, in seconds."""
     first_call_s: float = 60.0
-    """Wall time for the first call of a case, compilation included, in seconds."""
+    """Wall time for the first call of a case, and of each other form of it, compilation included, in seconds."""
     total_s: float = 300.0
     """Wall time for all of it, in seconds."""
     timing_s: float | None = None

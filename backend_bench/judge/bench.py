@@ -215,17 +215,18 @@ class Bench:
 
     def call(
         self, keeper: Keeper, case: object, call: Call, metas: tuple[Meta | None, ...],
-        *, record: bool = False, timed: bool = False, meanwhile: Meanwhile | None = None,
+        *, form: str = "", record: bool = False, timed: bool = False, meanwhile: Meanwhile | None = None,
     ) -> Sample:  # fmt: skip
         """Call once and take copies of everything; `meanwhile` is done while the answer is waited for. Raises `Ended`.
 
+        In another form of its case a call may have to compile again, and has as much time as the first one.
         A timed call on a CPU gets its inputs in memory that the worker has not mapped before the
         request, and the worker is frozen at its reply: nothing is computed before or after.
         """
         staged = keeper.stage.lay_out(case, call, metas, record=record, fresh=timed)
         aside = None if timed else self._stay.aside
         answer = keeper.call(
-            staged, limit_s=self._limit(keeper, case), freeze=timed, aside=aside, meanwhile=meanwhile
+            staged, limit_s=self._limit(keeper, (case, form)), freeze=timed, aside=aside, meanwhile=meanwhile
         )
         try:
             copies, inputs = keeper.stage.outputs_after(staged), keeper.stage.inputs_after(staged)
@@ -264,7 +265,7 @@ class Bench:
         ]
         if not blocks:
             return [self._timed_call(ready, case) for ready in many]
-        answers = keeper.run_blocks(blocks, limit_s=self._limit(keeper, case), patience=patience)
+        answers = keeper.run_blocks(blocks, limit_s=self._limit(keeper, (case, "")), patience=patience)
         return [_timed(keeper, answer) for answer in answers]
 
     def _timed_call(self, ready: Ready, case: object) -> Timed:
@@ -280,7 +281,7 @@ class Bench:
         """Call the reference before it is timed: a first call loads what it needs. The text of its error, or an empty one."""
         case = ("timed", ready.asked.case)
         if ready.block is not None:
-            limit_s = self._limit(ready.keeper, case)
+            limit_s = self._limit(ready.keeper, (case, ""))
             return ready.keeper.rehearse(ready.block, limit_s=limit_s, aside=self._stay.aside)
         [call] = ready.asked.calls
         return self.call(ready.keeper, case, call, ready.asked.metas).claims.error
@@ -300,7 +301,7 @@ class Bench:
         return not isinstance(error, Crashed) or self._relaunches == 0
 
     def _limit(self, keeper: Keeper, case: object) -> float:
-        """More time for the first call of a case in a worker: it may compile."""
+        """More time for the first call of a case, or of a form of it, in a worker: it may compile."""
         key = (id(keeper), case)
         first = key not in self._seen
         self._seen.add(key)

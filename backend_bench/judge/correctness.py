@@ -358,6 +358,7 @@ def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phas
                 attempt.case,
                 attempt.call,
                 output_metas(expectation),
+                form=attempt.purpose if attempt.purpose in REFORMED else "",
                 record=record,
                 meanwhile=ahead.step,
             )

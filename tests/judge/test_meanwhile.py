@@ -15,12 +15,14 @@ from backend_bench import wire
 from backend_bench.grading import oracle
 from backend_bench.judge import awake, correctness, paused
 from backend_bench.judge.aside import READ_S, Aside, done_meanwhile
+from backend_bench.judge.bench import Bench
 from backend_bench.judge.correctness import Ahead
 from backend_bench.judge.judge import Judge
+from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.stages import Stages
 from backend_bench.leases import Lease
 from backend_bench.operator import Operator
-from backend_bench.submission import Submission, SuiteSpec
+from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.suites import open_suite
 from backend_bench.verdict import Status
 
@@ -188,3 +190,30 @@ def test_a_submission_of_a_slow_import_loses_nothing(
     assert steps[0]
     assert not any(steps[1:])
     assert len(steps) > 10
+
+
+def test_a_form_of_a_case_has_the_time_of_a_first_call(
+    own_judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel that tunes itself for each shape needed more than ten seconds for a draw of another one, and was refused."""
+    limits: dict[str, set[float]] = {"first": set(), "further": set()}
+    limit_of = Bench._limit
+
+    def noted(self: Bench, keeper: Keeper, key: tuple[object, str]) -> float:
+        is_first = (id(keeper), key) not in self._seen
+        limit_s = limit_of(self, keeper, key)
+        if keeper is self._candidate:
+            forms.add(key[1])
+            limits["first" if is_first else "further"].add(limit_s)
+        return limit_s
+
+    forms: set[str] = set()
+    monkeypatch.setattr(Bench, "_limit", noted)
+    source = "import torch\ndef relu__default_kernel_impl(x):\n    return torch.clamp_min(x, 0)\n"
+    asked = Submission(
+        op=OP, source=source, suite=SPEC, only="correctness", limits=Limits(call_s=50, first_call_s=70)
+    )
+    verdict = own_judge.judge(asked)
+    assert verdict.status is Status.OK, verdict
+    assert {"", "longer", "restrided"} <= forms
+    assert limits == {"first": {70.0}, "further": {50.0}}
