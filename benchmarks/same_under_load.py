@@ -21,7 +21,6 @@ from backend_bench.operator import Operator
 from backend_bench.submission import Device, Language, Submission, SuiteSpec
 from backend_bench.verdict import Verdict
 
-
 SLOW = ("topk__default",)
 """Triton needs a minute to compile these, and runs into the limit now and then: what they come to is no question of load."""
 
