@@ -43,12 +43,13 @@ MANY = 1024
 """Elements beyond which one block of a kernel is not enough."""
 _MOST = 1 << 17
 """Elements that a call with more of them may have, results included: the oracle takes milliseconds for them."""
-_FIXED = MEMORY_BOUND | names("_weight_norm_interface")
+_FIXED = MEMORY_BOUND | names("_weight_norm_interface _weight_norm_interface_backward")
 """Operators whose strides stay; ATen's kernel of the last reads past them, out of bounds."""
 _TRUSTING = (
     # internal operators check little, and these read past what fits no longer
     "embedding_bag",
     "_embedding",
+    "_weight_norm",
     "batch_norm",
     "segment",
     "histogram",

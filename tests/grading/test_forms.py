@@ -15,6 +15,7 @@ from backend_bench.grading.forms import (
     late,
     longer,
     promoted,
+    raised,
     reset,
     restrided,
     settings,
@@ -247,3 +248,10 @@ def test_scales_grow_and_never_shrink() -> None:
         16.0,
         16.0,
     ]
+
+
+def test_an_internal_operator_whose_sizes_fit_no_longer_has_no_such_form() -> None:
+    """ATen writes as many norms as its last dimension has, wherever there is room for them."""
+    call = Call((torch.randn(64, 32), torch.randn(1, 32), 1))
+    for form in (raised, turned, longer):
+        assert form(aten._weight_norm_interface.default, call, rng()) is None

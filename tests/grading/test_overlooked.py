@@ -86,17 +86,16 @@ def test_what_aten_refuses_is_no_draw() -> None:
 
 
 IN_VAIN = """
-import random, torch
+import torch
 from backend_bench.cases import Call
-from backend_bench.grading import forms, overlooked
+from backend_bench.grading import overlooked
 
 op = torch.ops.aten._weight_norm_interface.default
-for number in range(100):
-    for sizes in ((64, 32), (32, 64), (96, 16, 3)):
-        before = Call((torch.randn(sizes), torch.randn(sizes[:1] + (1,) * (len(sizes) - 1)), 0))
-        after = forms.turned(op, before, random.Random(number))
-        if after is not None:
-            overlooked.tells(op, "turned", before, after)
+for _ in range(100):
+    for rows, columns in ((64, 32), (32, 64)):
+        before = Call((torch.randn(rows, columns), torch.randn(rows, 1), 0))
+        after = Call((torch.randn(columns, rows), torch.randn(1, rows), 1))
+        assert overlooked.tells(op, "turned", before, after)
 print("survived")
 """
 
