@@ -6,8 +6,10 @@ BackendBenchError
 ├── JudgeError            our own fault while judging: status `error`, never a score of 0
 │   ├── WorkerLost        a worker could not be had or did not answer before any candidate ran
 │   ├── DeviceUnavailable the device asked for is not there, or is broken
+│   ├── NoJudge           no process that judges could be started
 │   └── Abandoned         whoever wanted the verdict has gone: there will be none
 ├── ServiceError          the judge service could not be reached or refused
+│   └── NotJudged         it answers, and could not judge this one submission
 └── SandboxUnavailable    this machine cannot give the sandbox that was required
 """
 
@@ -48,6 +50,10 @@ class WorkerLost(JudgeError):
 
 class DeviceUnavailable(JudgeError):
     """The device that was asked for cannot be used."""
+
+
+class NoJudge(JudgeError):
+    """No process that judges could be started on this host."""
 
 
 class Abandoned(JudgeError):

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from backend_bench.errors import NotJudged
+from backend_bench.errors import NotJudged, ServiceError
 from backend_bench.executors import Executor
 from backend_bench.kernels import KernelFile
 from backend_bench.submission import Only, Submission
@@ -16,14 +16,24 @@ IN_FLIGHT = 64
 """Submissions at the judge at once; it has a queue of its own, and a cluster has many judges."""
 
 
+MOST_FAULTS = 10
+"""Of ours, one after the other: then it is not the submissions."""
+
+
 async def grade_all(
     executor: Executor, submissions: Sequence[Submission], *, done: Callable[[int, Verdict], None]
 ) -> None:
     """Judge them all; `done` is told each verdict with its submission's number, as it comes. One that fails through our own fault has a
-    verdict, too; what keeps all of them from being judged is raised.
+    verdict, too; what keeps all of them from being judged is raised, and so is the last of many such faults in a row.
     """
+    in_a_row = 0
     async for number, verdict in _verdicts(executor, submissions):
         done(number, verdict)
+        in_a_row = in_a_row + 1 if verdict.status is Status.ERROR else 0
+        if in_a_row == MOST_FAULTS:
+            raise ServiceError(
+                f"{in_a_row} submissions in a row could not be judged; the last: {verdict.message}"
+            )
 
 
 async def _verdicts(

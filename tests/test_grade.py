@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from backend_bench.errors import DeviceUnavailable, JudgeError, NotJudged, ServiceError
+from backend_bench import grade
+from backend_bench.errors import DeviceUnavailable, JudgeError, NoJudge, NotJudged, ServiceError
 from backend_bench.executors import conversation
 from backend_bench.grade import exit_code, grade_all
 from backend_bench.operator import Operator
@@ -55,8 +56,18 @@ def test_what_keeps_all_from_being_judged_is_raised() -> None:
         judged({"log": ServiceError("the judge service went away")})
 
 
+def test_when_none_can_be_judged_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grade, "MOST_FAULTS", 3)
+    broken = NotJudged("the context is broken")
+    with pytest.raises(
+        ServiceError, match="3 submissions in a row could not be judged; the last: the context"
+    ):
+        judged({"exp": broken, "log": broken, "sin": broken})
+
+
 @pytest.mark.parametrize(
-    ("error", "is_about_one"), [(JudgeError("died"), True), (DeviceUnavailable("no GPU"), False)]
+    ("error", "is_about_one"),
+    [(JudgeError("died"), True), (DeviceUnavailable("no GPU"), False), (NoJudge("none"), False)],
 )
 def test_a_client_knows_which_it_is(error: JudgeError, is_about_one: bool) -> None:
     """From the name in the service's answer."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from backend_bench.operator import Operator
 INSTALL = "pip install --no-deps flag-gems sqlalchemy"
 """It asks for an exact version of numpy and needs none; PyYAML and packaging come with nearly everything."""
 _REGISTERED = "_FULL_CONFIG"
-"""The table of flag-gems that names an operator's function, the same that `flag_gems.enable` registers."""
+"""The table of flag-gems that names an operator's function, for `flag_gems.enable`. What it has for one generation of GPUs only (`fill`, `mm`,
+`mul` and `sqrt` on Hopper) replaces some of them there, and is left aside here."""
 _PACKAGES = ("experimental_ops", "fused", "ops")
 """In the order in which flag-gems imports their names: a later one stands."""
+_RELATIVE = re.compile(r"\bfrom\s*\.[.\w]*\s+")
 _PREFACE = """\
 import os
 
@@ -86,8 +89,9 @@ class FlagGems(Author):
                 isinstance(target, ast.Name) and target.id == _REGISTERED for target in node.targets
             ):
                 for row in getattr(node.value, "elts", []):
-                    op, function = row.elts[:2]
-                    yield op.value, function.id
+                    match row:  # behind them there may be a condition, about versions of torch before ours
+                        case ast.Tuple(elts=[ast.Constant(value=str(op)), ast.Name(id=function), *_]):
+                            yield op, function
 
     def _exported(self, package: str) -> Iterator[tuple[str, Function]]:
         """What one of its packages hands on, by name."""
@@ -100,22 +104,38 @@ class FlagGems(Author):
 
     def _file(self, function: Function, op: Operator) -> str:
         """The text of its module, which imports nothing by a relative name, and the function that the judge asks for."""
-        parts = function.module.split(".")[1:]
-        file = self.folder.joinpath(*parts).with_suffix(".py")
-        is_package = not file.is_file()
-        file = file.with_suffix("") / "__init__.py" if is_package else file
-        lines = file.read_text(encoding="utf-8").splitlines()
-        home = function.module if is_package else function.module.rpartition(".")[0]
+        file = self.folder.joinpath(*function.module.split(".")[1:]).with_suffix(".py")
+        home = function.module.rpartition(".")[0]
+        if not file.is_file():
+            file, home = file.with_suffix("") / "__init__.py", function.module
+        lines = file.read_text(encoding="utf-8").split("\n")
         tree = _parsed(file)
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level:
-                said = lines[node.lineno - 1]
-                dots = f"from {'.' * node.level}{node.module or ''} "
-                lines[node.lineno - 1] = said.replace(dots, f"from {_absolute(node, home)} ", 1)
-        begin = next((node.lineno for node in tree.body if not _must_come_first(node)), 1) - 1
-        lines[begin:begin] = _PREFACE.splitlines()
+                first = node.lineno - 1
+                lines[first] = _RELATIVE.sub(f"from {_absolute(node, home)} ", lines[first], count=1)
+        begin = next((_first_line(node) for node in tree.body if not _must_come_first(node)), 1) - 1
+        lines[begin:begin] = _PREFACE.split("\n")
         call = f"def {op.function}(*args, **kwargs):\n    return {function.name}(*args, **kwargs)"
-        return "\n".join([*lines, "", "", call, ""])
+        text = "\n".join([*lines, "", "", call, ""])
+        _check(text, file)
+        return text
+
+
+def _check(text: str, file: Path) -> None:
+    """Raise `UsageError` unless the text is Python and names all modules in full."""
+    try:
+        left = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom) and node.level]
+    except SyntaxError as error:
+        raise UsageError(f"{file} cannot be made a kernel file: {error}") from error
+    if left:
+        raise UsageError(f"{file} cannot be made a kernel file: {ast.unparse(left[0])}")
+
+
+def _first_line(node: ast.stmt) -> int:
+    """With its decorators."""
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _parsed(file: Path) -> ast.Module:

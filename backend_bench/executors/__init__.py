@@ -16,7 +16,7 @@ class Executor(Protocol):
     async def submit(self, submission: Submission) -> Verdict:
         """Wait for the verdict.
 
-        Raises `ServiceError` when the place cannot be reached; a bad kernel never raises.
+        Raises `ServiceError` when the place cannot be reached, and `NotJudged` where it failed on this submission; a bad kernel never raises.
         Cancelling the await frees the place in the queue.
         """
         ...

@@ -237,7 +237,7 @@ def _decided_late(lines: Tensor, rng: random.Random, turn: int) -> Tensor | None
         # Not all the same: the sum of equal terms, which others take back, is off by more than what is left of it allows.
         generator = torch.Generator().manual_seed(rng.getrandbits(62))
         uneven = 1 - torch.rand(head.shape, generator=generator, dtype=torch.float64) / 4
-        head = head * uneven.to(lines.device, lines.dtype)
+        head = kept_normal(head * uneven.to(lines.device, lines.dtype), head)
     lines[..., :first] = head if turn else 0
     lines[..., rng.randrange(first, size)] = 0 if turn else 1
     return lines

@@ -343,8 +343,10 @@ def kept_normal(values: Tensor, instead: Tensor) -> Tensor:
     """The floating values, with others in the place of those that a GPU may take for zero; it keeps all of half precision."""
     if values.dtype is torch.float16:
         return values
-    sizes = values.abs()
-    return torch.where((sizes > 0) & (sizes < torch.finfo(values.dtype).smallest_normal), instead, values)
+    least = torch.finfo(values.dtype).smallest_normal
+    parts = (values.real, values.imag) if values.is_complex() else (values,)
+    is_less = sum((part != 0) & (part.abs() < least) for part in parts)
+    return torch.where(torch.as_tensor(is_less).bool(), instead, values)
 
 
 def repeat_indices(call: Call, rng: random.Random) -> bool:

@@ -62,10 +62,12 @@ def read_flat(tensor: Tensor, whole: torch.Size) -> Tensor:
 def tells(op: Op, form: str, before: Call, after: Call) -> bool | None:
     """Whether a kernel that takes `after`, which has another form, as if it had not, is wrong on it; also where that cannot be known.
 
-    None where ATen refuses `after`, so that it is no call: on a GPU not every operator looks at what it is given.
+    None where ATen refuses `after`, or would not notice that it is no call: on a GPU not every operator looks at what it is given.
     """
     if form not in _OVERLOOKING:
         return True
+    if form in ("turned", "raised") and _trusts_its_caller(op, after):
+        return None
     is_elsewhere = any(tensor.device.type != "cpu" for tensor in tensors_of(after))
     before, after = (map_tensors(call, _on_cpu) for call in (before, after))
     try:
@@ -75,8 +77,6 @@ def tells(op: Op, form: str, before: Call, after: Call) -> bool | None:
         return True if is_elsewhere and not _runs(op, before) else None
     if form == "longer":
         return _varies_beyond_a_block(right)
-    if form == "turned" and _trusts_its_caller(op, after):
-        return True
     try:
         overlooking = _OVERLOOKING[form](op, before, after)
         if overlooking is None:
@@ -186,15 +186,17 @@ def _unchanged(op: Op, before: Call, after: Call) -> Call:
     return before
 
 
-def _along_the_old(op: Op, before: Call, after: Call) -> Call | None:
+def _along_the_old(op: Op, before: Call, after: Call) -> Call:
     """The new sizes and the old dimension."""
     return call_of(op, arguments(op, after) | {"dim": arguments(op, before)["dim"]})
 
 
 def _trusts_its_caller(op: Op, call: Call) -> bool:
-    """Whether sizes that do not fit together, or an index out of bounds, may go unnoticed and write anywhere: an internal operator of one
-    tensor has nothing that could not fit."""
-    return base_name(op).startswith("_") and len(tensors_of(call)) > 1
+    """Whether sizes that do not fit together, or an index out of bounds, may go unnoticed and write anywhere: tensors of one size have
+    nothing that could not fit."""
+    tensors = tensors_of(call)
+    is_alike = len({tensor.shape for tensor in tensors}) < 2 and all(is_floating(t.dtype) for t in tensors)
+    return base_name(op).startswith("_") and len(tensors) > 1 and not is_alike
 
 
 def _first_slice(op: Op, before: Call, after: Call) -> Call:

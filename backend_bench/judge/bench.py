@@ -219,7 +219,8 @@ class Bench:
     ) -> Sample:  # fmt: skip
         """Call once and take copies of everything; `meanwhile` is done while the answer is waited for. Raises `Ended`.
 
-        In another form of its case a call may have to compile again, and has as much time as the first one.
+        `form`: which of the draws that have another form than their case; each may have to be compiled, and has as much time as a first
+        call.
         A timed call on a CPU gets its inputs in memory that the worker has not mapped before the
         request, and the worker is frozen at its reply: nothing is computed before or after.
         """

@@ -358,7 +358,7 @@ def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phas
                 attempt.case,
                 attempt.call,
                 output_metas(expectation),
-                form=attempt.purpose if attempt.purpose in REFORMED else "",
+                form=f"{attempt.purpose} {number}" if attempt.purpose in REFORMED else "",
                 record=record,
                 meanwhile=ahead.step,
             )
@@ -368,7 +368,7 @@ def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phas
     except Ended as error:
         tally.judged += 1
         phase.ended = phase.ended or error
-        tally.note(status_of(error), str(error))
+        tally.note(status_of(error), told(attempt, str(error)))
         if isinstance(error, Forged):
             phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
         return not bench.give_up(error)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import backend_bench
 from backend_bench.cases import SuiteIndex
-from backend_bench.errors import Abandoned, JudgeError, UsageError
+from backend_bench.errors import Abandoned, JudgeError, NoJudge, UsageError
 from backend_bench.judge import requests
 from backend_bench.judge.cores import Share
 from backend_bench.judge.requests import Seat
@@ -213,7 +213,7 @@ class Judges:
         try:
             line.hands.append(hand if hand is not None and hand.alive else await Hand.start(self._share))
         except OSError as error:
-            self._turn_away(line, JudgeError(f"no judge could be started: {error}"))
+            self._turn_away(line, NoJudge(f"no judge could be started: {error}"))
         finally:
             line.starting = None
         self._next(line)

@@ -29,6 +29,10 @@ _FULL_CONFIG = (
     # ("contiguous", contiguous),
     ("log_softmax.int", log_softmax),
     ("zeros_like", zeros_like),
+    ("exp", odd),
+    ("mm", ops.mm),
+    ("mv",),
+    *MORE,
 )
 """,
     "fused/__init__.py": "from flag_gems.fused.relu import relu\n",
@@ -38,6 +42,7 @@ from flag_gems.ops.add import add, add_ as add_
 from flag_gems.ops.relu import relu
 from .log import log_softmax
 from .zeros import zeros_like
+from .odd import odd
 """,
     "ops/relu.py": '''"""Rectifies."""
 from __future__ import annotations
@@ -60,6 +65,7 @@ def relu(x):
     "ops/add.py": "import triton\n\n@triton.jit\ndef kernel(x):\n    pass\n\ndef add(x, y, *, alpha=1):\n    return x + alpha * y\n\ndef add_(x, y):\n    return x\n",
     "ops/log/__init__.py": "import triton\nfrom .part import text\n\n@triton.jit\ndef kernel(x):\n    pass\n\ndef log_softmax(x):\n    return text\n",
     "ops/log/part.py": "text = 'log'\n",
+    "ops/odd.py": "@staticmethod\ndef first():\n    pass\n\nimport triton\nfrom  .helper import (\n    offset,\n)\n\f\n@triton.jit\ndef kernel(x):\n    pass\n\ndef odd(x):\n    return offset\n",
     "ops/zeros.py": "def zeros_like(x):\n    return 0 * x\n",
 }
 
@@ -109,6 +115,7 @@ def test_operators_are_those_that_it_registers() -> None:
         "add_.Tensor": Function("flag_gems.ops.add", "add_"),
         "log_softmax.int": Function("flag_gems.ops.log", "log_softmax"),
         "zeros_like.default": Function("flag_gems.ops.zeros", "zeros_like"),
+        "exp.default": Function("flag_gems.ops.odd", "odd"),
     }
 
 
@@ -131,6 +138,21 @@ def test_arguments_are_handed_on(installed: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_file_may_be_a_folder(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = loaded(str(answer("log_softmax.int").code), installed, monkeypatch)
     assert kernel.log_softmax__int_kernel_impl(0) == "log"
+
+
+def test_a_file_may_begin_and_import_in_any_way(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = loaded(str(answer("exp").code), installed, monkeypatch)
+    assert kernel.exp__default_kernel_impl(0) == 3
+
+
+def test_what_cannot_be_named_in_full_is_refused(installed: Path) -> None:
+    (installed / "ops" / "odd.py").write_text(
+        "import triton\nfrom \\\n    .helper import offset\n\n@triton.jit\ndef kernel(x):\n    pass\n"
+    )
+    with pytest.raises(
+        UsageError, match=r"odd\.py cannot be made a kernel file: from \.helper import offset"
+    ):
+        answer("exp")
 
 
 @pytest.mark.usefixtures("installed")

@@ -26,7 +26,7 @@ import pytest
 from typer.testing import CliRunner
 
 from backend_bench import cli, runtime
-from backend_bench.errors import MissingExtra, ServiceError, UsageError
+from backend_bench.errors import MissingExtra, NotJudged, ServiceError, UsageError
 from backend_bench.executors import choose, diagnosis, local, services
 from backend_bench.executors import modal as rented
 from backend_bench.executors.local import LocalExecutor
@@ -236,9 +236,7 @@ def test_a_container_with_a_fault_of_its_own_is_not_asked_again(reused: ControlP
     judged(RIGHT)
     used = reused.containers[-1]
     job = Submission(op=Operator.parse("relu"), source=RIGHT, suite=SuiteSpec(name="smoke", device="cuda"))
-    with pytest.raises(
-        ServiceError, match=r"no answer in 2 tries; the last one: container .* no CUDA device"
-    ):
+    with pytest.raises(NotJudged, match=r"no answer in 2 tries; the last one: container .* no CUDA device"):
         asyncio.run(ModalExecutor("H100").submit(job))
     assert not used.alive
     assert judged(RIGHT).status is Status.OK

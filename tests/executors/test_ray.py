@@ -12,12 +12,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
 
-from backend_bench.errors import MissingExtra, ServiceError, UsageError
+from backend_bench.errors import MissingExtra, NotJudged, ServiceError, UsageError
 from backend_bench.executors import choose
 from backend_bench.executors.scripted import ScriptedExecutor
 from backend_bench.operator import Operator
@@ -183,7 +185,7 @@ def test_a_kernel_that_ends_every_judge_is_given_up_and_its_neighbours_are_judge
     async def story(executor: place.RayExecutor) -> None:
         poison = asyncio.create_task(executor.submit(submission("poison")))
         others = [asyncio.create_task(executor.submit(submission(str(number)))) for number in range(60)]
-        with pytest.raises(ServiceError, match=r"3 judges of ray://auto were lost .* nothing else in hand"):
+        with pytest.raises(NotJudged, match=r"3 judges of ray://auto were lost .* nothing else in hand"):
             await poison
         assert [verdict.message for verdict in await asyncio.gather(*others)] == [str(n) for n in range(60)]
         assert len(list(tmp_path.iterdir())) == place.TRIES
@@ -357,3 +359,23 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "backend_bench.executors.ray")
     with pytest.raises(MissingExtra, match=r'pip install "backend-bench\[ray\]"'):
         importlib.import_module("backend_bench.executors.ray")
+
+
+@pytest.mark.parametrize("kind", [NotJudged, ServiceError, UsageError])
+def test_what_a_judge_could_not_do_arrives_as_what_it_was(kind: type[Exception]) -> None:
+    """Whether it is about one submission or about all."""
+
+    async def fail() -> Verdict:
+        raise kind("of its own")
+
+    async def told() -> None:
+        actor = place.Actor.__new__(place.Actor)
+        actor._open = 0
+        reply: Future[place.Reply] = Future()
+        reply.set_result(await actor._answer(fail))
+        method = SimpleNamespace(remote=lambda *_: SimpleNamespace(future=lambda: reply))
+        await place._ask(method, answer=Verdict)
+
+    with pytest.raises(kind, match="of its own") as raised:
+        asyncio.run(told())
+    assert type(raised.value) is kind

@@ -23,9 +23,9 @@ import msgspec
 from modal.config import config
 
 from backend_bench.cases import SuiteIndex
-from backend_bench.errors import BackendBenchError, ServiceError, UsageError
+from backend_bench.errors import BackendBenchError, NotJudged, ServiceError, UsageError
 from backend_bench.executors.modal import app_name, asked_as, failures, letters, retries
-from backend_bench.executors.modal.failures import Lost
+from backend_bench.executors.modal.failures import Answered, Lost
 from backend_bench.executors.modal.letters import Answer, Parts, Request
 from backend_bench.files import keep
 from backend_bench.submission import Submission, SuiteSpec
@@ -82,7 +82,8 @@ class ModalExecutor:
                 return answer
             except Lost as lost:
                 if attempt == self._retries:
-                    raise ServiceError(
+                    kind = NotJudged if isinstance(lost, Answered) else ServiceError
+                    raise kind(
                         f"gpu={self.gpu!r}: no answer in {attempt + 1} tries; the last one: {lost}"
                     ) from lost
                 await asyncio.sleep(PAUSE_S * 2**attempt)
@@ -123,13 +124,13 @@ class ModalExecutor:
 
 
 def _answered(answer: Answer) -> Answer:
-    """The answer. Raises `UsageError`, and `Lost` for a fault of that container: another may not have it."""
+    """The answer. Raises `UsageError`, and `Answered` for a fault of that container: another may not have it."""
     if answer.fault == "usage":
         raise UsageError(answer.message)
     if answer.fault:
-        raise Lost(f"container {answer.container}: {answer.message}")
+        raise Answered(f"container {answer.container}: {answer.message}")
     if answer.verdict is not None and answer.verdict.status is Status.ERROR:
-        raise Lost(f"container {answer.container}: {answer.verdict.message}")
+        raise Answered(f"container {answer.container}: {answer.verdict.message}")
     return answer
 
 

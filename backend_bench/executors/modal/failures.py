@@ -8,6 +8,7 @@ a client that is too old                        UsageError
 no credit, or a spending limit                  ServiceError
 the container died, was too slow or did not     Lost: tried again, then ServiceError
 start; Modal is busy or unreachable
+the container could not judge it                Answered: the same, but NotJudged
 
 None of it is a verdict: a kernel that crashes or hangs is judged inside the container, and answered.
 """
@@ -29,6 +30,10 @@ _GPU = re.compile(r"\bgpu\b", re.IGNORECASE)
 
 class Lost(Exception):
     """A call that was not answered, through nobody's fault that we know of."""
+
+
+class Answered(Lost):
+    """A container answered, and its fault is that it could not judge this."""
 
 
 def require_login() -> None:
