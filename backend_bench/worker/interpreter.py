@@ -101,7 +101,8 @@ def _note_memory(interpreter: Any) -> None:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             pointers = args[1 if name == "create_atomic_rmw" else 0].data.reshape(-1)
             if mask_at is not None and len(args) > mask_at:
-                pointers = pointers[np.broadcast_to(args[mask_at].data.reshape(-1), pointers.shape)]
+                mask = np.asarray(args[mask_at].data).reshape(-1)  # of a block pointer a bare array's own memory
+                pointers = pointers[np.broadcast_to(mask, pointers.shape)]
             if len(pointers):
                 LOG.note(int(pointers[0]), **how)
             return plain(self, *args, **kwargs)
