@@ -1,7 +1,7 @@
 """Triton without a GPU: its interpreter on CPU tensors, mended where it gives wrong answers.
 
 `TRITON_INTERPRET` must be set before triton is imported, so an interpreting worker comes from a
-zygote of its own. Mended (triton 3.6 to 3.9): bfloat16, which the interpreter adds bit pattern by
+zygote of its own. Mended (triton 3.6 to 3.9): functions in files that do not import `triton.language`; bfloat16, which the interpreter adds bit pattern by
 bit pattern; autotuning, which asks for a driver; libdevice, whose functions are empty. Not covered:
 inline assembly, and what only compiled code does (races, out-of-range reads). So a verdict from
 here says that it was interpreted, and no time is taken.
@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Callable
 from statistics import NormalDist
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ def install() -> None:
 
     _launch_unrecorded(interpreter)
     _note_memory(interpreter)
+    _mend_helpers(tl, interpreter)
     _mend_bfloat16(tl, interpreter)
     _mend_autotuning(autotuner)
     _mend_libdevice(tl, interpreter)
@@ -101,7 +103,9 @@ def _note_memory(interpreter: Any) -> None:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             pointers = args[1 if name == "create_atomic_rmw" else 0].data.reshape(-1)
             if mask_at is not None and len(args) > mask_at:
-                mask = np.asarray(args[mask_at].data).reshape(-1)  # of a block pointer a bare array's own memory
+                mask = np.asarray(args[mask_at].data).reshape(
+                    -1
+                )  # of a block pointer a bare array's own memory
                 pointers = pointers[np.broadcast_to(mask, pointers.shape)]
             if len(pointers):
                 LOG.note(int(pointers[0]), **how)
@@ -114,6 +118,17 @@ def _note_memory(interpreter: Any) -> None:
     noting("create_atomic_cas", None, reads=True, writes=True)
     noting("create_atomic_rmw", 3, reads=True, writes=True)
     LOG.is_kept = True
+
+
+def _mend_helpers(tl: Any, interpreter: Any) -> None:
+    """A function may be all operators, in a file that does not import `triton.language`."""
+    plain = interpreter._patch_lang
+
+    def patch_lang(function: Any) -> Any:
+        sees_it = any(value is tl or value is tl.core for value in function.__globals__.values())
+        return plain(function if sees_it else SimpleNamespace(__globals__={"tl": tl}))
+
+    interpreter._patch_lang = patch_lang
 
 
 def _mend_bfloat16(tl: Any, interpreter: Any) -> None:
