@@ -26,6 +26,7 @@ from backend_bench.worker.launches import LOG, Stretch
 _BY_NUMPY = {
     "acos": np.arccos,
     "acosh": np.arccosh,
+    "abs": np.abs,
     "asin": np.arcsin,
     "asinh": np.arcsinh,
     "atan": np.arctan,
@@ -33,10 +34,15 @@ _BY_NUMPY = {
     **{
         name: getattr(np, name)
         for name in (
-            "ceil", "cos", "cosh", "exp", "exp2", "expm1", "floor", "log", "log10", "log1p", "log2",
-            "sin", "sinh", "sqrt", "tan", "tanh", "trunc",
+            "cbrt", "ceil", "cos", "cosh", "exp", "exp2", "expm1", "floor", "log", "log10", "log1p", "log2",
+            "rint", "sin", "sinh", "sqrt", "tan", "tanh", "trunc",
         )
     },
+    **{f"fast_{name}f": getattr(np, name) for name in ("cos", "exp", "log10", "log2", "sin", "tan", "tanh")},
+    "fast_logf": np.log,
+    "exp10": lambda x: np.power(10.0, x),
+    "nearbyint": np.rint,
+    "round": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x),
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
     "erfc": np.vectorize(math.erfc, otypes=[np.float64]),
@@ -44,6 +50,22 @@ _BY_NUMPY = {
     "erfinv": np.vectorize(lambda x: _erfinv(x), otypes=[np.float64]),
 }  # fmt: skip
 """libdevice's functions of one argument. Not by torch: its operators are withheld from a worker."""
+_OF_TWO = {
+    "atan2": np.arctan2,
+    "copysign": np.copysign,
+    "div_rn": np.divide,
+    "fast_dividef": np.divide,
+    "fast_powf": np.power,
+    "fdim": lambda x, y: np.where(np.isnan(x) | np.isnan(y), np.nan, np.maximum(x - y, 0)),
+    "fmod": np.fmod,
+    "hypot": np.hypot,
+    "ldexp": np.ldexp,
+    "nextafter": np.nextafter,
+    "pow": np.power,
+}
+"""Those of two; the result is as the first of them."""
+_TESTS = {"finitef": np.isfinite, "isfinited": np.isfinite, "isinf": np.isinf, "isnan": np.isnan}
+"""Those that say yes or no."""
 
 
 def install() -> None:
@@ -191,19 +213,31 @@ def _mend_autotuning(autotuner: Any) -> None:
 def _mend_libdevice(tl: Any, interpreter: Any) -> None:
     from triton.language.extra import libdevice
 
-    def through_numpy(function: Callable[[Any], Any]) -> Callable[..., Any]:
-        def call(value: Any, _semantic: Any = None, **_: Any) -> Any:
-            bf16 = value.handle.dtype.scalar == tl.bfloat16
-            data = widen(value.handle.data) if bf16 else value.handle.data
+    def data_of(value: Any) -> Any:
+        if not isinstance(value, tl.core.tensor):
+            return getattr(value, "value", value)  # a number, or one that is known to the compiler
+        return widen(value.handle.data) if value.handle.dtype.scalar == tl.bfloat16 else value.handle.data
+
+    def through_numpy(function: Callable[..., Any], *, is_test: bool = False) -> Callable[..., Any]:
+        def call(*values: Any, _semantic: Any = None, **_: Any) -> Any:
+            tensors = [value for value in values if isinstance(value, tl.core.tensor)]
+            shaped = max(tensors, key=lambda value: np.size(value.handle.data))
+            scalar = tl.int1 if is_test else tensors[0].handle.dtype.scalar
             with np.errstate(all="ignore"):
-                out = np.asarray(function(data)).astype(data.dtype)
-            packed = interpreter.TensorHandle(narrow(out) if bf16 else out, value.handle.dtype.scalar)
-            return tl.core.tensor(packed, value.type)
+                out = np.asarray(function(*map(data_of, values)))
+            if scalar == tl.bfloat16:
+                out = narrow(out)
+            elif not is_test:
+                out = out.astype(tensors[0].handle.data.dtype)
+            packed = interpreter.TensorHandle(out, scalar)
+            return tl.core.tensor(packed, tl.block_type(scalar, shaped.shape) if out.shape else scalar)
 
         return call
 
-    for name, function in _BY_NUMPY.items():
+    for name, function in (_BY_NUMPY | _OF_TWO).items():
         setattr(libdevice, name, through_numpy(function))
+    for name, function in _TESTS.items():
+        setattr(libdevice, name, through_numpy(function, is_test=True))
 
 
 def _lgamma(x: float) -> float:
