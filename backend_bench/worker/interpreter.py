@@ -1,7 +1,8 @@
 """Triton without a GPU: its interpreter on CPU tensors, mended where it gives wrong answers.
 
 `TRITON_INTERPRET` must be set before triton is imported, so an interpreting worker comes from a
-zygote of its own. Mended (triton 3.6 to 3.9): functions in files that do not import `triton.language`; bfloat16, which the interpreter adds bit pattern by
+zygote of its own. Mended (triton 3.6 to 3.9): functions in files that do not import `triton.language`; floats and truth values as
+arguments; `and`, `or`, `not` of blocks; the larger and the smaller of NaN and a number; bfloat16, which the interpreter adds bit pattern by
 bit pattern; autotuning, which asks for a driver; libdevice, whose functions are empty. Not covered:
 inline assembly, and what only compiled code does (races, out-of-range reads). So a verdict from
 here says that it was interpreted, and no time is taken.
@@ -9,6 +10,7 @@ here says that it was interpreted, and no time is taken.
 
 from __future__ import annotations
 
+import ast
 import math
 import os
 from collections.abc import Callable
@@ -77,6 +79,9 @@ def install() -> None:
     _launch_unrecorded(interpreter)
     _note_memory(interpreter)
     _mend_helpers(tl, interpreter)
+    _mend_numbers(tl, interpreter)
+    _mend_logic(tl, interpreter)
+    _mend_extremes(interpreter)
     _mend_bfloat16(tl, interpreter)
     _mend_autotuning(autotuner)
     _mend_libdevice(tl, interpreter)
@@ -153,6 +158,85 @@ def _mend_helpers(tl: Any, interpreter: Any) -> None:
     interpreter._patch_lang = patch_lang
 
 
+def _mend_numbers(tl: Any, interpreter: Any) -> None:
+    """A number that a kernel is given is a scalar of it; the interpreter leaves a float as Python has it, and makes no truth value of one."""
+    plain = interpreter._implicit_cvt
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, bool):
+            return tl.tensor(interpreter.TensorHandle(np.array([value]), tl.int1), tl.int1)
+        if isinstance(value, float):
+            with np.errstate(over="ignore"):
+                handle = interpreter.TensorHandle(np.array([value], dtype=np.float32), tl.float32)
+            return tl.tensor(handle, tl.float32)
+        return plain(value)
+
+    interpreter._implicit_cvt = convert
+
+
+def _mend_logic(tl: Any, interpreter: Any) -> None:
+    """`and`, `or` and `not` are element by element where there are several; the interpreter takes any block for true."""
+
+    def is_block(value: Any) -> bool:
+        return isinstance(value, tl.tensor) and bool(value.type.is_block())
+
+    def combined(of: str, first: Callable[[], Any], *rest: Callable[[], Any]) -> Any:
+        value = first()
+        for following in rest:
+            if isinstance(value, tl.tensor):
+                other = following()
+                if is_block(value) or is_block(other):
+                    value = (value != 0) & (other != 0) if of == "And" else (value != 0) | (other != 0)
+                else:
+                    value = (value and other) if of == "And" else (value or other)
+            else:
+                value = (value and following()) if of == "And" else (value or following())
+        return value
+
+    def inverted(value: Any) -> Any:
+        return value == 0 if is_block(value) else not value
+
+    def visit_bool_op(self: Any, node: ast.BoolOp) -> ast.expr:
+        self.generic_visit(node)
+        nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+        later: list[ast.expr] = [ast.Lambda(args=nothing, body=value) for value in node.values]
+        name = ast.Name(id="_backend_bench_combined", ctx=ast.Load())
+        return ast.Call(func=name, args=[ast.Constant(type(node.op).__name__), *later], keywords=[])
+
+    def visit_unary_op(self: Any, node: ast.UnaryOp) -> ast.expr:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.Not):
+            return node
+        name = ast.Name(id="_backend_bench_inverted", ctx=ast.Load())
+        return ast.Call(func=name, args=[node.operand], keywords=[])
+
+    assign = interpreter.ASTTransformer.visit_Assign
+
+    def visit_assign(self: Any, node: ast.Assign) -> Any:
+        node.value = self.visit(node.value)  # the interpreter's own looks at targets only
+        return assign(self, node)
+
+    interpreter._backend_bench_combined, interpreter._backend_bench_inverted = combined, inverted
+    interpreter.ASTTransformer.visit_BoolOp = visit_bool_op
+    interpreter.ASTTransformer.visit_UnaryOp = visit_unary_op
+    interpreter.ASTTransformer.visit_Assign = visit_assign
+
+
+def _mend_extremes(interpreter: Any) -> None:
+    """The larger of NaN and a number is the number, unless asked otherwise; the interpreter says NaN in any case."""
+    builder = interpreter.InterpreterBuilder
+    clamp = builder.create_clampf
+    builder.create_minnumf = lambda self, one, other: self.binary_op(one, other, np.fmin)
+    builder.create_maxnumf = lambda self, one, other: self.binary_op(one, other, np.fmax)
+
+    def create_clampf(self: Any, value: Any, low: Any, high: Any, propagate_nans: Any) -> Any:
+        if int(propagate_nans):
+            return clamp(self, value, low, high, propagate_nans)
+        return self.create_minnumf(self.create_maxnumf(value, low), high)
+
+    builder.create_clampf = create_clampf
+
+
 def _mend_bfloat16(tl: Any, interpreter: Any) -> None:
     builder, handle = interpreter.InterpreterBuilder, interpreter.TensorHandle
     on_bits = {np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.left_shift, np.right_shift}
@@ -221,7 +305,11 @@ def _mend_libdevice(tl: Any, interpreter: Any) -> None:
     def through_numpy(function: Callable[..., Any], *, is_test: bool = False) -> Callable[..., Any]:
         def call(*values: Any, _semantic: Any = None, **_: Any) -> Any:
             tensors = [value for value in values if isinstance(value, tl.core.tensor)]
-            shaped = max(tensors, key=lambda value: np.size(value.handle.data))
+            if not tensors:  # numbers, which are those of a compiled kernel
+                return call(*map(interpreter._implicit_cvt, values))
+            shaped = max(
+                (value.type for value in tensors), key=lambda kind: kind.numel if kind.is_block() else 0
+            )
             scalar = tl.int1 if is_test else tensors[0].handle.dtype.scalar
             with np.errstate(all="ignore"):
                 out = np.asarray(function(*map(data_of, values)))
@@ -229,8 +317,8 @@ def _mend_libdevice(tl: Any, interpreter: Any) -> None:
                 out = narrow(out)
             elif not is_test:
                 out = out.astype(tensors[0].handle.data.dtype)
-            packed = interpreter.TensorHandle(out, scalar)
-            return tl.core.tensor(packed, tl.block_type(scalar, shaped.shape) if out.shape else scalar)
+            kind = tl.block_type(scalar, shaped.shape) if shaped.is_block() else scalar
+            return tl.core.tensor(interpreter.TensorHandle(out, scalar), kind)
 
         return call
 

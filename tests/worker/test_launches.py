@@ -97,3 +97,11 @@ def test_where_nobody_interprets_nobody_can_tell(x: torch.Tensor, monkeypatch: p
     with Recorder([x]) as recorder:
         y = x.clone()
     assert recorder.launched(y) is None
+
+
+def test_what_has_no_inputs_is_made_by_whoever_writes_it() -> None:
+    """A kernel that fills may read what it fills."""
+    with Recorder([]) as recorder:
+        y = torch.empty(8)
+        launch(y, reads=(y,), writes=y)
+    assert recorder.launched(y) is True
