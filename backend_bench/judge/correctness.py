@@ -25,7 +25,6 @@ from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
 from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
-from backend_bench.own_work import is_move
 from backend_bench.submission import Profile
 from backend_bench.suites import Suite, resolve
 from backend_bench.suites.calls import describe
@@ -376,13 +375,10 @@ def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phas
         return not bench.give_up(error)
     tally.judged += 1
     launched = sample.claims.launched
-    if (
-        launched is False
-        and not is_move(str(ahead.overload).removeprefix("aten."))
-        and _is_a_copy(expectation, attempt.call)
-    ):
-        launched = None
-    phase.operators.append(audit.Operators(sample.claims.operators, launched, is_recorded=record))
+    is_copy = bench.interpreted and _is_a_copy(expectation, attempt.call)
+    phase.operators.append(
+        audit.Operators(sample.claims.operators, launched, is_recorded=record, is_copy=is_copy)
+    )
     if sample.claims.error:
         _note_exception(sample.claims, attempt, tally, phase, bench)
         return True

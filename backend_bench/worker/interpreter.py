@@ -11,6 +11,7 @@ here says that it was interpreted, and no time is taken.
 from __future__ import annotations
 
 import ast
+import inspect
 import math
 import os
 from collections.abc import Callable
@@ -44,7 +45,7 @@ _BY_NUMPY = {
     "fast_logf": np.log,
     "exp10": lambda x: np.power(10.0, x),
     "nearbyint": np.rint,
-    "round": lambda x: np.copysign(np.floor(np.abs(x) + 0.5), x),
+    "round": lambda x: np.trunc(x) + np.copysign(np.abs(x - np.trunc(x)) >= 0.5, x),
     "rsqrt": lambda x: 1 / np.sqrt(x),
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
     "erfc": np.vectorize(math.erfc, otypes=[np.float64]),
@@ -58,14 +59,14 @@ _OF_TWO = {
     "div_rn": np.divide,
     "fast_dividef": np.divide,
     "fast_powf": np.power,
-    "fdim": lambda x, y: np.where(np.isnan(x) | np.isnan(y), np.nan, np.maximum(x - y, 0)),
+    "fdim": lambda x, y: np.where(np.isnan(x) | np.isnan(y), np.nan, np.where(x > y, x - y, 0)),
     "fmod": np.fmod,
     "hypot": np.hypot,
     "ldexp": np.ldexp,
     "nextafter": np.nextafter,
     "pow": np.power,
 }
-"""Those of two; the result is as the first of them."""
+"""Those of two; the result is as the widest of them that has fractions."""
 _TESTS = {"finitef": np.isfinite, "isfinited": np.isfinite, "isinf": np.isinf, "isnan": np.isnan}
 """Those that say yes or no."""
 
@@ -104,9 +105,20 @@ def narrow(values: Any) -> Any:
 def _launch_unrecorded(interpreter: Any) -> None:
     """What the interpreter itself does with torch during a launch is not the kernel's doing."""
     plain = interpreter.GridExecutor.__call__
+    tl = interpreter.tl
+
+    def as_annotated(value: Any, kind: Any) -> Any:
+        """A float is one of single precision, but where a kernel asks for another."""
+        if isinstance(value, float) and kind in (tl.float64, "tl.float64", "fp64"):
+            return tl.tensor(interpreter.TensorHandle(np.array([value]), tl.float64), tl.float64)
+        return value
 
     def launch(self: Any, *args: Any, **kwargs: Any) -> Any:
         LOG.begin(_allocations((args, kwargs)))
+        kinds = {name: each.annotation for name, each in inspect.signature(self.fn).parameters.items()}
+        first = (as_annotated(value, kind) for value, kind in zip(args, kinds.values(), strict=False))
+        args = (*first, *args[len(kinds) :])
+        kwargs = {name: as_annotated(value, kinds.get(name)) for name, value in kwargs.items()}
         with _disable_current_modes():
             return plain(self, *args, **kwargs)
 
@@ -177,24 +189,25 @@ def _mend_numbers(tl: Any, interpreter: Any) -> None:
 def _mend_logic(tl: Any, interpreter: Any) -> None:
     """`and`, `or` and `not` are element by element where there are several; the interpreter takes any block for true."""
 
-    def is_block(value: Any) -> bool:
-        return isinstance(value, tl.tensor) and bool(value.type.is_block())
-
-    def combined(of: str, first: Callable[[], Any], *rest: Callable[[], Any]) -> Any:
-        value = first()
-        for following in rest:
+    def combined(of: str, *parts: Callable[[], Any]) -> Any:
+        """In order, until one that the compiler knows decides; what it knows and does not decide is dropped."""
+        tensors = []
+        for part in parts:
+            value = part()
             if isinstance(value, tl.tensor):
-                other = following()
-                if is_block(value) or is_block(other):
-                    value = (value != 0) & (other != 0) if of == "And" else (value != 0) | (other != 0)
-                else:
-                    value = (value and other) if of == "And" else (value or other)
-            else:
-                value = (value and following()) if of == "And" else (value or following())
-        return value
+                tensors.append(value)
+            elif bool(value) == (of == "Or"):
+                return value
+        if not tensors:
+            return value
+        result = tensors.pop()
+        while tensors:
+            left = tensors.pop()
+            result = left.logical_and(result) if of == "And" else left.logical_or(result)
+        return result
 
     def inverted(value: Any) -> Any:
-        return value == 0 if is_block(value) else not value
+        return value.__not__() if isinstance(value, tl.tensor) else not value
 
     def visit_bool_op(self: Any, node: ast.BoolOp) -> ast.expr:
         self.generic_visit(node)
@@ -230,11 +243,30 @@ def _mend_extremes(interpreter: Any) -> None:
     builder.create_maxnumf = lambda self, one, other: self.binary_op(one, other, np.fmax)
 
     def create_clampf(self: Any, value: Any, low: Any, high: Any, propagate_nans: Any) -> Any:
-        if int(propagate_nans):
+        if propagate_nans == interpreter._ir.PROPAGATE_NAN.ALL:
             return clamp(self, value, low, high, propagate_nans)
         return self.create_minnumf(self.create_maxnumf(value, low), high)
 
     builder.create_clampf = create_clampf
+    reduced = interpreter.ReduceOps.min_max
+    past_nan = {
+        np.max: np.fmax.reduce, np.nanmax: np.fmax.reduce, np.min: np.fmin.reduce, np.nanmin: np.fmin.reduce,
+        np.argmax: _place_past_nan(np.argmax, -np.inf), np.argmin: _place_past_nan(np.argmin, np.inf),
+    }  # fmt: skip
+
+    def min_max(self: Any, given: Any, val_reduce_op: Any, idx_reduce_op: Any = None) -> Any:
+        value, place = (past_nan.get(each, each) for each in (val_reduce_op, idx_reduce_op))
+        return reduced(self, given, val_reduce_op=value, idx_reduce_op=place)
+
+    interpreter.ReduceOps.min_max = min_max
+
+
+def _place_past_nan(find: Callable[..., Any], worst: float) -> Callable[..., Any]:
+    def found(values: Any, **how: Any) -> Any:
+        is_number = np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.bool_)
+        return find(values if is_number else np.where(np.isnan(values), worst, values), **how)
+
+    return found
 
 
 def _mend_bfloat16(tl: Any, interpreter: Any) -> None:
@@ -250,7 +282,9 @@ def _mend_bfloat16(tl: Any, interpreter: Any) -> None:
 
     def binary_op(self: Any, left: Any, right: Any, op: Any) -> Any:
         if not (is_bf16(left) and is_bf16(right)) or op in on_bits:
-            return plain["binary_op"](self, left, right, op)
+            came = plain["binary_op"](self, left, right, op)
+            # a comparison of floats is none, and may be spread over a block
+            return handle(came.data, tl.int1) if came.data.dtype == np.bool_ else came
         out = op(widen(left.data), widen(right.data))
         return handle(out, tl.int1) if out.dtype == np.bool_ else handle(narrow(out), tl.bfloat16)
 
@@ -298,26 +332,29 @@ def _mend_libdevice(tl: Any, interpreter: Any) -> None:
     from triton.language.extra import libdevice
 
     def data_of(value: Any) -> Any:
-        if not isinstance(value, tl.core.tensor):
-            return getattr(value, "value", value)  # a number, or one that is known to the compiler
         return widen(value.handle.data) if value.handle.dtype.scalar == tl.bfloat16 else value.handle.data
 
     def through_numpy(function: Callable[..., Any], *, is_test: bool = False) -> Callable[..., Any]:
         def call(*values: Any, _semantic: Any = None, **_: Any) -> Any:
+            values = tuple(getattr(value, "value", value) for value in values)  # what the compiler knows
+            values = tuple(map(interpreter._implicit_cvt, values))
             tensors = [value for value in values if isinstance(value, tl.core.tensor)]
-            if not tensors:  # numbers, which are those of a compiled kernel
-                return call(*map(interpreter._implicit_cvt, values))
+            if not tensors:
+                raise TypeError("a function of libdevice needs numbers")
             shaped = max(
                 (value.type for value in tensors), key=lambda kind: kind.numel if kind.is_block() else 0
             )
-            scalar = tl.int1 if is_test else tensors[0].handle.dtype.scalar
+            scalars = [value.handle.dtype.scalar for value in tensors]
+            floats = [scalar for scalar in scalars if scalar.is_floating()]
+            widest = max(floats, key=lambda scalar: scalar.primitive_bitwidth, default=scalars[0])
+            scalar = tl.int1 if is_test else widest
             with np.errstate(all="ignore"):
                 out = np.asarray(function(*map(data_of, values)))
             if scalar == tl.bfloat16:
                 out = narrow(out)
             elif not is_test:
-                out = out.astype(tensors[0].handle.data.dtype)
-            kind = tl.block_type(scalar, shaped.shape) if shaped.is_block() else scalar
+                out = out.astype(tensors[scalars.index(widest)].handle.data.dtype)
+            kind = tl.block_type(scalar, list(out.shape)) if shaped.is_block() else scalar
             return tl.core.tensor(interpreter.TensorHandle(out, scalar), kind)
 
         return call

@@ -115,10 +115,15 @@ class Recorder(TorchDispatchMode):
         return all(any(overlap(_stretch(tensor), own) for own in self._made) for tensor in made)
 
     def _follow(self, launches: Sequence[Launch]) -> None:
-        """What a launch writes that has read values of the inputs has them too; a constant needs no reading, nor does what has no inputs."""
+        """What a launch writes that has read values of the inputs has them too; a constant needs no reading, and what has no
+        inputs may read what it fills.
+        """
         for launch in launches:
             reads_inputs = any(overlap(known, read) for known in self._derived for read in launch.read)
-            if reads_inputs or not launch.read or not self._inputs:
+            reads_itself = not self._inputs and all(
+                any(overlap(own, read) for own in (*self._made, *launch.wrote)) for read in launch.read
+            )
+            if reads_inputs or not launch.read or reads_itself:
                 self._derived += launch.wrote
                 self._made += launch.wrote
 

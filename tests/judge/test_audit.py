@@ -46,6 +46,16 @@ def test_where_nobody_can_tell_there_is_no_evidence() -> None:
     assert rules("triton", *[Operators((), None)] * 5) == []
 
 
+def test_calls_for_which_a_copy_is_right_tell_nothing_beside_others() -> None:
+    """Neither for the kernel, which might launch one for those alone, nor against it, where it raised in all others."""
+    copied = [Operators((), False, is_copy=True)] * 5
+    assert rules("triton", *copied, Operators((), None)) == []
+    assert rules("triton", *[Operators((), True, is_copy=True)] * 9, *[Operators((), False)] * 2) == [
+        "no_launch"
+    ]
+    assert rules("triton", *copied) == ["no_launch"]
+
+
 def test_handing_on_in_most_calls_is_a_passthrough() -> None:
     assert rules("pytorch", *[Operators((HANDED_ON,))] * 3, *[Operators(())] * 2) == ["passthrough"]
 

@@ -100,8 +100,10 @@ def test_where_nobody_interprets_nobody_can_tell(x: torch.Tensor, monkeypatch: p
 
 
 def test_what_has_no_inputs_is_made_by_whoever_writes_it() -> None:
-    """A kernel that fills may read what it fills."""
+    """A kernel that fills may read what it fills, and not a table that somebody else has made."""
     with Recorder([]) as recorder:
-        y = torch.empty(8)
+        table, y, z = torch.from_numpy(np.ones(8)), torch.empty(8), torch.empty(8)
         launch(y, reads=(y,), writes=y)
+        launch(table, z, reads=(table,), writes=z)
     assert recorder.launched(y) is True
+    assert recorder.launched(z) is False

@@ -22,9 +22,13 @@ def relu_kernel(x, y, n, BLOCK: tl.constexpr):
     nothing += libdevice.div_rn(count, 0 * count + 2.0) - 0.5 * count
     nothing += libdevice.ldexp(count, 0 * at + 3) - 8.0 * count
     nothing += libdevice.atan2(0 * count, count + 1.0)
+    nothing += libdevice.pow(at % 100 + 1, 0 * count + 0.5) - tl.sqrt(count + 1.0)
+    nothing += libdevice.fdim(count * 0 + float("inf"), count * 0 + float("inf"))
+    square = libdevice.hypot(tl.arange(0, 16)[:, None] * 0.0, tl.arange(0, 16)[None, :] * 1.0)
+    nothing += tl.sum(tl.reshape(square, (256,)), 0) - 1920.0
     nothing += tl.where(libdevice.isnan(count * float("nan")), 0.0, 1.0)
     nothing += tl.where(libdevice.isinf(count), 1.0, 0.0)
-    tl.store(y + at, tl.where((value <= 0) & (nothing == 0), 0, value), mask=at < n)
+    tl.store(y + at, tl.where((value <= 0) & (tl.abs(nothing) < 1e-4), 0, value), mask=at < n)
 
 
 def relu__default_kernel_impl(x):
