@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from backend_bench.errors import NotJudged, ServiceError
@@ -14,8 +13,6 @@ from backend_bench.verdict import Status, Verdict
 
 IN_FLIGHT = 64
 """Submissions at the judge at once; it has a queue of its own, and a cluster has many judges."""
-
-
 MOST_FAULTS = 10
 """Of ours, one after the other: then it is not the submissions."""
 
@@ -66,7 +63,7 @@ def _not_judged(submission: Submission, why: str) -> Verdict:
         status=Status.ERROR,
         message=why,
         only=submission.only,
-        source_sha256=hashlib.sha256(submission.source.encode()).hexdigest(),
+        source_sha256=submission.source_sha256,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,3 +110,8 @@ class Submission:
     """Resource limits."""
     kind: Kind = "candidate"
     """Whether candidate code is judged, or ATen against itself."""
+
+    @property
+    def source_sha256(self) -> str:
+        """By which a verdict says what it is about."""
+        return hashlib.sha256(self.source.encode()).hexdigest()

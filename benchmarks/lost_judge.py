@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import collections
 import contextlib
-import hashlib
 import os
 import signal
 import time
@@ -56,7 +55,7 @@ async def measure(options: argparse.Namespace) -> None:
         killed = killing.result() if not killing.cancelled() else {}
         statuses = collections.Counter(answer.verdict.status for answer in answers)
         own = all(
-            answer.verdict.source_sha256 == hashlib.sha256(submission.source.encode()).hexdigest()
+            answer.verdict.source_sha256 == submission.source_sha256
             for answer, submission in zip(answers, asked, strict=True)
         )
         await common.write(executor, options.json, {

@@ -108,8 +108,8 @@ class FlagGems(Author):
         home = function.module.rpartition(".")[0]
         if not file.is_file():
             file, home = file.with_suffix("") / "__init__.py", function.module
-        lines = file.read_text(encoding="utf-8").split("\n")
-        tree = _parsed(file)
+        text = file.read_text(encoding="utf-8")
+        lines, tree = text.split("\n"), ast.parse(text, str(file))
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.level:
                 first = node.lineno - 1

@@ -135,7 +135,10 @@ def _built_in(default: str) -> Callable[[str], Speaker]:
         """A folder of kernels is open only to whoever started this server with it."""
         if model.removeprefix("builtin/").startswith("replay") and model not in known:
             raise UsageError(f"this server was started for {default} and replays no other folder")
-        return (known.get(model or default) or authors.named(model)).reply
+        name = model or default
+        if name not in known:
+            known[name] = authors.named(name)
+        return known[name].reply
 
     return find
 

@@ -142,7 +142,7 @@ class Bench:
         self._candidate: Keeper | None = None
         self._twin: Keeper | None = None
         self._relaunches = RELAUNCHES
-        self._seen: set[tuple[int, object]] = set()
+        self._seen: set[tuple[int, object, str]] = set()
         self.sandbox: tuple[str, ...] = ()
 
     def __enter__(self) -> Bench:
@@ -227,7 +227,7 @@ class Bench:
         staged = keeper.stage.lay_out(case, call, metas, record=record, fresh=timed)
         aside = None if timed else self._stay.aside
         answer = keeper.call(
-            staged, limit_s=self._limit(keeper, (case, form)), freeze=timed, aside=aside, meanwhile=meanwhile
+            staged, limit_s=self._limit(keeper, case, form), freeze=timed, aside=aside, meanwhile=meanwhile
         )
         try:
             copies, inputs = keeper.stage.outputs_after(staged), keeper.stage.inputs_after(staged)
@@ -266,7 +266,7 @@ class Bench:
         ]
         if not blocks:
             return [self._timed_call(ready, case) for ready in many]
-        answers = keeper.run_blocks(blocks, limit_s=self._limit(keeper, (case, "")), patience=patience)
+        answers = keeper.run_blocks(blocks, limit_s=self._limit(keeper, case), patience=patience)
         return [_timed(keeper, answer) for answer in answers]
 
     def _timed_call(self, ready: Ready, case: object) -> Timed:
@@ -282,7 +282,7 @@ class Bench:
         """Call the reference before it is timed: a first call loads what it needs. The text of its error, or an empty one."""
         case = ("timed", ready.asked.case)
         if ready.block is not None:
-            limit_s = self._limit(ready.keeper, (case, ""))
+            limit_s = self._limit(ready.keeper, case)
             return ready.keeper.rehearse(ready.block, limit_s=limit_s, aside=self._stay.aside)
         [call] = ready.asked.calls
         return self.call(ready.keeper, case, call, ready.asked.metas).claims.error
@@ -301,9 +301,9 @@ class Bench:
         """Whether the rest of the cases is not worth a new worker."""
         return not isinstance(error, Crashed) or self._relaunches == 0
 
-    def _limit(self, keeper: Keeper, case: object) -> float:
+    def _limit(self, keeper: Keeper, case: object, form: str = "") -> float:
         """More time for the first call of a case, or of a form of it, in a worker: it may compile."""
-        key = (id(keeper), case)
+        key = (id(keeper), case, form)
         first = key not in self._seen
         self._seen.add(key)
         if keeper is not self._candidate:

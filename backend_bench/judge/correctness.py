@@ -374,10 +374,9 @@ def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phas
             phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
         return not bench.give_up(error)
     tally.judged += 1
-    launched = sample.claims.launched
     is_copy = bench.interpreted and _is_a_copy(expectation, attempt.call)
     phase.operators.append(
-        audit.Operators(sample.claims.operators, launched, is_recorded=record, is_copy=is_copy)
+        audit.Operators(sample.claims.operators, sample.claims.launched, is_recorded=record, is_copy=is_copy)
     )
     if sample.claims.error:
         _note_exception(sample.claims, attempt, tally, phase, bench)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import logging
 import secrets
 import threading
@@ -378,7 +377,7 @@ class _Protocol:
             profile=submission.profile,
             only=submission.only,
             kind=submission.kind,
-            source_sha256=hashlib.sha256(submission.source.encode()).hexdigest(),
+            source_sha256=submission.source_sha256,
             seed=submission.seed,
         )
 

@@ -105,20 +105,9 @@ def narrow(values: Any) -> Any:
 def _launch_unrecorded(interpreter: Any) -> None:
     """What the interpreter itself does with torch during a launch is not the kernel's doing."""
     plain = interpreter.GridExecutor.__call__
-    tl = interpreter.tl
-
-    def as_annotated(value: Any, kind: Any) -> Any:
-        """A float is one of single precision, but where a kernel asks for another."""
-        if isinstance(value, float) and kind in (tl.float64, "tl.float64", "fp64"):
-            return tl.tensor(interpreter.TensorHandle(np.array([value]), tl.float64), tl.float64)
-        return value
 
     def launch(self: Any, *args: Any, **kwargs: Any) -> Any:
         LOG.begin(_allocations((args, kwargs)))
-        kinds = {name: each.annotation for name, each in inspect.signature(self.fn).parameters.items()}
-        first = (as_annotated(value, kind) for value, kind in zip(args, kinds.values(), strict=False))
-        args = (*first, *args[len(kinds) :])
-        kwargs = {name: as_annotated(value, kinds.get(name)) for name, value in kwargs.items()}
         with _disable_current_modes():
             return plain(self, *args, **kwargs)
 
@@ -142,9 +131,8 @@ def _note_memory(interpreter: Any) -> None:
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             pointers = args[1 if name == "create_atomic_rmw" else 0].data.reshape(-1)
             if mask_at is not None and len(args) > mask_at:
-                mask = np.asarray(args[mask_at].data).reshape(
-                    -1
-                )  # of a block pointer a bare array's own memory
+                # Of a block pointer it is a bare array, whose data is its memory.
+                mask = np.asarray(args[mask_at].data).reshape(-1)
                 pointers = pointers[np.broadcast_to(mask, pointers.shape)]
             if len(pointers):
                 LOG.note(int(pointers[0]), **how)
@@ -172,18 +160,32 @@ def _mend_helpers(tl: Any, interpreter: Any) -> None:
 
 def _mend_numbers(tl: Any, interpreter: Any) -> None:
     """A number that a kernel is given is a scalar of it; the interpreter leaves a float as Python has it, and makes no truth value of one."""
-    plain = interpreter._implicit_cvt
+    plain, launch = interpreter._implicit_cvt, interpreter.GridExecutor.__call__
+
+    def scalar(value: Any, kind: Any, stored: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return tl.tensor(interpreter.TensorHandle(np.array([value], dtype=stored), kind), kind)
 
     def convert(value: Any) -> Any:
         if isinstance(value, bool):
-            return tl.tensor(interpreter.TensorHandle(np.array([value]), tl.int1), tl.int1)
+            return scalar(value, tl.int1, np.bool_)
         if isinstance(value, float):
-            with np.errstate(over="ignore"):
-                handle = interpreter.TensorHandle(np.array([value], dtype=np.float32), tl.float32)
-            return tl.tensor(handle, tl.float32)
+            return scalar(value, tl.float32, np.float32)
         return plain(value)
 
+    def as_annotated(value: Any, kind: Any) -> Any:
+        """A float is one of single precision, but where a kernel asks for another."""
+        is_double = isinstance(value, float) and kind in (tl.float64, "tl.float64", "fp64")
+        return scalar(value, tl.float64, np.float64) if is_double else value
+
+    def launch_annotated(self: Any, *args: Any, **kwargs: Any) -> Any:
+        kinds = {name: each.annotation for name, each in inspect.signature(self.fn).parameters.items()}
+        first = (as_annotated(value, kind) for value, kind in zip(args, kinds.values(), strict=False))
+        named = {name: as_annotated(value, kinds.get(name)) for name, value in kwargs.items()}
+        return launch(self, *first, *args[len(kinds) :], **named)
+
     interpreter._implicit_cvt = convert
+    interpreter.GridExecutor.__call__ = launch_annotated
 
 
 def _mend_logic(tl: Any, interpreter: Any) -> None:
@@ -341,9 +343,6 @@ def _mend_libdevice(tl: Any, interpreter: Any) -> None:
             tensors = [value for value in values if isinstance(value, tl.core.tensor)]
             if not tensors:
                 raise TypeError("a function of libdevice needs numbers")
-            shaped = max(
-                (value.type for value in tensors), key=lambda kind: kind.numel if kind.is_block() else 0
-            )
             scalars = [value.handle.dtype.scalar for value in tensors]
             floats = [scalar for scalar in scalars if scalar.is_floating()]
             widest = max(floats, key=lambda scalar: scalar.primitive_bitwidth, default=scalars[0])
@@ -354,7 +353,11 @@ def _mend_libdevice(tl: Any, interpreter: Any) -> None:
                 out = narrow(out)
             elif not is_test:
                 out = out.astype(tensors[scalars.index(widest)].handle.data.dtype)
-            kind = tl.block_type(scalar, list(out.shape)) if shaped.is_block() else scalar
+            kind = (
+                tl.block_type(scalar, list(out.shape))
+                if any(value.type.is_block() for value in tensors)
+                else scalar
+            )
             return tl.core.tensor(interpreter.TensorHandle(out, scalar), kind)
 
         return call

@@ -199,11 +199,11 @@ def test_a_form_of_a_case_has_the_time_of_a_first_call(
     limits: dict[str, set[float]] = {"first": set(), "further": set()}
     limit_of = Bench._limit
 
-    def noted(self: Bench, keeper: Keeper, key: tuple[object, str]) -> float:
-        is_first = (id(keeper), key) not in self._seen
-        limit_s = limit_of(self, keeper, key)
+    def noted(self: Bench, keeper: Keeper, case: object, form: str = "") -> float:
+        is_first = (id(keeper), case, form) not in self._seen
+        limit_s = limit_of(self, keeper, case, form)
         if keeper is self._candidate:
-            forms.add(key[1])
+            forms.add(form)
             limits["first" if is_first else "further"].add(limit_s)
         return limit_s
 
