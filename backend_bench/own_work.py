@@ -14,11 +14,11 @@ _ALLOCATION = """
     arange linspace eye rand randn randint randperm uniform_ normal_ random_
 """
 _VIEWS = """
-    view _unsafe_view reshape _reshape_alias as_strided as_strided_ expand expand_as broadcast_to
+    view _unsafe_view reshape reshape_as _reshape_alias as_strided as_strided_ expand expand_as broadcast_to
     broadcast_tensors permute transpose transpose_ t t_ numpy_T mT mH matrix_H adjoint squeeze squeeze_
     unsqueeze unsqueeze_ select slice split split_with_sizes unsafe_split unsafe_split_with_sizes tensor_split
     hsplit vsplit dsplit chunk unsafe_chunk unbind narrow unfold diagonal movedim moveaxis swapaxes swapdims
-    flatten ravel unflatten atleast_1d atleast_2d atleast_3d alias detach view_as view_as_real view_as_complex
+    flatten ravel unflatten atleast_1d atleast_2d atleast_3d alias detach detach_ view_as view_as_real view_as_complex
     real imag _conj _neg_view
 """
 _COPIES = """

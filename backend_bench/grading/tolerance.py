@@ -31,6 +31,7 @@ from backend_bench.grading.traits import (
     STEPS,
     SUMS,
     TRANSFORMS,
+    WEIGHT_NORM_GRADIENT,
     Op,
     base_name,
     is_pointwise,
@@ -163,6 +164,8 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
             slopes = (slopes[0] + sizes[0] * _exponent(op, call),)
         if name in SOFTMAX_GRADIENTS:
             slopes = (slopes[0] + _subtracted_sum(op, call),)
+        if name == WEIGHT_NORM_GRADIENT:
+            slopes = tuple(map(torch.add, slopes, _projection(op, call)))
         if name in NORMALISATIONS:
             means = 4 * _finite_abs(run(_absolute(call))[1])  # they are sums, too
             slopes = (slopes[0] + _subtracted_mean(op, call, exact), slopes[1] + means, *slopes[2:])
@@ -401,6 +404,18 @@ def _subtracted_sum(op: Op, call: Call) -> Tensor:
         shares = _finite_abs(output)
         terms = terms * shares
     return 4 * shares * (terms.sum(given["dim"], keepdim=True) if terms.dim() else terms)
+
+
+def _projection(op: Op, call: Call) -> Results:
+    """What a weight norm's gradient answers to the rounding of how far the incoming one lies along the weight, which both results are
+    made of."""
+    given = {
+        name: _finite_abs(value) for name, value in arguments(op, call).items() if isinstance(value, Tensor)
+    }
+    v, norms = given["saved_v"], given["saved_norms"]
+    beside = [dim for dim in range(v.dim()) if norms.shape[dim] == 1]
+    terms = 4 * (given["grad_w"] * v).sum(beside, keepdim=True)
+    return _finite_abs(given["saved_g"] * v / norms**3 * terms), _finite_abs(terms / norms)
 
 
 def _lost(op: Op, call: Call, exact: Results, step: float) -> Results:

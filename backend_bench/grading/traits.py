@@ -214,6 +214,7 @@ ACCUMULATIONS = (
         " scaled_dot_product_attention _scaled_dot_product_attention_math cov corrcoef"
         " _scaled_dot_product_flash_attention_backward _scaled_dot_product_efficient_attention_backward"
         " _scaled_dot_product_flash_attention_for_cpu_backward _scaled_dot_product_cudnn_attention_backward"
+        " _weight_norm_interface _weight_norm_interface_backward"
     )
 )
 """Long accumulations that are not plain sums: rounding grows with the root of their length."""
@@ -293,6 +294,9 @@ SOFTMAXES = names("softmax _softmax _safe_softmax")
 
 SOFTMAX_GRADIENTS = names("_softmax_backward_data _log_softmax_backward_data")
 """Gradients that subtract a sum, of which next to nothing may be left."""
+
+WEIGHT_NORM_GRADIENT = "_weight_norm_interface_backward"
+"""Its sum runs over whole rows of a weight, and of random signs little may be left of it."""
 
 EXPONENTIAL_SUMS = SOFTMAXES | names("log_softmax _log_softmax logsumexp")
 """Operators that add up exponentials, where most may be too small to count beside the largest."""

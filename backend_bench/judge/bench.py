@@ -142,7 +142,8 @@ class Bench:
         self._candidate: Keeper | None = None
         self._twin: Keeper | None = None
         self._relaunches = RELAUNCHES
-        self._seen: set[tuple[int, object, str]] = set()
+        self._seen: set[tuple[object, str]] = set()
+        """Cases, and forms of them, that the candidate's worker has met with the candidate's code."""
         self.sandbox: tuple[str, ...] = ()
 
     def __enter__(self) -> Bench:
@@ -188,6 +189,7 @@ class Bench:
             self._candidate = None
         keeper = self.clean()
         self._candidate, self._clean = keeper, None
+        self._seen.clear()
         with self.sharing():
             limit_s = self._left(self.limits.load_s)
             error = keeper.load(self._load, limit_s=limit_s, aside=self._stay.aside, meanwhile=meanwhile)
@@ -302,12 +304,11 @@ class Bench:
         return not isinstance(error, Crashed) or self._relaunches == 0
 
     def _limit(self, keeper: Keeper, case: object, form: str = "") -> float:
-        """More time for the first call of a case, or of a form of it, in a worker: it may compile."""
-        key = (id(keeper), case, form)
-        first = key not in self._seen
-        self._seen.add(key)
+        """More time for the candidate's first call of a case, or of a form of it, in a worker: it may compile."""
         if keeper is not self._candidate:
             return self.limits.first_call_s  # the reference has all the time it needs
+        first = (case, form) not in self._seen
+        self._seen.add((case, form))
         return self._left(self.limits.first_call_s if first else self.limits.call_s)
 
     def _waited_aside_s(self) -> float:

@@ -400,3 +400,23 @@ def test_the_textbook_gradient_of_gelu_is_right_where_little_is_left_of_it() -> 
 
     found = judge(aten.gelu_backward.default, Call((gradient, x)), textbook)
     assert found.passed, found.message
+
+
+def test_a_weight_norms_gradient_may_round_a_sum_of_which_little_is_left() -> None:
+    """Of 128 columns of random signs one sums up to a hundredth of the others, and the rest is what was rounded of 9,000 terms."""
+    generator = torch.Generator().manual_seed(1)
+    gradient, v = (9 * torch.randn(96, 96, 128, generator=generator) for _ in range(2))
+    g, norms = torch.randn(1, 1, 128, generator=generator), 3 + torch.rand(1, 1, 128, generator=generator)
+
+    def one_by_one(grad: Tensor, v: Tensor, g: Tensor, norms: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+        products = (grad * v).flatten(0, 1).T.contiguous()
+        summed = summed_in_order(products, torch.float32).view(norms.shape)
+        return g / norms * (grad - v * summed / norms**2), summed / norms
+
+    def in_short(grad: Tensor, v: Tensor, *others: object) -> tuple[Tensor, ...]:
+        return one_by_one(grad.bfloat16().float(), v, *others)  # type: ignore[arg-type]
+
+    call = Call((gradient, v, g, norms, 2))
+    found = judge(aten._weight_norm_interface_backward.default, call, one_by_one)
+    assert found.passed, found.message
+    assert not judge(aten._weight_norm_interface_backward.default, call, in_short).passed
