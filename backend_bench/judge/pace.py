@@ -95,14 +95,17 @@ that is larger. Two blocks of the same calls differ by half a microsecond and mo
 HELD_BYTES, HELD_PARTS = 3 << 30, 20
 """Of a round: what was drawn, and what both sides left behind, until it is checked. Twelve submissions are in hand at once; those that had the
 device one after the other wait together until it is shared again, and hold what is not checked yet."""
-HEAVY_PARTS = 60
-"""Of what is held, what is much for a pair: a round of four cases is held to its end."""
-HEAVY_TURN, HEAVY_SHARE = 2, 0.5
+HEAVY_PARTS = 24
+"""Of what is held, what is much for a pair: a round of two cases is held to its end."""
+HEAVY_TURN, HEAVY_SHARE = 2, 0.65
 """Blocks of a turn that leave much memory: so many, and more as long as they leave no more than that share of what may be held."""
 MOST_OUTPUTS = 1024
 """Of all calls of a block together: what a worker says of each goes into one reply (`wire.MAX_REPLY_BYTES`)."""
-LIGHT_CALLS = 4
+LIGHT_CALLS = 8
 """So many calls and more are put together only as long as a pair of blocks does not leave much."""
+HEAVY_US = 100.0
+"""Where it does in any case, blocks are no longer than they must be: of half a microsecond by which two of them differ this makes half a
+per cent, and what they leave is copied and compared with the device held."""
 SHORT_US = 10.0
 """A call that takes less is short."""
 REWRITTEN = 0.25
@@ -221,6 +224,8 @@ class Plan:
         light = space.heavy_bytes / max(2 * held_bytes, 1)
         if light >= LIGHT_CALLS:  # else no count that is worth it leaves little
             count = min(count, light)
+        else:
+            count = min(count, math.ceil(HEAVY_US / max(claimed_us, SHORTEST_US)))
         calls = max(math.floor(count), 1)
         left_bytes = 2 * calls * held_bytes
         is_heavy = left_bytes > space.heavy_bytes

@@ -137,21 +137,23 @@ def test_a_budget_of_ones_own_is_for_more_pairs_or_fewer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held_bytes", "calls", "is_heavy"),
+    ("held_bytes", "claimed_us", "calls", "is_heavy"),
     [
-        (1 << 10, 24, False),
-        (4 << 20, 12, False),
-        (12 << 20, 4, False),
-        (13 << 20, 24, True),
-        (64 << 20, 9, True),
+        (1 << 10, 4.0, 24, False),
+        (4 << 20, 4.0, 12, False),
+        (6 << 20, 4.0, 8, False),
+        (7 << 20, 4.0, 24, True),
+        (64 << 20, 4.0, 9, True),
+        (64 << 20, 28.0, 4, True),
+        (64 << 20, 28.0 * 8, 1, True),
     ],
 )
 def test_calls_are_put_together_as_long_as_a_pair_of_blocks_leaves_little(
-    held_bytes: int, calls: int, is_heavy: bool
+    held_bytes: int, claimed_us: float, calls: int, is_heavy: bool
 ) -> None:
-    """Else both sides are compared pair by pair, which takes longer than to time a few pairs more."""
+    """Else both sides are compared pair by pair, which takes longer than to time a few pairs more, and there are as few as will do."""
     space = Space(block_bytes=600 << 20, held_bytes=7 << 30, heavy_bytes=100 << 20)
-    plan = Plan.of(PACE, space, (), given_bytes=held_bytes, claimed_us=4.0, floor_us=0.0)
+    plan = Plan.of(PACE, space, (), given_bytes=held_bytes, claimed_us=claimed_us, floor_us=0.0)
     assert (plan.calls, plan.is_heavy) == (calls, is_heavy)
 
 
@@ -172,9 +174,9 @@ def test_memory_is_counted_as_it_is_held() -> None:
 
 
 @pytest.mark.parametrize(
-    ("held_bytes", "turn"), [(1 << 10, PACE.turn), (30 << 20, 4), (250 << 20, 6), (2 << 30, 2)]
+    ("held_bytes", "turn"), [(1 << 10, PACE.turn), (30 << 20, 6), (250 << 20, 8), (2 << 30, 2)]
 )
-def test_a_turn_leaves_no_more_than_half_of_what_may_be_held(held_bytes: int, turn: int) -> None:
+def test_a_turn_leaves_no_more_than_two_thirds_of_what_may_be_held(held_bytes: int, turn: int) -> None:
     space = Space(block_bytes=300 << 20, held_bytes=7 << 30, heavy_bytes=100 << 20)
     plan = Plan.of(PACE, space, (), given_bytes=held_bytes, claimed_us=4.0, floor_us=0.0)
     assert plan.turn == turn
