@@ -101,11 +101,11 @@ HEAVY_TURN, HEAVY_SHARE = 2, 0.65
 """Blocks of a turn that leave much memory: so many, and more as long as they leave no more than that share of what may be held."""
 MOST_OUTPUTS = 1024
 """Of all calls of a block together: what a worker says of each goes into one reply (`wire.MAX_REPLY_BYTES`)."""
-LIGHT_CALLS = 8
-"""So many calls and more are put together only as long as a pair of blocks does not leave much."""
+LIGHT_CALLS, LIGHT_US = 8, 200.0
+"""So many calls that are short, and otherwise what takes so long, are put together only as long as a pair of blocks does not leave much.
+Blocks of half as long make the ratios of sums and matrix products of 30 to 50 us vary by twice as much, on an H200."""
 HEAVY_US = 100.0
-"""Where it does in any case, blocks are no longer than they must be: of half a microsecond by which two of them differ this makes half a
-per cent, and what they leave is copied and compared with the device held."""
+"""Where a pair of short calls leaves much in any case, its blocks are no longer: they are copied and compared with the device held."""
 SHORT_US = 10.0
 """A call that takes less is short."""
 REWRITTEN = 0.25
@@ -215,17 +215,18 @@ class Plan:
     ) -> Plan:  # fmt: skip
         """For calls whose inputs take so many bytes; `claimed_us`: what one was seen to take."""
         held_bytes = given_bytes + sum(meta.nbytes for meta in metas if meta is not None)
+        call_us = max(claimed_us, SHORTEST_US)
         count = min(
-            pace.block_us / max(claimed_us, SHORTEST_US),
+            pace.block_us / call_us,
             space.block_bytes / max(held_bytes, 1),
             pace.block_calls,
             MOST_OUTPUTS / max(len(metas), 1),
         )
-        light = space.heavy_bytes / max(2 * held_bytes, 1)
-        if light >= LIGHT_CALLS:  # else no count that is worth it leaves little
+        light, is_short = space.heavy_bytes / max(2 * held_bytes, 1), call_us < SHORT_US
+        if light >= (LIGHT_CALLS if is_short else LIGHT_US / call_us):
             count = min(count, light)
-        else:
-            count = min(count, math.ceil(HEAVY_US / max(claimed_us, SHORTEST_US)))
+        elif is_short:  # no count that is worth it leaves little
+            count = min(count, math.ceil(HEAVY_US / call_us))
         calls = max(math.floor(count), 1)
         left_bytes = 2 * calls * held_bytes
         is_heavy = left_bytes > space.heavy_bytes
