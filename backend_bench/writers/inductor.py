@@ -1,20 +1,24 @@
 """What torch.compile writes for an operator, as one Triton kernel file: `python -m backend_bench.writers.inductor`.
 
 Reads {"op", "cases"} as JSON and answers {"code", "words"}. Inductor is asked once for each form that the cases have
-(dtypes, ranks, sizes of 0 and 1, and whatever is no tensor), with sizes left open, and stopped before it compiles. So no
+(dtypes, ranks, sizes of 0 and 1, and whatever is neither tensor nor number), with sizes and numbers left open, and stopped before it
+compiles; and for the simple form into which calls of any other form are brought, where there is one (`simple`). So no
 GPU is needed: its back end for a CPU writes the same Triton, with the blocks that its heuristics choose first. It does not tune, and
 an operator for which Inductor calls ATen gets no file. Uses parts of torch that have no promise (seen with 2.13).
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import itertools
 import json
 import logging
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -28,10 +32,20 @@ from backend_bench.operator import Operator
 from backend_bench.suites import resolve
 from backend_bench.suites.arguments import TensorSpec, parse
 from backend_bench.suites.calls import build, dtype_of, tensors_of
-from backend_bench.writers.kernel_file import Form, Launch, NoKernel, Operation, assemble, kernels_of
+from backend_bench.writers.kernel_file import (
+    OPEN,
+    Form,
+    Launch,
+    NoKernel,
+    Operation,
+    Real,
+    assemble,
+    kernels_of,
+)
+from backend_bench.writers.simple import family_of, is_open, simplified
 
-MOST_FORMS = 24
-"""So many kernels a file, the first cases' own; each costs seconds and a few thousand characters."""
+MOST_FORMS, MOST_SIMPLE = 24, 24
+"""So many kernels a file, the first cases' own, and so many for their simple forms; each costs a second and some thousand characters."""
 
 
 class _Written(BaseException):
@@ -45,25 +59,38 @@ class _Written(BaseException):
 def write(op: Operator, cases: Sequence[str]) -> tuple[str | None, str]:
     """The file, or none, and a sentence about it. Raises `UsageError` for an operator that torch does not have."""
     overload = resolve(op)
-    forms: dict[str, Form] = {}
     refused: list[str] = []
+    calls = list(_calls(overload, cases))
+    forms = _forms(overload, calls, MOST_FORMS, 0, refused)
+    told = list(refused)
+    simple = (each for call in calls for each in simplified(overload, call))
+    general = _forms(overload, simple, MOST_SIMPLE, len(forms), refused)
+    if not forms and not general:
+        why = refused[0] if refused else "the prompt shows no arguments to compile for"
+        return None, f"torch.compile has no Triton kernel for `{op}`: {why}."
+    note = f" {len(told)} of its cases are left out: {told[0]}." if told else ""
+    words = f"This is what torch.compile of torch {torch.__version__} writes, for {len(forms)} forms of arguments.{note}"
+    return assemble(_operation(op, overload), forms, general), words
+
+
+def _forms(
+    overload: torch._ops.OpOverload, calls: Iterable[Call], most: int, first: int, refused: list[str]
+) -> list[Form]:
+    """The code for calls of different kinds; `refused` gets why there is none for some."""
+    forms: dict[str, Form] = {}
     seen: set[str] = set()
-    for call in _calls(overload, cases):
-        if len(forms) == MOST_FORMS or _kind(call) in seen:
+    for call in calls:
+        kind = _kind(overload, call)
+        if len(forms) == most or kind in seen:
             continue
-        seen.add(_kind(call))
+        seen.add(kind)
         try:
-            form = _form(overload, call, len(forms))
+            form = _form(overload, call, first + len(forms))
         except NoKernel as error:
             refused.append(str(error))
             continue
         forms.setdefault(form.pattern, form)
-    if not forms:
-        why = refused[0] if refused else "the prompt shows no arguments to compile for"
-        return None, f"torch.compile has no Triton kernel for `{op}`: {why}."
-    note = f" {len(refused)} of its cases are left out: {refused[0]}." if refused else ""
-    words = f"This is what torch.compile of torch {torch.__version__} writes, for {len(forms)} forms of arguments.{note}"
-    return assemble(_operation(op, overload), list(forms.values())), words
+    return list(forms.values())
 
 
 def _calls(overload: torch._ops.OpOverload, cases: Sequence[str]) -> Iterator[Call]:
@@ -88,15 +115,46 @@ def _in_order(overload: torch._ops.OpOverload, call: Call) -> Call:
     )
 
 
-def _kind(call: Call) -> str:
-    """What calls have in common whose code should be the same, whatever their other sizes."""
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """An argument that is left open."""
+
+    kind: type
+    traced: int | float
+    """What torch sees in its place: 0 and 1 it takes for constants, and of floats it makes constants at times."""
+
+
+def _kind(overload: torch._ops.OpOverload, call: Call) -> str:
+    """What calls have in common whose code should be the same, whatever their other sizes and numbers."""
 
     def told(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             return f"{value.dtype}{[size if size < 2 else '*' for size in value.shape]}"
-        return value
+        return value.kind if isinstance(value, _Number) else value
 
-    return repr(torch.fx.node.map_aggregate((call.args, call.kwargs), told))
+    return repr(torch.fx.node.map_aggregate(_opened(overload, call), told))
+
+
+def _closed(call: Call) -> list[Any]:
+    """All arguments in their order."""
+    return [*call.args, *call.kwargs.values()]
+
+
+def _opened(overload: torch._ops.OpOverload, call: Call) -> list[Any]:
+    """The same with numbers left open."""
+    names = [argument.name for argument in overload._schema.arguments]
+    floating = all(tensor.is_floating_point() for tensor in tensors_of(call))
+    unlike = itertools.count(3, 2)
+
+    def opened(value: int | float) -> _Number:
+        if floating:
+            return _Number(Real, next(unlike))
+        return _Number(type(value), next(unlike) if isinstance(value, int) else value)
+
+    return [
+        opened(value) if is_open(overload, name, value) else value
+        for name, value in zip(names, _closed(call), strict=True)
+    ]
 
 
 def _operation(op: Operator, overload: torch._ops.OpOverload) -> Operation:
@@ -110,18 +168,45 @@ def _operation(op: Operator, overload: torch._ops.OpOverload) -> Operation:
         results=len(schema.returns),
         written=tuple(written),
         returns_written=bool(schema.returns) and schema.returns[0].alias_info is not None,
+        family=family_of(overload),
+        dims=any(a.name == "dim" and "List" in str(a.type) for a in schema.arguments),
     )
 
 
 def _form(overload: torch._ops.OpOverload, call: Call, number: int) -> Form:
-    """Inductor's code for one call. Raises `NoKernel`."""
-    code = _code(overload, call)
+    """Inductor's code for one call, with its numbers left open if there is such code. Raises `NoKernel`."""
+    opened, closed = _opened(overload, call), _closed(call)
+    try:
+        return _form_of(overload, call, opened, number)
+    except NoKernel:
+        if opened == closed:
+            raise
+    return _form_of(overload, call, closed, number)
+
+
+def _form_of(overload: torch._ops.OpOverload, call: Call, values: Sequence[Any], number: int) -> Form:
+    code = _code(_graph(overload, call, values), _inputs(values))
     launches = [_launch(name, source) for name, source in kernels_of(code)]
-    tensors = [(str(tensor.dtype), tuple(tensor.shape)) for tensor in tensors_of(call)]
-    return Form.of(number, code, launches, tensors, [*call.args, *call.kwargs.values()])
+    given = [
+        leaf.kind if isinstance(leaf, _Number) else (str(leaf.dtype), tuple(leaf.shape))
+        for leaf in _inputs(values)
+    ]
+    marked = [OPEN if isinstance(value, _Number) else value for value in values]
+    return Form.of(number, code, launches, given, marked)
 
 
-def _code(overload: torch._ops.OpOverload, call: Call) -> str:
+def _inputs(values: Sequence[Any]) -> list[Any]:
+    """Tensors and open numbers, in the order in which a form takes them."""
+    found: list[Any] = []
+    torch.fx.node.map_aggregate(
+        list(values),
+        lambda value: found.append(value) if isinstance(value, (torch.Tensor, _Number)) else None,
+    )
+    return found
+
+
+def _code(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> str:
+    from torch._dynamo import config as dynamo
     from torch._inductor import config
     from torch._inductor.graph import GraphLowering
     from torch.fx.experimental import _config as symbols
@@ -130,30 +215,35 @@ def _code(overload: torch._ops.OpOverload, call: Call) -> str:
         raise _Written(code)
 
     torch._dynamo.reset()
-    tensors = list(tensors_of(call))
-    patched = mock.patch.object(GraphLowering, "save_output_code", staticmethod(stop))
-    inductor = config.patch(cpu_backend="triton", fallback_random=True)
-    try:
-        with patched, inductor, mock.patch.object(symbols, "use_duck_shape", False):
-            torch.compile(_graph(overload, call), dynamic=True)(*tensors)
-    except _Written as written:
-        return written.code
-    except Exception as error:
-        raise NoKernel(f"it fails with {type(error).__name__}") from error
+    given = [each.traced if isinstance(each, _Number) else each for each in inputs]
+    with contextlib.ExitStack() as patches:
+        patches.enter_context(mock.patch.object(GraphLowering, "save_output_code", staticmethod(stop)))
+        patches.enter_context(mock.patch.object(symbols, "use_duck_shape", False))
+        patches.enter_context(config.patch(cpu_backend="triton", fallback_random=True))
+        patches.enter_context(
+            dynamo.patch(specialize_float=False, specialize_int=False, assume_static_by_default=False)
+        )
+        try:
+            torch.compile(graph, dynamic=True)(*given)
+        except _Written as written:
+            return written.code
+        except Exception as error:
+            raise NoKernel(f"it fails with {type(error).__name__}") from error
     raise NoKernel("it compiles nothing")
 
 
-def _graph(overload: torch._ops.OpOverload, call: Call) -> torch.fx.GraphModule:
-    """The call with a placeholder for each tensor and everything else as a constant."""
+def _graph(overload: torch._ops.OpOverload, call: Call, values: Sequence[Any]) -> torch.fx.GraphModule:
+    """The call with a placeholder for each tensor and open number, and everything else as a constant."""
     graph = torch.fx.Graph()
-    nodes = {id(tensor): graph.placeholder(f"input_{at}") for at, tensor in enumerate(tensors_of(call))}
+    number = itertools.count()
 
     def node(value: Any) -> Any:
-        return nodes[id(value)] if isinstance(value, torch.Tensor) else value
+        is_input = isinstance(value, (torch.Tensor, _Number))
+        return graph.placeholder(f"input_{next(number)}") if is_input else value
 
-    args = torch.fx.node.map_aggregate(call.args, node)
-    kwargs = torch.fx.node.map_aggregate(call.kwargs, node)
-    graph.output(graph.call_function(overload, args, kwargs))
+    nodes = torch.fx.node.map_aggregate(list(values), node)
+    by_name = dict(zip(call.kwargs, nodes[len(call.args) :], strict=True))
+    graph.output(graph.call_function(overload, tuple(nodes[: len(call.args)]), by_name))
     return torch.fx.GraphModule(torch.nn.Module(), graph)
 
 

@@ -21,6 +21,9 @@ _DROPPED = re.compile(
 )
 _FOREIGN = re.compile(r"extern_kernels\.(\w+)|torch\.ops\.(\w+\.\w+)|\baten\.(\w+)")
 
+_HEURISTICS = re.compile(r"^@triton_heuristics\.\w+\(.*?^\)\n", re.M | re.S)
+_HELPER = re.compile(r"^@triton\.jit\ndef (\w+)\(", re.M)
+
 _HEAD = '''"""{name} as torch.compile writes it: a set of kernels for each form of the arguments, with the sizes left open."""
 
 import math
@@ -57,19 +60,28 @@ def reinterpret_tensor(tensor, size, stride, offset=0):
 '''
 
 _TAIL = '''
+NUMBER = (int, float)
 FORMS = [
 {forms}
 ]
+GENERAL = [
+{general}
+]
 
 
-def leaves(value):
-    if isinstance(value, (list, tuple)):
-        return [leaf for item in value for leaf in leaves(item)]
-    return [value] if isinstance(value, torch.Tensor) else []
+def inputs(pattern, value):
+    if isinstance(pattern, list):
+        return [each for part, item in zip(pattern, value) for each in inputs(part, item)]
+    return [value] if isinstance(pattern, (tuple, type)) else []
 
 
 def fits(pattern, value, sizes):
-    """Whether an argument has the form: of a tensor dtype and rank, and its sizes; those that are open have names, and one name is one size."""
+    """Whether an argument has the form: of a tensor dtype and rank, and its sizes; those that are open have names, and one name is one size.
+    Of a number that is open, its type."""
+    if pattern is NUMBER:
+        return type(value) in NUMBER
+    if isinstance(pattern, type):
+        return type(value) is pattern
     if isinstance(pattern, tuple):
         if not isinstance(value, torch.Tensor) or str(value.dtype) != pattern[0] or value.dim() != len(pattern[1]):
             return False
@@ -81,24 +93,106 @@ def fits(pattern, value, sizes):
     return not isinstance(value, (torch.Tensor, list, tuple)) and repr(value) == pattern
 
 
+def called(given, forms):
+    values = [given[name] for name in ARGUMENTS]
+    found = next(((pattern, form) for pattern, form in forms if fits(pattern, values, {{}})), None)
+    if found is None:
+        return None
+    pattern, form = found
+    each = inputs(pattern, values)
+    if any(isinstance(value, torch.Tensor) and value.numel() >= 2**31 for value in each):
+        raise NotImplementedError("the indices of this code have 32 bits")
+    dense = [value.contiguous() if isinstance(value, torch.Tensor) else value for value in each]
+    results = form(*dense)
+    for value, copy in zip(each, dense):
+        if value is not copy and any(value is given[name] for name in WRITTEN):
+            value.copy_(copy)
+    return results
+{generally}
+
 def {function}(*args, **kwargs):
     given = {{**DEFAULTS, **dict(zip(ARGUMENTS, args)), **kwargs}}
-    values = [given[name] for name in ARGUMENTS]
-    for pattern, form in FORMS:
-        if fits(pattern, values, {{}}):
-            break
-    else:
+    results = called(given, FORMS)
+    if results is None and GENERAL:
+        results = generally(given)
+    if results is None:
         raise NotImplementedError("torch.compile was asked for no arguments of this form")
-    tensors = leaves(values)
-    if any(tensor.numel() >= 2**31 for tensor in tensors):
-        raise NotImplementedError("the indices of this code have 32 bits")
-    dense = [tensor.contiguous() for tensor in tensors]
-    results = form(*dense)
-    for tensor, copy in zip(tensors, dense):
-        if tensor is not copy and any(tensor is given[name] for name in WRITTEN):
-            tensor.copy_(copy)
     {answer}
 '''
+
+_GENERALLY = '''
+def generally(given):
+    """By the code for one simple form, into which the arguments are brought."""
+    simple, back = simplified(given)
+    results = called(simple, GENERAL)
+    if results is None:
+        return None
+    for name in WRITTEN:
+        given[name].copy_(simple[name].view(given[name].shape))
+    return tuple(back(result) for result in results)
+'''
+SIMPLIFIED = {
+    "pointwise": '''
+def simplified(given):
+    """All tensors in one dimension, of as many elements; but what has no dimensions says less about the dtype, and keeps none."""
+    tensors = {name: value for name, value in given.items() if isinstance(value, torch.Tensor)}
+    whole = torch.broadcast_shapes(*(value.shape for value in tensors.values()))
+    flat = {
+        name: value.expand(whole).reshape(-1).contiguous() if value.dim() or not whole else value
+        for name, value in tensors.items()
+    }
+    copies = {name: flat[name].clone() for name in WRITTEN}
+    return {**given, **flat, **copies}, lambda result: result.view(whole)
+''',
+    "along": '''
+def simplified(given):
+    """Lines along the last of two dimensions."""
+    first = next(value for value in given.values() if isinstance(value, torch.Tensor))
+    dim = given["dim"] % max(first.dim(), 1)
+    shape = first.unsqueeze(0).movedim(dim + 1, -1).shape if first.dim() else (1, 1)
+
+    def lines(value):
+        value = value.unsqueeze(0) if value.dim() else value.view(1, 1)
+        moved = value.movedim(dim + 1, -1) if first.dim() else value
+        return moved.reshape(-1, shape[-1]) if moved.numel() else moved.reshape(0, shape[-1])
+
+    def back(result):
+        return result.view(shape).movedim(-1, dim + 1).squeeze(0) if first.dim() else result.view(())
+
+    moved = {name: lines(value) for name, value in given.items() if isinstance(value, torch.Tensor)}
+    return {**given, **moved, "dim": 1}, back
+''',
+    "reduces": '''
+def simplified(given):
+    """What is kept in the first of two dimensions, what is reduced in the second."""
+    name, whole = next((name, value) for name, value in given.items() if isinstance(value, torch.Tensor))
+    dims = given["dim"]
+    dims = [dims] if isinstance(dims, int) else dims or range(whole.dim())
+    dims = sorted(dim % whole.dim() for dim in dims) if whole.dim() else []
+    kept = [dim for dim in range(whole.dim()) if dim not in dims]
+    shape = [whole.shape[dim] for dim in kept]
+    if given.get("keepdim"):
+        shape = [1 if dim in dims else size for dim, size in enumerate(whole.shape)]
+    rows = math.prod(whole.shape[dim] for dim in kept)
+    columns = math.prod(whole.shape[dim] for dim in dims)
+    flat = whole.permute([*kept, *dims]).reshape(rows, columns)
+    once = {"keepdim": False} if "keepdim" in given else {}
+    return {**given, name: flat, "dim": LINES, **once}, lambda result: result.view(shape)
+''',
+}
+"""By kind of operator, how arguments are brought into the form of the general code."""
+
+
+class Real:
+    """A number that is open, whole or not, in code for a whole one: beside floating tensors it is the same."""
+
+
+Given = tuple[str, tuple[int, ...]] | type[int] | type[float] | type[Real]
+"""An input of a form: dtype and shape of a tensor, or the type of a number that is open."""
+_SYMBOLIC = (int, Real)
+"""Those that come as symbols do."""
+OPEN = object()
+"""Stands for such a number among arguments."""
 
 
 class NoKernel(Exception):
@@ -121,6 +215,10 @@ class Operation:
     """Arguments that it writes to."""
     returns_written: bool
     """Whether it returns them."""
+    family: str = ""
+    """How calls of any form are brought into a simple one: a key of `SIMPLIFIED`, if there is a way."""
+    dims: bool = False
+    """Whether its `dim` is a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,23 +245,37 @@ class Form:
 
     @classmethod
     def of(
-        cls, number: int, code: str, launches: Sequence[Launch],
-        tensors: Sequence[tuple[str, tuple[int, ...]]], values: Sequence[Any],
-    ) -> Form:  # fmt: skip
-        """From Inductor's code for a call with these tensors and arguments. Raises `NoKernel`."""
+        cls, number: int, code: str, launches: Sequence[Launch], given: Sequence[Given], values: Sequence[Any]
+    ) -> Form:
+        """From Inductor's code for a call with these inputs and arguments, where `OPEN` stands for numbers. Raises `NoKernel`."""
         name = f"form_{number}"
-        body, shapes = _body(code, [shape for _, shape in tensors])
+        body, shapes = _body(code, given)
         functions = []
         for launch in launches:
             new = f"{launch.name}_of_{name}"
-            function = launch.source[launch.source.index("@triton.jit") :].rstrip()
+            function = _HEURISTICS.sub("", launch.source[launch.source.index("@triton.jit") :].rstrip())
+            for helper in set(_HELPER.findall(function)) - {
+                launch.name
+            }:  # each kernel has its own of that name
+                function = re.sub(rf"\b{helper}\b", f"{helper}_of_{launch.name}_of_{name}", function)
+            if any(
+                each in _SYMBOLIC for each in given
+            ):  # Triton takes a one for a constant, which has no dtype
+                function = function.replace(
+                    "@triton.jit", f"@triton.jit(do_not_specialize={_sizes(function)})", 1
+                )
             functions.append(re.sub(rf"\b{launch.name}\b", f"{new}_function", function))
             options = f"{dict(launch.blocks)!r}, {launch.num_warps}, {launch.num_stages}"
             functions.append(f"{new} = Kernel({new}_function, {options})")
             body = re.sub(rf"\b{launch.name}\.run\(", f"{new}.run(", body)
-        parameters = ", ".join(f"input_{at}" for at in range(len(tensors)))
+        parameters = ", ".join(f"input_{at}" for at in range(len(given)))
         whole = "\n\n\n".join([*functions, f"def {name}({parameters}):\n{body}"])
-        left = iter([(dtype, shape) for (dtype, _), shape in zip(tensors, shapes, strict=True)])
+        left = iter(
+            [
+                each if isinstance(each, type) else (each[0], shape)
+                for each, shape in zip(given, shapes, strict=True)
+            ]
+        )
         return cls(f"[{', '.join(_pattern(value, left) for value in values)}]", whole, name)
 
 
@@ -172,8 +284,8 @@ def kernels_of(code: str) -> Iterator[tuple[str, str]]:
     yield from _KERNEL.findall(code)
 
 
-def assemble(operation: Operation, forms: Sequence[Form]) -> str:
-    """The kernel file."""
+def assemble(operation: Operation, forms: Sequence[Form], general: Sequence[Form] = ()) -> str:
+    """The kernel file. `general`: the code for simple forms, into which all others are brought."""
     defaults = ", ".join(f"{name!r}: {value}" for name, value in operation.defaults.items())
     if operation.returns_written:
         answer = f"return {', '.join(f'given[{name!r}]' for name in operation.written)}"
@@ -182,13 +294,31 @@ def assemble(operation: Operation, forms: Sequence[Form]) -> str:
     tables = (
         f"ARGUMENTS = {operation.arguments!r}\nDEFAULTS = {{{defaults}}}\nWRITTEN = {operation.written!r}"
     )
-    lines = "\n".join(f"    ({form.pattern}, {form.name})," for form in forms)
-    tail = _TAIL.format(forms=lines, function=operation.function, answer=answer)
-    parts = [_HEAD.format(name=operation.name), *(form.text for form in forms), tables]
+    generally = ""
+    if general:
+        tables += f"\nLINES = {[1] if operation.dims else 1!r}"
+        generally = f"\n{SIMPLIFIED[operation.family]}\n{_GENERALLY}"
+    tail = _TAIL.format(
+        forms=_table(forms),
+        general=_table(general),
+        generally=generally,
+        function=operation.function,
+        answer=answer,
+    )
+    parts = [_HEAD.format(name=operation.name), *(form.text for form in (*forms, *general)), tables]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n" + tail
 
 
-def _body(code: str, shapes: Sequence[tuple[int, ...]]) -> tuple[str, list[tuple[int | str, ...]]]:
+def _table(forms: Sequence[Form]) -> str:
+    return "\n".join(f"    ({form.pattern}, {form.name})," for form in forms)
+
+
+def _sizes(function: str) -> list[str]:
+    """Parameters of a Triton function that are numbers and no counts of elements."""
+    return re.findall(r"\bks\d+\b", function[: function.index(":\n")])
+
+
+def _body(code: str, given: Sequence[Given]) -> tuple[str, list[tuple[int | str, ...]]]:
     """The lines that launch, on parameters `input_N`; and of each input its shape, a name where the size is open."""
     found = _CALL.search(code)
     if found is None:
@@ -201,32 +331,61 @@ def _body(code: str, shapes: Sequence[tuple[int, ...]]) -> tuple[str, list[tuple
         raise NoKernel("Inductor launches nothing for it")
     taken = [name.strip() for name in lines[0].removesuffix("= args").split(",") if name.strip()]
     symbols = {match[2]: match[1] for line in lines if (match := _SYMBOL.match(line))}
-    inputs = [name for name in taken if name not in symbols]
-    if not lines[0].endswith("= args") or len(inputs) != len(shapes):
+    read = [name for name in taken if name not in symbols]
+    if not lines[0].endswith("= args") or len(read) != sum(each not in _SYMBOLIC for each in given):
         raise NoKernel("Inductor leaves out one of its inputs")
+    # Whole numbers are symbols as sizes are; those that are the size of nothing.
+    left = iter(read)
+    inputs = ["" if each in _SYMBOLIC else next(left) for each in given]
     checked = {match[1]: match for line in lines if (match := _CHECKED.match(line))}
     sizes = {name: [size.strip() for size in checked[name][2].split(",") if size.strip()] for name in checked}
     open_shapes: list[tuple[int | str, ...]] = []
     named: dict[str, str] = {}
     places: dict[str, str] = {}
-    for at, (name, shape) in enumerate(zip(inputs, shapes, strict=True)):
-        texts = sizes.get(name, [str(size) for size in shape])
+    for at, (name, each) in enumerate(zip(inputs, given, strict=True)):
+        texts = [] if isinstance(each, type) else sizes.get(name, [str(size) for size in each[1]])
         open_shapes.append(
             tuple(int(text) if text.isdigit() else named.setdefault(text, f"s{len(named)}") for text in texts)
         )
         places |= {text: f"input_{at}.shape[{dim}]" for dim, text in enumerate(texts) if text not in places}
-    kept = ["device_of_inputs = input_0.device"]
+    numbers = [
+        symbols[name]
+        for name in taken
+        if name in symbols and symbols[name] not in places and _is_used(symbols[name], lines)
+    ]
+    whole = [at for at, each in enumerate(given) if each in _SYMBOLIC]
+    if whole:
+        if len(numbers) != len(whole):
+            raise NoKernel("Inductor makes a constant of one of its numbers")
+        places |= {symbol: f"input_{at}" for symbol, at in zip(numbers, whole, strict=True)}
+    first = next((at for at, each in enumerate(given) if not isinstance(each, type)), None)
+    if first is None:
+        raise NoKernel("it takes no tensor")
+    kept = [f"device_of_inputs = input_{first}.device"]
     for line in lines[1:]:
         if match := _SYMBOL.match(line):
             if match[1] in places:
                 kept.append(f"{match[1]} = {places[match[1]]}")
-            elif any(re.search(rf"\b{match[1]}\b", other) for other in lines if other != line):
+            elif _is_used(match[1], lines):
                 raise NoKernel("one of its sizes is not that of an input")
         elif not _DROPPED.match(line):
             kept.append(_line(line))
+    text = "\n".join(kept)
+    for name, each in zip(inputs, given, strict=True):
+        if each is float:  # it comes as a tensor of one number
+            text = re.sub(rf"\b{name}\.item\(\)", f"{name}_number", text)
+            text = re.sub(rf"^del {name}\n", "", text, flags=re.M)
+            if re.search(rf"\b{name}\b", text):
+                raise NoKernel("Inductor reads one of its numbers from memory")
+            text = text.replace(f"{name}_number", name)
     names = {name: f"input_{at}" for at, name in enumerate(inputs)}
-    text = re.sub(r"\barg\d+_1\b", lambda match: names[match[0]], "\n".join(kept))
+    text = re.sub(r"\barg\d+_1\b", lambda match: names[match[0]], text)
     return "\n".join(f"    {line}" for line in text.splitlines()), open_shapes
+
+
+def _is_used(symbol: str, lines: Sequence[str]) -> bool:
+    """Whether anything is made of a symbol that is an argument."""
+    return any(re.search(rf"\b{symbol}\b", line) for line in lines if not line.startswith(f"{symbol} = arg"))
 
 
 def _line(line: str) -> str:
@@ -236,11 +395,11 @@ def _line(line: str) -> str:
     return re.sub(r"\bempty_strided_\w+\((.*?\)), (torch\.\w+)\)", allocation, line)
 
 
-def _pattern(value: Any, tensors: Iterator[tuple[str, tuple[int | str, ...]]]) -> str:
-    """The form of an argument; its tensors come from `tensors`, in order."""
+def _pattern(value: Any, given: Iterator[Any]) -> str:
+    """The form of an argument; those of inputs come from `given`, in order."""
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(_pattern(item, tensors) for item in value)}]"
-    if type(value).__name__ in ("Tensor", "Parameter"):
-        dtype, shape = next(tensors)
-        return repr((dtype, shape))
+        return f"[{', '.join(_pattern(item, given) for item in value)}]"
+    if value is OPEN or type(value).__name__ in ("Tensor", "Parameter"):
+        form = next(given)
+        return "NUMBER" if form is Real else form.__name__ if isinstance(form, type) else repr(form)
     return repr(repr(value))
