@@ -31,6 +31,8 @@ _NO_CUDA = 3
 """`CUDA_ERROR_NOT_INITIALIZED`: there is nothing to lock in that process."""
 _NOT_READY = 600
 """`CUDA_ERROR_NOT_READY`: the limit is over."""
+_BROKEN = range(700, 720)
+"""From `CUDA_ERROR_ILLEGAL_ADDRESS` to `CUDA_ERROR_LAUNCH_FAILED`: a kernel has made the process's context useless."""
 
 
 class Refused(Exception):
@@ -75,7 +77,8 @@ def _lock(pid: int) -> bool:
         if error.code == _NOT_READY:
             raise Busy(f"process {pid} cannot be kept from the GPU: {error}") from error
         if not _ends(pid):
-            raise Refused(f"process {pid} cannot be kept from the GPU: {error}") from error
+            why = "the kernel broke the CUDA context: " if error.code in _BROKEN else ""
+            raise Refused(f"{why}process {pid} cannot be kept from the GPU: {error}") from error
         return False
     return True
 

@@ -34,7 +34,7 @@ from backend_bench.operator import Operator
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Status
 
-NOT_INITIALIZED, NOT_PERMITTED, NOT_READY, ILLEGAL_STATE, SYSTEM = 3, 800, 600, 401, 304
+NOT_INITIALIZED, NOT_PERMITTED, NOT_READY, ILLEGAL_STATE, SYSTEM, ILLEGAL_ADDRESS = 3, 800, 600, 401, 304, 700
 GONE = 13
 """A process that has ended."""
 
@@ -286,6 +286,17 @@ def test_a_candidate_that_lives_and_cannot_be_kept_from_the_gpu_is_to_blame(
     """It could be, before there was a candidate in it."""
     monkeypatch.setattr(paused, "cu", refusing(ILLEGAL_STATE, [21], told))
     with pytest.raises(Crashed, match="cannot be kept"), keeper_of(Idle()).standing_still():
+        raise AssertionError("the reference must not be timed beside it")
+
+
+def test_a_candidate_whose_context_is_broken_is_told_so(
+    told: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paused, "cu", refusing(ILLEGAL_ADDRESS, [21], told))
+    with (
+        pytest.raises(Crashed, match="the kernel broke the CUDA context: .*cannot be kept"),
+        keeper_of(Idle()).standing_still(),
+    ):
         raise AssertionError("the reference must not be timed beside it")
 
 
