@@ -29,6 +29,8 @@ from backend_bench.worker import inside, recorder, sandbox, withheld
 WIND_DOWN_S = 3.0
 """For threads of imports that end by themselves."""
 NVIDIA = "/dev/nvidiactl"
+DEVICE_SHARE, DEVICE_LEAST_BYTES = 0.25, 4 << 30
+"""Of a GPU's memory, by PyTorch's allocator: a part, and so much in any case."""
 """There where a GPU of this maker is."""
 
 
@@ -173,6 +175,7 @@ def _child(request: wire.Spawn, channel_fd: int, scratch: str) -> None:
     folder = _furnish(Path(plan.scratch))
     torch.set_num_threads(request.threads)
     if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(_share_of(device), device)
         torch.zeros(1, device=device)
         torch.cuda.synchronize()
     report = sandbox.close(plan, entered)
@@ -205,6 +208,12 @@ def _device(name: str, channels: int) -> torch.device:
     if channels:
         os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] = str(channels)
     return torch.device("cuda", 0)
+
+
+def _share_of(device: torch.device) -> float:
+    """Which part of its memory PyTorch gives this worker: the others want some, too."""
+    total = torch.cuda.get_device_properties(device).total_memory
+    return min(max(DEVICE_SHARE, DEVICE_LEAST_BYTES / total), 1.0)
 
 
 def _furnish(scratch: Path) -> Path:

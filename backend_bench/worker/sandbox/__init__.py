@@ -48,7 +48,7 @@ What is not
     - descriptors that were asked to be kept: the channel must be a stream or seqpacket socket pair or
       a pipe (a datagram socket could address the host's sockets), and what arrives on it is a claim;
     - the sum of memory: `Plan.memory_bytes` binds each process and not memfds: watch it, or use a cgroup;
-    - GPU memory and GPU time, bugs of the GPU driver (its ioctls are open), bugs of the kernel;
+    - GPU memory beyond what PyTorch's allocator gives (the driver knows no limit), GPU time, bugs of the GPU driver (its ioctls are open), bugs of the kernel;
     - CPU time stolen from neighbours, and side channels;
     - everything inside the process: candidate and worker share one interpreter.
 
