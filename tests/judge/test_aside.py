@@ -294,7 +294,7 @@ def test_a_candidate_whose_context_is_broken_is_told_so(
 ) -> None:
     monkeypatch.setattr(paused, "cu", refusing(ILLEGAL_ADDRESS, [21], told))
     with (
-        pytest.raises(Crashed, match="the kernel broke the CUDA context: .*cannot be kept"),
+        pytest.raises(Crashed, match=r"the kernel broke the CUDA context: .*cannot be kept"),
         keeper_of(Idle()).standing_still(),
     ):
         raise AssertionError("the reference must not be timed beside it")
