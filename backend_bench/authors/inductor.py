@@ -17,7 +17,7 @@ from backend_bench.authors.author import Answer, Author, Request
 from backend_bench.errors import UsageError, need
 
 LIMIT_S = 300.0
-"""For one operator; 24 forms at some seconds each, on a busy machine."""
+"""For one operator; 24 forms and as many simple ones at half a second each and more, on a busy machine."""
 _CASE = re.compile(r"^[ \t]*(\(\(.*\), \{.*\}\))[ \t]*(?:#.*)?$", re.MULTILINE)
 """Arguments as the prompt shows them, a remark behind them left out."""
 _ONE_AT_A_TIME = threading.Lock()

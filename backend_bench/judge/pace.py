@@ -222,8 +222,9 @@ class Plan:
             pace.block_calls,
             MOST_OUTPUTS / max(len(metas), 1),
         )
-        light, is_short = space.heavy_bytes / max(2 * held_bytes, 1), call_us < SHORT_US
-        if light >= (LIGHT_CALLS if is_short else LIGHT_US / call_us):
+        light = math.floor(min(space.heavy_bytes / max(2 * held_bytes, 1), pace.block_calls))
+        is_short = call_us < SHORT_US
+        if light >= LIGHT_CALLS if is_short else light * call_us >= LIGHT_US:
             count = min(count, light)
         elif is_short:  # no count that is worth it leaves little
             count = min(count, math.ceil(HEAVY_US / call_us))

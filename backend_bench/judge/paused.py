@@ -31,8 +31,9 @@ _NO_CUDA = 3
 """`CUDA_ERROR_NOT_INITIALIZED`: there is nothing to lock in that process."""
 _NOT_READY = 600
 """`CUDA_ERROR_NOT_READY`: the limit is over."""
-_BROKEN = range(700, 720)
-"""From `CUDA_ERROR_ILLEGAL_ADDRESS` to `CUDA_ERROR_LAUNCH_FAILED`: a kernel has made the process's context useless."""
+_BROKEN = frozenset({700, 702, 710, *range(714, 720)})
+"""`CUDA_ERROR_ILLEGAL_ADDRESS`, `LAUNCH_TIMEOUT`, `ASSERT`, and from `HARDWARE_STACK_ERROR` to `LAUNCH_FAILED`: a kernel has made the process's
+context useless."""
 
 
 class Refused(Exception):

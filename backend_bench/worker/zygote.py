@@ -29,9 +29,9 @@ from backend_bench.worker import inside, recorder, sandbox, withheld
 WIND_DOWN_S = 3.0
 """For threads of imports that end by themselves."""
 NVIDIA = "/dev/nvidiactl"
-DEVICE_SHARE, DEVICE_LEAST_BYTES = 0.25, 4 << 30
-"""Of a GPU's memory, by PyTorch's allocator: a part, and so much in any case."""
 """There where a GPU of this maker is."""
+DEVICE_SHARE, DEVICE_LEAST_BYTES = 0.25, 8 << 30
+"""Of a GPU's memory, by PyTorch's allocator: a part, and so much in any case. Against carelessness: a kernel can set it otherwise."""
 
 
 def main(control_fd: int, mode: str) -> None:

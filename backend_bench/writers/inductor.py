@@ -61,36 +61,47 @@ def write(op: Operator, cases: Sequence[str]) -> tuple[str | None, str]:
     overload = resolve(op)
     refused: list[str] = []
     calls = list(_calls(overload, cases))
-    forms = _forms(overload, calls, MOST_FORMS, 0, refused)
+    forms = _forms(overload, ((call, False) for call in calls), MOST_FORMS, 0, refused)
     told = list(refused)
-    simple = (each for call in calls for each in simplified(overload, call))
+    simple = ((each, True) for call in calls for each in simplified(overload, call))
     general = _forms(overload, simple, MOST_SIMPLE, len(forms), refused)
     if not forms and not general:
         why = refused[0] if refused else "the prompt shows no arguments to compile for"
         return None, f"torch.compile has no Triton kernel for `{op}`: {why}."
-    note = f" {len(told)} of its cases are left out: {told[0]}." if told else ""
-    words = f"This is what torch.compile of torch {torch.__version__} writes, for {len(forms)} forms of arguments.{note}"
+    others = f", and for {len(general)} into which others are brought" if general else ""
+    note = f" {len(told)} forms of its cases are left out: {told[0]}." if told else ""
+    written = f"This is what torch.compile of torch {torch.__version__} writes"
+    words = f"{written}, for {len(forms)} forms of arguments{others}.{note}"
     return assemble(_operation(op, overload), forms, general), words
 
 
 def _forms(
-    overload: torch._ops.OpOverload, calls: Iterable[Call], most: int, first: int, refused: list[str]
+    overload: torch._ops.OpOverload,
+    calls: Iterable[tuple[Call, bool]],
+    most: int,
+    first: int,
+    refused: list[str],
 ) -> list[Form]:
-    """The code for calls of different kinds; `refused` gets why there is none for some."""
+    """The code for calls of different kinds, with numbers left open where that is asked for and there is such code; `refused` gets why
+    there is none for some."""
     forms: dict[str, Form] = {}
-    seen: set[str] = set()
-    for call in calls:
-        kind = _kind(overload, call)
-        if len(forms) == most or kind in seen:
-            continue
-        seen.add(kind)
-        try:
-            form = _form(overload, call, first + len(forms))
-        except NoKernel as error:
-            refused.append(str(error))
-            continue
-        forms.setdefault(form.pattern, form)
-    return list(forms.values())
+    failed: set[str] = set()
+    for call, with_open in calls:
+        closed = _closed(call)
+        for values in (_opened(overload, call), closed) if with_open else (closed,):
+            kind = _kind(values)
+            if len(forms) == most or kind in forms:
+                break
+            if kind in failed:
+                continue
+            try:
+                forms[kind] = _form(overload, call, values, first + len(forms))
+                break
+            except NoKernel as error:
+                failed.add(kind)
+                if values is closed:
+                    refused.append(str(error))
+    return list({form.pattern: form for form in forms.values()}.values())
 
 
 def _calls(overload: torch._ops.OpOverload, cases: Sequence[str]) -> Iterator[Call]:
@@ -124,15 +135,15 @@ class _Number:
     """What torch sees in its place: 0 and 1 it takes for constants, and of floats it makes constants at times."""
 
 
-def _kind(overload: torch._ops.OpOverload, call: Call) -> str:
-    """What calls have in common whose code should be the same, whatever their other sizes and numbers."""
+def _kind(values: Sequence[Any]) -> str:
+    """What calls have in common whose code should be the same, whatever their other sizes and open numbers."""
 
     def told(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             return f"{value.dtype}{[size if size < 2 else '*' for size in value.shape]}"
         return value.kind if isinstance(value, _Number) else value
 
-    return repr(torch.fx.node.map_aggregate(_opened(overload, call), told))
+    return repr(torch.fx.node.map_aggregate(list(values), told))
 
 
 def _closed(call: Call) -> list[Any]:
@@ -141,13 +152,15 @@ def _closed(call: Call) -> list[Any]:
 
 
 def _opened(overload: torch._ops.OpOverload, call: Call) -> list[Any]:
-    """The same with numbers left open."""
+    """The same with numbers left open. To Triton a float is one of 32 bits, so none is beside a tensor of 64."""
     names = [argument.name for argument in overload._schema.arguments]
-    floating = all(tensor.is_floating_point() for tensor in tensors_of(call))
+    dtypes = {tensor.dtype for tensor in tensors_of(call)}
     unlike = itertools.count(3, 2)
 
-    def opened(value: int | float) -> _Number:
-        if floating:
+    def opened(value: int | float) -> _Number | float:
+        if torch.float64 in dtypes:
+            return value if isinstance(value, float) else _Number(int, next(unlike))
+        if all(dtype.is_floating_point for dtype in dtypes):
             return _Number(Real, next(unlike))
         return _Number(type(value), next(unlike) if isinstance(value, int) else value)
 
@@ -173,18 +186,8 @@ def _operation(op: Operator, overload: torch._ops.OpOverload) -> Operation:
     )
 
 
-def _form(overload: torch._ops.OpOverload, call: Call, number: int) -> Form:
-    """Inductor's code for one call, with its numbers left open if there is such code. Raises `NoKernel`."""
-    opened, closed = _opened(overload, call), _closed(call)
-    try:
-        return _form_of(overload, call, opened, number)
-    except NoKernel:
-        if opened == closed:
-            raise
-    return _form_of(overload, call, closed, number)
-
-
-def _form_of(overload: torch._ops.OpOverload, call: Call, values: Sequence[Any], number: int) -> Form:
+def _form(overload: torch._ops.OpOverload, call: Call, values: Sequence[Any], number: int) -> Form:
+    """Inductor's code for one call. Raises `NoKernel`."""
     code = _code(_graph(overload, call, values), _inputs(values))
     launches = [_launch(name, source) for name, source in kernels_of(code)]
     given = [

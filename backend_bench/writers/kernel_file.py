@@ -79,7 +79,7 @@ def fits(pattern, value, sizes):
     """Whether an argument has the form: of a tensor dtype and rank, and its sizes; those that are open have names, and one name is one size.
     Of a number that is open, its type."""
     if pattern is NUMBER:
-        return type(value) in NUMBER
+        return type(value) in NUMBER and math.isfinite(value)
     if isinstance(pattern, type):
         return type(value) is pattern
     if isinstance(pattern, tuple):
@@ -102,11 +102,11 @@ def called(given, forms):
     each = inputs(pattern, values)
     if any(isinstance(value, torch.Tensor) and value.numel() >= 2**31 for value in each):
         raise NotImplementedError("the indices of this code have 32 bits")
-    dense = [value.contiguous() if isinstance(value, torch.Tensor) else value for value in each]
-    results = form(*dense)
-    for value, copy in zip(each, dense):
-        if value is not copy and any(value is given[name] for name in WRITTEN):
-            value.copy_(copy)
+    dense = {{id(value): value.contiguous() for value in each if isinstance(value, torch.Tensor)}}
+    results = form(*(dense.get(id(value), value) for value in each))
+    for value in (given[name] for name in WRITTEN):
+        if value is not dense[id(value)]:
+            value.copy_(dense[id(value)])
     return results
 {generally}
 
@@ -120,15 +120,16 @@ def {function}(*args, **kwargs):
     {answer}
 '''
 
-_GENERALLY = '''
+GENERALLY = '''
 def generally(given):
     """By the code for one simple form, into which the arguments are brought."""
     simple, back = simplified(given)
+    simple |= {name: simple[name].clone() for name in WRITTEN}
     results = called(simple, GENERAL)
     if results is None:
         return None
     for name in WRITTEN:
-        given[name].copy_(simple[name].view(given[name].shape))
+        given[name].copy_(back(simple[name]))
     return tuple(back(result) for result in results)
 '''
 SIMPLIFIED = {
@@ -141,8 +142,7 @@ def simplified(given):
         name: value.expand(whole).reshape(-1).contiguous() if value.dim() or not whole else value
         for name, value in tensors.items()
     }
-    copies = {name: flat[name].clone() for name in WRITTEN}
-    return {**given, **flat, **copies}, lambda result: result.view(whole)
+    return {**given, **flat}, lambda result: result.view(whole)
 ''',
     "along": '''
 def simplified(given):
@@ -258,12 +258,11 @@ class Form:
                 launch.name
             }:  # each kernel has its own of that name
                 function = re.sub(rf"\b{helper}\b", f"{helper}_of_{launch.name}_of_{name}", function)
-            if any(
-                each in _SYMBOLIC for each in given
-            ):  # Triton takes a one for a constant, which has no dtype
-                function = function.replace(
-                    "@triton.jit", f"@triton.jit(do_not_specialize={_sizes(function)})", 1
-                )
+            if any(each in _SYMBOLIC for each in given):
+                # Triton takes a one for a constant, which has no dtype.
+                plain = f"@triton.jit\ndef {launch.name}("
+                named = _sizes(function[function.index(plain) :])
+                function = function.replace(plain, plain.replace("jit", f"jit(do_not_specialize={named})", 1))
             functions.append(re.sub(rf"\b{launch.name}\b", f"{new}_function", function))
             options = f"{dict(launch.blocks)!r}, {launch.num_warps}, {launch.num_stages}"
             functions.append(f"{new} = Kernel({new}_function, {options})")
@@ -297,7 +296,7 @@ def assemble(operation: Operation, forms: Sequence[Form], general: Sequence[Form
     generally = ""
     if general:
         tables += f"\nLINES = {[1] if operation.dims else 1!r}"
-        generally = f"\n{SIMPLIFIED[operation.family]}\n{_GENERALLY}"
+        generally = f"\n{SIMPLIFIED[operation.family]}\n{GENERALLY}"
     tail = _TAIL.format(
         forms=_table(forms),
         general=_table(general),

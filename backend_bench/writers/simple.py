@@ -35,6 +35,8 @@ _ALONG: Final = frozenset(
 _REDUCES: Final = frozenset(
     "sum mean amax amin any all prod argmax argmin max min var std logsumexp linalg_vector_norm".split()  # noqa: SIM905
 )
+_NONE_OF_NONE: Final = ("any", "all")
+"""They reduce nothing along no dimensions, where the others reduce all."""
 _PARTNERS: Final = {torch.float32: torch.float16, torch.bfloat16: torch.float32, torch.float16: torch.float32}
 """Another floating dtype that a tensor may have beside its like."""
 _CHOICES: Final[dict[str, tuple[Any, ...]]] = {
@@ -59,6 +61,8 @@ def family_of(op: torch._ops.OpOverload) -> str:
         return "pointwise"
     if "dim" in arguments and name in _ALONG:
         return "along"
+    if name in _NONE_OF_NONE and op._overloadname == "dims":
+        return ""
     return "reduces" if "dim" in arguments and name in _REDUCES else ""
 
 
@@ -134,8 +138,10 @@ def _settings(op: torch._ops.OpOverload, given: dict[str, Any]) -> Iterator[dict
 
 
 def is_open(op: torch._ops.OpOverload, name: str, value: Any) -> bool:
-    """Whether an argument is a number that one code can take as it comes: no dimension, no mode."""
-    kind = "" if name in _CHOICES else _type(op, name)
+    """Whether an argument is a number that one code can take as it comes: no dimension, no mode, and nothing that is 0 to leave something
+    out."""
+    is_weight = name == "beta" and any(argument.name == "alpha" for argument in op._schema.arguments)
+    kind = "" if name in _CHOICES or is_weight else _type(op, name)
     takes_any = "number" in kind or kind == "Tensor"  # a number may stand for a tensor
     return (type(value) is int and takes_any) or (type(value) is float and (takes_any or "float" in kind))
 

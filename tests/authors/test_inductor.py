@@ -25,6 +25,7 @@ from backend_bench.operator import Operator
 from backend_bench.submission import Submission, SuiteSpec
 from backend_bench.verdict import Status
 from backend_bench.writers.kernel_file import (
+    GENERALLY,
     OPEN,
     SIMPLIFIED,
     Form,
@@ -163,6 +164,9 @@ def test_a_kernel_has_its_helpers_to_itself() -> None:
     )
     assert made.text.count("_helper_of_triton_poi_0_of_form_0(") == 2
     assert "heuristics" not in made.text
+    numbered = Launch("triton_poi_0", source.replace("out_ptr0, xnumel", "out_ptr0, ks0, xnumel"), {}, 4, 1)
+    made = Form.of(0, NUMBERED, [numbered], [*TENSORS, float, Real], [Tensor(), OPEN, OPEN])
+    assert "@triton.jit(do_not_specialize=['ks0'])\ndef triton_poi_0_of_form_0_function(" in made.text
 
 
 def test_the_file_has_code_for_other_forms() -> None:
@@ -238,13 +242,50 @@ def test_any_reduction_is_one_of_rows(shape: tuple[int, ...], keepdim: bool) -> 
 
 def test_any_pointwise_call_is_one_of_lines() -> None:
     x, y, z = torch.randn(3, 1, 5), torch.randn(4, 1), torch.randn(())
-    simple, back = simplify("pointwise", {"self": x, "other": y, "third": z, "alpha": 2}, WRITTEN=())
+    simple, back = simplify("pointwise", {"self": x, "other": y, "third": z, "alpha": 2})
     assert [simple[name].shape for name in ("self", "other", "third")] == [(60,), (60,), ()]
     assert torch.equal(back(simple["self"] + simple["other"] * simple["third"]), x + y * z)
-    simple, back = simplify("pointwise", {"self": z}, WRITTEN=("self",))
+    simple, back = simplify("pointwise", {"self": z})
     assert simple["self"].shape == (1,)
-    assert simple["self"].data_ptr() != z.data_ptr()
     assert torch.equal(back(simple["self"]), z)
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2, -1])
+@pytest.mark.parametrize("family", ["along", "pointwise"])
+def test_what_is_written_to_comes_back_where_it_was(family: str, dim: int) -> None:
+    """In another order of dimensions, and without a change before the end."""
+    x = torch.randn(3, 4, 5).transpose(0, 2)
+    expected = x.cumsum(dim) if family == "along" else x * 2
+
+    def called(given: dict[str, Any], forms: object) -> tuple[torch.Tensor]:
+        given["self"].cumsum_(1) if family == "along" else given["self"].mul_(2)
+        return (given["self"],)
+
+    namespace: dict[str, Any] = {"torch": torch, "called": called, "GENERAL": [], "WRITTEN": ("self",)}
+    exec(SIMPLIFIED[family] + GENERALLY, namespace)
+    namespace["generally"]({"self": x, "dim": dim})
+    assert torch.equal(x, expected)
+
+
+def test_a_tensor_that_is_given_twice_is_copied_once() -> None:
+    """One copy would not know what was written to the other."""
+    file = assemble(dataclasses.replace(RELU, written=("self",)), [form()])
+    namespace: dict[str, Any] = {"torch": torch}
+    exec(file[file.index("def inputs(") : file.index("def relu__default_kernel_impl")], namespace)
+    namespace |= {"ARGUMENTS": ("self", "other"), "WRITTEN": ("self",), "NUMBER": (int, float)}
+    x = torch.randn(5, 4).t()
+    twice = 2 * x
+    pattern = [(str(x.dtype), ("s0", "s1"))] * 2
+    namespace["called"]({"self": x, "other": x}, [(pattern, lambda one, other: one.add_(other))])
+    assert torch.equal(x, twice)
+
+
+def test_an_open_number_is_finite() -> None:
+    file = assemble(RELU, [form()])
+    namespace: dict[str, Any] = {"torch": torch, "math": math, "NUMBER": (number := (int, float))}
+    exec(file[file.index("def fits(") : file.index("def called(")], namespace)
+    fits = [namespace["fits"](number, value, {}) for value in (0, 2.5, math.inf, math.nan, True, None)]
+    assert fits == [True, True, False, False, False, False]
 
 
 def test_numbers_are_left_open_and_modes_are_not() -> None:

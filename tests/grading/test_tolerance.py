@@ -420,3 +420,17 @@ def test_a_weight_norms_gradient_may_round_a_sum_of_which_little_is_left() -> No
     found = judge(aten._weight_norm_interface_backward.default, call, one_by_one)
     assert found.passed, found.message
     assert not judge(aten._weight_norm_interface_backward.default, call, in_short).passed
+
+
+def test_a_weight_norm_of_single_elements_adds_nothing_up() -> None:
+    generator = torch.Generator().manual_seed(1)
+    gradient, v, g = (9 * torch.randn(10_000, generator=generator) for _ in range(3))
+    call = Call((gradient, v, g, 3 + v.abs(), 0))
+
+    def a_thousandth_off(
+        grad: Tensor, v: Tensor, g: Tensor, norms: Tensor, dim: int
+    ) -> tuple[Tensor, Tensor]:
+        right = aten._weight_norm_interface_backward(grad, v, g, norms, dim)
+        return right[0], right[1] * 1.001
+
+    assert not judge(aten._weight_norm_interface_backward.default, call, a_thousandth_off).passed

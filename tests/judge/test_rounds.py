@@ -150,6 +150,8 @@ def test_a_budget_of_ones_own_is_for_more_pairs_or_fewer() -> None:
         (2 << 20, 12.0, 20, False),
         (2 << 20, 9.0, 24, False),
         (64 << 20, 28.0, 8, True),
+        (17 << 20, 70.0, 3, True),
+        (16 << 20, 70.0, 3, False),
         (64 << 20, 28.0 * 8, 1, True),
     ],
 )
