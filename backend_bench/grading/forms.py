@@ -66,18 +66,28 @@ def _takes_other_sizes(op: Op) -> bool:
     return not told and not base_name(op).startswith(_TRUSTING)
 
 
+_DECIDED = {"all": True, "any": False}
+"""Operators that a single element may decide, and the answer where none does. Of random ones some does nearly always, and of what lies between
+them too."""
+
+
 def restrided(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
-    """Every tensor laid out column by column, with other values between its own."""
+    """Every tensor laid out column by column, with other values between its own; in the first turn of an operator that one element decides,
+    none of its own does, and all others do."""
     if base_name(op) in _FIXED or _entangled(call):
         return None
-    changes = 0
+    changes, undecided = 0, _DECIDED.get(base_name(op)) if turn == 0 else None
 
     def change(tensor: Tensor) -> Tensor:
         nonlocal changes
         if tensor.numel() < 2 or overlaps_itself(tensor) or tensor.is_conj() or tensor.is_neg():
             return tensor
         changes += 1
-        return _gapped(tensor.movedim(0, -1)).movedim(-1, 0)
+        across = tensor.movedim(0, -1)
+        if undecided is not None:
+            own, other = (torch.full_like(across, value) for value in (undecided, not undecided))
+            return _apart(own, other).movedim(-1, 0)
+        return _gapped(across).movedim(-1, 0)
 
     varied = map_tensors(clone_call(call), change)
     return varied if changes else None
@@ -86,7 +96,12 @@ def restrided(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | N
 def _gapped(tensor: Tensor) -> Tensor:
     """The tensor in fresh memory, after each element one that is not its own."""
     other = ~tensor if tensor.dtype is torch.bool else tensor.flip(0)  # an index stays within its bounds
-    return torch.stack((tensor, -2 * tensor - 1 if is_floating(tensor.dtype) else other), -1).select(-1, 0)
+    return _apart(tensor, -2 * tensor - 1 if is_floating(tensor.dtype) else other)
+
+
+def _apart(tensor: Tensor, other: Tensor) -> Tensor:
+    """The tensor in fresh memory, after each element one of the other."""
+    return torch.stack((tensor, other), -1).select(-1, 0)
 
 
 def longer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:

@@ -55,6 +55,23 @@ def test_arguments_that_share_memory_keep_their_form() -> None:
     assert longer(aten.add.Tensor, Call((base, base[:1])), rng()) is None
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float32, torch.int64])
+@pytest.mark.parametrize("op", [aten.all.default, aten.any.default])
+def test_what_one_element_decides_is_decided_by_what_lies_between(
+    op: torch._ops.OpOverload, dtype: torch.dtype
+) -> None:
+    """Among 25 random elements one decides nearly always, and a kernel that read the wrong ones was right."""
+    call = Call((torch.randint(2, (5, 5), generator=torch.Generator().manual_seed(1)).to(dtype),))
+    varied = restrided(op, call, rng())
+    assert varied is not None
+    [x] = varied.args
+    as_if_dense = torch.as_strided(x, x.shape, (5, 1))
+    assert bool(op(x)) != bool(op(as_if_dense))
+    other = restrided(op, call, rng(), turn=1)
+    assert other is not None
+    assert torch.equal(other.args[0], call.args[0])
+
+
 def test_a_longer_call_has_results_that_no_block_holds_and_blocks_that_differ() -> None:
     call = Call((torch.randn(5, 7), [7], torch.randn(7), None, 1e-5))
     varied = longer(aten.native_layer_norm.default, call, rng())

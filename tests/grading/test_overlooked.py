@@ -30,7 +30,7 @@ def made(op: Any, form: str, call: Call, turn: int = 0) -> Call:
     ("op", "form", "call", "expected"),
     [
         (ATEN.sum.dim_IntList, "restrided", Call((ROWS, [1]), {}), True),
-        (ATEN.any.dim, "restrided", Call((torch.ones(3, 4), 1), {}), False),
+        (ATEN.any.dim, "restrided", Call((torch.ones(3, 4), 1), {}), True),
         (ATEN.relu.default, "restrided", Call((0 * ROWS,), {}), False),
         (ATEN.relu.default, "restrided", Call((ROWS,), {}), True),
         (ATEN.relu.default, "longer", Call((-ROWS - 1,), {}), False),
