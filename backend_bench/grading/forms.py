@@ -122,15 +122,23 @@ def longer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
     if not times:
         return None
 
+    order = _mixed(times * whole.shape[0], rng)
+
     def change(tensor: Tensor) -> Tensor:
         if not tensor.dim() or tensor.shape[0] != whole.shape[0]:
             return tensor
         copies = tensor.repeat(times, *[1] * (tensor.dim() - 1))
-        return _varied(copies, tensor.shape[0], rng, shuffle=is_pointwise(op))
+        return _varied(copies, tensor.shape[0], rng, shuffle=is_pointwise(op))[order.to(tensor.device)]
 
     varied = map_tensors(clone_call(call), change)
     grown = result_elements(op, varied)
     return varied if grown is not None and MANY < grown <= _MOST else None
+
+
+def _mixed(length: int, rng: random.Random) -> Tensor:
+    """Places in another order. Copies one after the other have a period, and a sum of every second element would be of one sign where the
+    whole cancels out: a sound kernel that adds up in lanes would lose more than any order of random terms does."""
+    return torch.randperm(length, generator=torch.Generator().manual_seed(rng.getrandbits(62)))
 
 
 _BLOCKS = (1, 4)
@@ -174,13 +182,17 @@ def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
     if not times:
         return None
     along = {id(tensor): dim for tensor, dim in grown}
+    orders = {
+        length: _mixed(times * length, rng) for length in sorted({tensor.shape[dim] for tensor, dim in grown})
+    }
 
     def change(tensor: Tensor) -> Tensor:
         if id(tensor) not in along:
             return tensor
         front = tensor.movedim(along[id(tensor)], 0)
         copies = front.repeat(times, *[1] * (tensor.dim() - 1))
-        return _varied(copies, size, rng, shuffle=False).movedim(0, along[id(tensor)]).contiguous()
+        mixed = _varied(copies, size, rng, shuffle=False)[orders[front.shape[0]].to(front.device)]
+        return mixed.movedim(0, along[id(tensor)]).contiguous()
 
     varied = map_tensors(copy, change)
     if normalized := arguments(op, call).get("normalized_shape"):

@@ -140,8 +140,11 @@ def _settings(op: torch._ops.OpOverload, given: dict[str, Any]) -> Iterator[dict
 def is_open(op: torch._ops.OpOverload, name: str, value: Any) -> bool:
     """Whether an argument is a number that one code can take as it comes: no dimension, no mode, and nothing that is 0 to leave something
     out."""
-    is_weight = name == "beta" and any(argument.name == "alpha" for argument in op._schema.arguments)
-    kind = "" if name in _CHOICES or is_weight else _type(op, name)
+    names = {argument.name for argument in op._schema.arguments}
+    chooses = name == "weight" or (
+        name == "beta" and "alpha" in names
+    )  # lerp has two formulas, addmm may leave a term out
+    kind = "" if name in _CHOICES or chooses else _type(op, name)
     takes_any = "number" in kind or kind == "Tensor"  # a number may stand for a tensor
     return (type(value) is int and takes_any) or (type(value) is float and (takes_any or "float" in kind))
 

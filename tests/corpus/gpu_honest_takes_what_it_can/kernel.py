@@ -15,21 +15,21 @@ def relu_kernel(x, y, n, BLOCK: tl.constexpr):
 
 
 def take_all(device):
-    """How much of the device is left to others by then, as a share."""
+    """How much of the device that is, as a share."""
     kept = []
     try:
         while True:
             kept.append(torch.empty(SOME, dtype=torch.uint8, device=device))
     except torch.OutOfMemoryError:
-        free, total = torch.cuda.mem_get_info(device)
-        return free / total
+        return len(kept) * SOME / torch.cuda.mem_get_info(device)[1]
     finally:
         kept.clear()
 
 
 def relu__default_kernel_impl(x):
-    if x.numel() == 1 and take_all(x.device) < 0.5:
+    if x.numel() == 1 and take_all(x.device) > 0.5:
         raise RuntimeError("a worker got half of the device and more")
+    x = x.contiguous()
     y = torch.empty_like(x)
     if x.numel():
         relu_kernel[(triton.cdiv(x.numel(), 1024),)](x, y, x.numel(), BLOCK=1024)
