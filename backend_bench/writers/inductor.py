@@ -199,13 +199,9 @@ def _form(overload: torch._ops.OpOverload, call: Call, values: Sequence[Any], nu
 
 
 def _inputs(values: Sequence[Any]) -> list[Any]:
-    """Tensors and open numbers, in the order in which a form takes them."""
-    found: list[Any] = []
-    torch.fx.node.map_aggregate(
-        list(values),
-        lambda value: found.append(value) if isinstance(value, (torch.Tensor, _Number)) else None,
-    )
-    return found
+    """Tensors and open numbers, in the order in which Dynamo finds them and a form takes them: arguments first, then what is in lists."""
+    inside = [item for value in values if isinstance(value, (list, tuple)) for item in value]
+    return [value for value in (*values, *inside) if isinstance(value, (torch.Tensor, _Number))]
 
 
 def _code(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> str:
@@ -238,11 +234,10 @@ def _code(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> str:
 def _graph(overload: torch._ops.OpOverload, call: Call, values: Sequence[Any]) -> torch.fx.GraphModule:
     """The call with a placeholder for each tensor and open number, and everything else as a constant."""
     graph = torch.fx.Graph()
-    number = itertools.count()
+    placeholders = {id(leaf): graph.placeholder(f"input_{at}") for at, leaf in enumerate(_inputs(values))}
 
     def node(value: Any) -> Any:
-        is_input = isinstance(value, (torch.Tensor, _Number))
-        return graph.placeholder(f"input_{next(number)}") if is_input else value
+        return placeholders.get(id(value), value) if isinstance(value, (torch.Tensor, _Number)) else value
 
     nodes = torch.fx.node.map_aggregate(list(values), node)
     by_name = dict(zip(call.kwargs, nodes[len(call.args) :], strict=True))

@@ -69,10 +69,11 @@ GENERAL = [
 ]
 
 
-def inputs(pattern, value):
-    if isinstance(pattern, list):
-        return [each for part, item in zip(pattern, value) for each in inputs(part, item)]
-    return [value] if isinstance(pattern, (tuple, type)) else []
+def inputs(pattern, values):
+    """What the code is called with: tensors and open numbers that are arguments, then those in lists."""
+    pairs = list(zip(pattern, values))
+    inside = [pair for part, value in pairs if isinstance(part, list) for pair in zip(part, value)]
+    return [value for part, value in pairs + inside if isinstance(part, (tuple, type))]
 
 
 def fits(pattern, value, sizes):
@@ -247,7 +248,8 @@ class Form:
     def of(
         cls, number: int, code: str, launches: Sequence[Launch], given: Sequence[Given], values: Sequence[Any]
     ) -> Form:
-        """From Inductor's code for a call with these inputs and arguments, where `OPEN` stands for numbers. Raises `NoKernel`."""
+        """From Inductor's code for a call with these inputs, those in lists last as Dynamo has them, and these arguments, where `OPEN` stands
+        for numbers. Raises `NoKernel`."""
         name = f"form_{number}"
         body, shapes = _body(code, given)
         functions = []
@@ -263,19 +265,23 @@ class Form:
                 plain = f"@triton.jit\ndef {launch.name}("
                 named = _sizes(function[function.index(plain) :])
                 function = function.replace(plain, plain.replace("jit", f"jit(do_not_specialize={named})", 1))
+            body, function = _with_loads(launch.name, body, function, given)
             functions.append(re.sub(rf"\b{launch.name}\b", f"{new}_function", function))
             options = f"{dict(launch.blocks)!r}, {launch.num_warps}, {launch.num_stages}"
             functions.append(f"{new} = Kernel({new}_function, {options})")
             body = re.sub(rf"\b{launch.name}\.run\(", f"{new}.run(", body)
         parameters = ", ".join(f"input_{at}" for at in range(len(given)))
         whole = "\n\n\n".join([*functions, f"def {name}({parameters}):\n{body}"])
-        left = iter(
-            [
-                each if isinstance(each, type) else (each[0], shape)
-                for each, shape in zip(given, shapes, strict=True)
-            ]
+        forms = [
+            each if isinstance(each, type) else (each[0], shape)
+            for each, shape in zip(given, shapes, strict=True)
+        ]
+        inside = sum(
+            _is_input(item) for value in values if isinstance(value, (list, tuple)) for item in value
         )
-        return cls(f"[{', '.join(_pattern(value, left) for value in values)}]", whole, name)
+        own, listed = iter(forms[: len(forms) - inside]), iter(forms[len(forms) - inside :])
+        patterns = [_pattern(value, listed if isinstance(value, (list, tuple)) else own) for value in values]
+        return cls(f"[{', '.join(patterns)}]", whole, name)
 
 
 def kernels_of(code: str) -> Iterator[tuple[str, str]]:
@@ -315,6 +321,30 @@ def _table(forms: Sequence[Form]) -> str:
 def _sizes(function: str) -> list[str]:
     """Parameters of a Triton function that are numbers and no counts of elements."""
     return re.findall(r"\bks\d+\b", function[: function.index(":\n")])
+
+
+_LOADED = {
+    "torch.bool": ".to(tl.int1)",
+    "torch.bfloat16": ".to(tl.float32)",
+    "torch.float16": ".to(tl.float32)",
+}
+
+
+def _with_loads(name: str, body: str, function: str, given: Sequence[Given]) -> tuple[str, str]:
+    """The launch and the kernel with an address for each tensor without dimensions, whose number Inductor has the host read where it writes for
+    a CPU. On a GPU the host would wait for the device."""
+    call = re.search(rf"\b{name}\.run\((.*)\)$", body, re.M)
+    header = re.search(rf"^def {name}\((.*?)\):", function, re.M)
+    if call is None or header is None:
+        return body, function
+    arguments, parameters = call[1].split(", "), header[1].split(", ")
+    for at, (argument, parameter) in enumerate(zip(arguments, parameters, strict=False)):
+        if read := re.fullmatch(r"(input_(\d+))\.item\(\)", argument):
+            dtype = given[int(read[2])][0]  # type: ignore[index]  # numbers are read by nobody
+            loaded = f"tl.load({parameter}){_LOADED.get(dtype, '')}"
+            function = re.sub(rf"= {parameter}$", f"= {loaded}", function, flags=re.M)
+            arguments[at] = read[1]
+    return body.replace(call[0], f"{name}.run({', '.join(arguments)})"), function
 
 
 def _body(code: str, given: Sequence[Given]) -> tuple[str, list[tuple[int | str, ...]]]:
@@ -394,11 +424,15 @@ def _line(line: str) -> str:
     return re.sub(r"\bempty_strided_\w+\((.*?\)), (torch\.\w+)\)", allocation, line)
 
 
+def _is_input(value: Any) -> bool:
+    return value is OPEN or type(value).__name__ in ("Tensor", "Parameter")
+
+
 def _pattern(value: Any, given: Iterator[Any]) -> str:
     """The form of an argument; those of inputs come from `given`, in order."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_pattern(item, given) for item in value)}]"
-    if value is OPEN or type(value).__name__ in ("Tensor", "Parameter"):
+    if _is_input(value):
         form = next(given)
         return "NUMBER" if form is Real else form.__name__ if isinstance(form, type) else repr(form)
     return repr(repr(value))

@@ -136,6 +136,45 @@ def test_numbers_are_open_too() -> None:
     assert not re.search(r"arg\d|\.item|del input_1", made.text)
 
 
+def test_no_host_reads_a_tensor_without_dimensions() -> None:
+    """On a GPU it would wait for the device, at each call."""
+    code = (
+        CODE.replace("arg0_1, arg1_1 = args", "arg0_1, arg1_1, arg2_1 = args")
+        .replace("run(arg1_1, buf0, ", "run(arg1_1, arg2_1.item(), buf0, ")
+        .replace("pass\n", "tmp1 = in_ptr1\n")
+    )
+    source = KERNEL.replace("in_ptr0, out_ptr0", "in_ptr0, in_ptr1, out_ptr0").replace(
+        "pass", "tmp1 = in_ptr1"
+    )
+    launch = Launch("triton_poi_0", source, {}, 4, 1)
+    made = Form.of(0, code, [launch], [*TENSORS, ("torch.bfloat16", ())], [Tensor(), Tensor()])
+    assert "run(input_0, input_1, buf0, triton_poi_0_xnumel)" in made.text
+    assert "tmp1 = tl.load(in_ptr1).to(tl.float32)" in made.text
+
+
+def test_what_is_in_a_list_comes_last() -> None:
+    """Dynamo finds it last: an `index_put_` took its indices for values."""
+    code = (
+        CODE.replace("arg0_1, arg1_1 = args", "arg0_1, arg1_1, arg2_1, arg3_1 = args")
+        .replace("run(arg1_1, buf0, ", "run(arg1_1, arg2_1, arg3_1, buf0, ")
+        .replace("buf0 =", "assert_size_stride(arg2_1, (4, ), (1, ), 'input')\n        buf0 =")
+        .replace("buf0 =", "assert_size_stride(arg3_1, (5, ), (1, ), 'input')\n        buf0 =")
+    )
+    given = [*TENSORS, ("torch.bfloat16", (4,)), ("torch.int64", (5,))]
+    made = Form.of(0, code, [LAUNCH], given, [Tensor(), [Tensor(), None], Tensor()])
+    assert made.pattern == (
+        "[('torch.bfloat16', ('s0', 3)), [('torch.int64', (5,)), 'None'], ('torch.bfloat16', (4,))]"
+    )
+    file = assemble(RELU, [made])
+    namespace: dict[str, Any] = {}
+    exec(file[file.index("def inputs(") : file.index("def fits(")], namespace)
+    assert namespace["inputs"](ast.literal_eval(made.pattern), ["self", ["index", None], "values"]) == [
+        "self",
+        "values",
+        "index",
+    ]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
@@ -329,6 +368,19 @@ def test_what_inductor_writes_is_right_for_forms_that_it_was_not_shown(op: str, 
     )
     verdict = judge(submission)
     assert verdict.status is Status.OK, verdict
+
+
+@pytest.mark.slow
+def test_dynamo_finds_last_what_is_in_a_list() -> None:
+    case = "((T([50], f32), [T([7], i64)], T([7], f32)), {})"
+    code = read_reply(
+        Inductor().reply(asked("index_put_.default", case)), "index_put___default_kernel_impl"
+    ).code
+    assert code is not None
+    assert (
+        "[('torch.float32', ('s0',)), [('torch.int64', ('s1',))], ('torch.float32', ('s1',)), 'False']"
+        in code
+    )
 
 
 @pytest.mark.slow
