@@ -377,10 +377,12 @@ def test_dynamo_finds_last_what_is_in_a_list() -> None:
         Inductor().reply(asked("index_put_.default", case)), "index_put___default_kernel_impl"
     ).code
     assert code is not None
-    assert (
-        "[('torch.float32', ('s0',)), [('torch.int64', ('s1',))], ('torch.float32', ('s1',)), 'False']"
-        in code
-    )
+    pattern = "[('torch.float32', ('s0',)), [('torch.int64', ('s2',))], ('torch.float32', ('s1',)), 'False']"
+    assert pattern in code
+    # Values are the second input and indices the third, which is what counts from the end where it is negative.
+    assert ".run(input_2, input_1, input_0, " in code
+    assert "tmp0 = tl.load(in_ptr0 + (x0), xmask" in code
+    assert "tmp3 = tmp0 < 0" in code
 
 
 @pytest.mark.slow
