@@ -44,31 +44,44 @@ _BY_NUMPY = {
     **{f"fast_{name}f": getattr(np, name) for name in ("cos", "exp", "log10", "log2", "sin", "tan", "tanh")},
     "fast_logf": np.log,
     "exp10": lambda x: np.power(10.0, x),
+    "cospi": lambda x: np.cos(np.pi * x),
     "nearbyint": np.rint,
+    "rcbrt": lambda x: 1 / np.cbrt(x),
+    "rcp_rn": lambda x: 1 / x,
     "round": lambda x: np.trunc(x) + np.copysign(np.abs(x - np.trunc(x)) >= 0.5, x),
-    "rsqrt": lambda x: 1 / np.sqrt(x),
+    **dict.fromkeys(("rsqrt", "rsqrt_rn"), lambda x: 1 / np.sqrt(x)),
+    "sinpi": lambda x: np.sin(np.pi * x),
+    "sqrt_rn": np.sqrt,
     "erf": np.vectorize(math.erf, otypes=[np.float64]),
     "erfc": np.vectorize(math.erfc, otypes=[np.float64]),
     "lgamma": np.vectorize(lambda x: _lgamma(x), otypes=[np.float64]),
     "erfinv": np.vectorize(lambda x: _erfinv(x), otypes=[np.float64]),
 }  # fmt: skip
 """libdevice's functions of one argument. Not by torch: its operators are withheld from a worker."""
-_OF_TWO = {
+_OF_MORE = {
+    "add_rn": np.add,
     "atan2": np.arctan2,
     "copysign": np.copysign,
     "div_rn": np.divide,
     "fast_dividef": np.divide,
     "fast_powf": np.power,
     "fdim": lambda x, y: np.where(np.isnan(x) | np.isnan(y), np.nan, np.where(x > y, x - y, 0)),
+    **dict.fromkeys(("fma", "fma_rn"), lambda x, y, z: np.multiply(x, y, dtype=np.float64) + z),
     "fmod": np.fmod,
     "hypot": np.hypot,
     "ldexp": np.ldexp,
     "nextafter": np.nextafter,
+    "mul_rn": np.multiply,
     "pow": np.power,
+    "remainder": lambda x, y: x - y * np.rint(x / y),
+    "rhypot": lambda x, y: 1 / np.hypot(x, y),
+    "sub_rn": np.subtract,
 }
-"""Those of two; the result is as the widest of them that has fractions."""
+"""Those of two and three; the result is as the widest of them that has fractions."""
 _TESTS = {"finitef": np.isfinite, "isfinited": np.isfinite, "isinf": np.isinf, "isnan": np.isnan}
 """Those that say yes or no."""
+_SIGNS = {"signbit": np.signbit}
+"""Those that say it as a whole number."""
 
 
 def install() -> None:
@@ -336,7 +349,7 @@ def _mend_libdevice(tl: Any, interpreter: Any) -> None:
     def data_of(value: Any) -> Any:
         return widen(value.handle.data) if value.handle.dtype.scalar == tl.bfloat16 else value.handle.data
 
-    def through_numpy(function: Callable[..., Any], *, is_test: bool = False) -> Callable[..., Any]:
+    def through_numpy(function: Callable[..., Any], kind_of: Any = None) -> Callable[..., Any]:
         def call(*values: Any, _semantic: Any = None, **_: Any) -> Any:
             values = tuple(getattr(value, "value", value) for value in values)  # what the compiler knows
             values = tuple(map(interpreter._implicit_cvt, values))
@@ -346,13 +359,15 @@ def _mend_libdevice(tl: Any, interpreter: Any) -> None:
             scalars = [value.handle.dtype.scalar for value in tensors]
             floats = [scalar for scalar in scalars if scalar.is_floating()]
             widest = max(floats, key=lambda scalar: scalar.primitive_bitwidth, default=scalars[0])
-            scalar = tl.int1 if is_test else widest
+            scalar = kind_of or widest
             with np.errstate(all="ignore"):
                 out = np.asarray(function(*map(data_of, values)))
             if scalar == tl.bfloat16:
                 out = narrow(out)
-            elif not is_test:
+            elif kind_of is None:
                 out = out.astype(tensors[scalars.index(widest)].handle.data.dtype)
+            elif kind_of == tl.int32:
+                out = out.astype(np.int32)
             kind = (
                 tl.block_type(scalar, list(out.shape))
                 if any(value.type.is_block() for value in tensors)
@@ -362,10 +377,20 @@ def _mend_libdevice(tl: Any, interpreter: Any) -> None:
 
         return call
 
-    for name, function in (_BY_NUMPY | _OF_TWO).items():
+    def missing(name: str) -> Callable[..., Any]:
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise NotImplementedError(f"libdevice.{name} cannot be interpreted here; it works on a GPU")
+
+        return refuse
+
+    for name, function in vars(libdevice).copy().items():
+        if getattr(function, "__module__", None) == libdevice.__name__:  # an empty one
+            setattr(libdevice, name, missing(name))
+    for name, function in (_BY_NUMPY | _OF_MORE).items():
         setattr(libdevice, name, through_numpy(function))
-    for name, function in _TESTS.items():
-        setattr(libdevice, name, through_numpy(function, is_test=True))
+    for kind_of, functions in ((tl.int1, _TESTS), (tl.int32, _SIGNS)):
+        for name, function in functions.items():
+            setattr(libdevice, name, through_numpy(function, kind_of))
 
 
 def _lgamma(x: float) -> float:

@@ -28,6 +28,11 @@ def relu_kernel(x, y, n, BLOCK: tl.constexpr):
     nothing += tl.sum(tl.reshape(square, (256,)), 0) - 1920.0
     nothing += tl.where(libdevice.isnan(count * float("nan")), 0.0, 1.0)
     nothing += tl.where(libdevice.isinf(count), 1.0, 0.0)
+    nothing += tl.where(libdevice.signbit(-count - 1.0) != 0, 0.0, 1.0)
+    nothing += tl.where(libdevice.signbit(count) != 0, 1.0, 0.0)
+    nothing += libdevice.fma(count, 0 * count + 2.0, 0 * count + 1.0) - (2.0 * count + 1.0)
+    nothing += libdevice.remainder(0 * count + 5.0, 0 * count + 3.0) + 1.0
+    nothing += libdevice.sqrt_rn(count * count) - count
     tl.store(y + at, tl.where((value <= 0) & (tl.abs(nothing) < 1e-4), 0, value), mask=at < n)
 
 
