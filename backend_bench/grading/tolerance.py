@@ -415,9 +415,8 @@ def _projection(op: Op, call: Call) -> Results:
     v, norms = given["saved_v"], given["saved_norms"]
     beside = [dim for dim in range(v.dim()) if norms.shape[dim] == 1]
     products = 4 * given["grad_w"] * v
-    terms = (
-        products.sum(beside, keepdim=True) if beside else products
-    )  # along no dimensions it would add up all
+    # Along no dimensions it would add up all.
+    terms = products.sum(beside, keepdim=True) if beside else products
     return _finite_abs(given["saved_g"] * v / norms**3 * terms), _finite_abs(terms / norms)
 
 

@@ -106,7 +106,7 @@ def called(given, forms):
     dense = {{id(value): value.contiguous() for value in each if isinstance(value, torch.Tensor)}}
     results = form(*(dense.get(id(value), value) for value in each))
     for value in (given[name] for name in WRITTEN):
-        if value is not dense[id(value)]:
+        if value is not dense.get(id(value), value):
             value.copy_(dense[id(value)])
     return results
 {generally}
