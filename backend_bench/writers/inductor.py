@@ -28,6 +28,7 @@ import torch
 
 from backend_bench.cases import Call
 from backend_bench.errors import UsageError
+from backend_bench.grading.choices import arguments, call_of
 from backend_bench.operator import Operator
 from backend_bench.suites import resolve
 from backend_bench.suites.arguments import TensorSpec, parse
@@ -42,7 +43,7 @@ from backend_bench.writers.kernel_file import (
     assemble,
     kernels_of,
 )
-from backend_bench.writers.simple import family_of, is_open, simplified
+from backend_bench.writers.simple import family_of, is_open, simplified, takes_dims
 
 MOST_FORMS, MOST_SIMPLE = 24, 24
 """So many kernels a file, the first cases' own, and so many for their simple forms; each costs a second and some thousand characters."""
@@ -101,7 +102,7 @@ def _forms(
                 failed.add(kind)
                 if values is closed:
                     refused.append(str(error))
-    return list({form.pattern: form for form in forms.values()}.values())
+    return list(forms.values())
 
 
 def _calls(overload: torch._ops.OpOverload, cases: Sequence[str]) -> Iterator[Call]:
@@ -110,20 +111,11 @@ def _calls(overload: torch._ops.OpOverload, cases: Sequence[str]) -> Iterator[Ca
     def empty(spec: TensorSpec) -> torch.Tensor:
         return torch.empty(spec.shape, dtype=dtype_of(spec.dtype))  # contiguous, as the file will make it
 
-    calls = [_in_order(overload, build(parse(text), empty)) for text in cases]
+    built = (build(parse(text), empty) for text in cases)
+    calls = [
+        call_of(overload, arguments(overload, call)) for call in built
+    ]  # with defaults, in the schema's order
     yield from sorted(calls, key=lambda call: -sum(tensor.numel() for tensor in tensors_of(call)))
-
-
-def _in_order(overload: torch._ops.OpOverload, call: Call) -> Call:
-    """The call with every argument of the schema, in its order."""
-    arguments = overload._schema.arguments
-    bound = {argument.name: argument.default_value for argument in arguments if argument.has_default_value()}
-    bound |= dict(zip((argument.name for argument in arguments), call.args, strict=False)) | dict(call.kwargs)
-    by_name = {argument.name for argument in arguments if argument.kwarg_only}
-    return Call(
-        tuple(bound[argument.name] for argument in arguments if argument.name not in by_name),
-        {argument.name: bound[argument.name] for argument in arguments if argument.name in by_name},
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +145,6 @@ def _closed(call: Call) -> list[Any]:
 
 def _opened(overload: torch._ops.OpOverload, call: Call) -> list[Any]:
     """The same with numbers left open. To Triton a float is one of 32 bits, so none is beside a tensor of 64."""
-    names = [argument.name for argument in overload._schema.arguments]
     dtypes = {tensor.dtype for tensor in tensors_of(call)}
     unlike = itertools.count(3, 2)
 
@@ -166,7 +157,7 @@ def _opened(overload: torch._ops.OpOverload, call: Call) -> list[Any]:
 
     return [
         opened(value) if is_open(overload, name, value) else value
-        for name, value in zip(names, _closed(call), strict=True)
+        for name, value in arguments(overload, call).items()
     ]
 
 
@@ -182,7 +173,7 @@ def _operation(op: Operator, overload: torch._ops.OpOverload) -> Operation:
         written=tuple(written),
         returns_written=bool(schema.returns) and schema.returns[0].alias_info is not None,
         family=family_of(overload),
-        dims=any(a.name == "dim" and "List" in str(a.type) for a in schema.arguments),
+        dims=takes_dims(overload),
     )
 
 

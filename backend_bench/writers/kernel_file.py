@@ -256,9 +256,8 @@ class Form:
         for launch in launches:
             new = f"{launch.name}_of_{name}"
             function = _HEURISTICS.sub("", launch.source[launch.source.index("@triton.jit") :].rstrip())
-            for helper in set(_HELPER.findall(function)) - {
-                launch.name
-            }:  # each kernel has its own of that name
+            # Each kernel has its own helpers, of the same names.
+            for helper in set(_HELPER.findall(function)) - {launch.name}:
                 function = re.sub(rf"\b{helper}\b", f"{helper}_of_{launch.name}_of_{name}", function)
             if any(each in _SYMBOLIC for each in given):
                 # Triton takes a one for a constant, which has no dtype.

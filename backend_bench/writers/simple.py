@@ -14,26 +14,16 @@ from typing import Any, Final
 import torch
 
 from backend_bench.cases import Call
+from backend_bench.grading.choices import arguments, call_of
+from backend_bench.grading.traits import base_name, names
 from backend_bench.suites.calls import tensors_of
 
-_ALONG: Final = frozenset(
-    [
-        "_softmax",
-        "_log_softmax",
-        "_safe_softmax",
-        "_softmax_backward_data",
-        "_log_softmax_backward_data",
-        "cumsum",
-        "cumprod",
-        "logcumsumexp",
-        "cummax",
-        "cummin",
-        "softmax",
-        "log_softmax",
-    ]  # a list of words
+_ALONG: Final = names(
+    "_softmax _log_softmax _safe_softmax _softmax_backward_data _log_softmax_backward_data cumsum cumprod logcumsumexp"
+    " cummax cummin softmax log_softmax"
 )
-_REDUCES: Final = frozenset(
-    "sum mean amax amin any all prod argmax argmin max min var std logsumexp linalg_vector_norm".split()  # noqa: SIM905
+_REDUCES: Final = names(
+    "sum mean amax amin any all prod argmax argmin max min var std logsumexp linalg_vector_norm"
 )
 _NONE_OF_NONE: Final = ("any", "all")
 """They reduce nothing along no dimensions, where the others reduce all."""
@@ -54,16 +44,20 @@ _OPTIONAL_NUMBERS: Final = ("min", "max")
 
 def family_of(op: torch._ops.OpOverload) -> str:
     """How its calls are simplified: a key of `kernel_file.SIMPLIFIED`, or an empty text."""
-    name = op._schema.name.partition("::")[2].rstrip("_")
-    arguments = {argument.name for argument in op._schema.arguments}
+    name, has_dim = base_name(op), any(argument.name == "dim" for argument in op._schema.arguments)
     lists = any("List" in str(argument.type) and argument.name != "dim" for argument in op._schema.arguments)
     if torch.Tag.pointwise in op.tags and not lists:
         return "pointwise"
-    if "dim" in arguments and name in _ALONG:
+    if has_dim and name in _ALONG:
         return "along"
     if name in _NONE_OF_NONE and op._overloadname == "dims":
         return ""
-    return "reduces" if "dim" in arguments and name in _REDUCES else ""
+    return "reduces" if has_dim and name in _REDUCES else ""
+
+
+def takes_dims(op: torch._ops.OpOverload) -> bool:
+    """Whether its `dim` is a list."""
+    return any(argument.name == "dim" and "List" in str(argument.type) for argument in op._schema.arguments)
 
 
 def simplified(op: torch._ops.OpOverload, call: Call) -> Iterator[Call]:
@@ -72,28 +66,17 @@ def simplified(op: torch._ops.OpOverload, call: Call) -> Iterator[Call]:
     if not family or not tensors:
         return
     size = max(2, max(tensor.numel() for tensor in tensors))
-    given = dict(
-        zip(
-            (argument.name for argument in op._schema.arguments),
-            [*call.args, *call.kwargs.values()],
-            strict=True,
-        )
-    )
+    given = arguments(op, call)
     for name, value in given.items():
         if isinstance(value, torch.Tensor):
             given[name] = _simple(family, value, given.get("dim"), size)
         elif name == "dim":
-            given[name] = [1] if "List" in _type(op, name) else 1
+            given[name] = [1] if takes_dims(op) else 1
         elif name == "keepdim":
             given[name] = False
     for dtyped in _dtyped(op, given) if family == "pointwise" else (given,):
         for settings in itertools.islice(_settings(op, dtyped), _MOST_SETTINGS):
-            by_name = [argument.name for argument in op._schema.arguments if argument.kwarg_only]
-            values = {**dtyped, **settings}
-            yield Call(
-                tuple(value for name, value in values.items() if name not in by_name),
-                {name: values[name] for name in by_name},
-            )
+            yield call_of(op, dtyped | settings)
 
 
 _MOST_SETTINGS = 6
@@ -112,12 +95,12 @@ def _simple(family: str, tensor: torch.Tensor, dim: Any, size: int) -> torch.Ten
 def _dtyped(op: torch._ops.OpOverload, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The arguments, and where two tensors of one floating dtype meet, with whole numbers or another dtype for one of them."""
     yield given
-    names = [
+    able = [
         name for name, value in given.items() if isinstance(value, torch.Tensor) and value.dtype in _PARTNERS
     ]
-    if len(names) != 2 or len({given[name].dtype for name in names}) != 1:
+    if len(able) != 2 or len({given[name].dtype for name in able}) != 1:
         return
-    first, last = names
+    first, last = able
     yield {**given, last: given[last].to(torch.int64)}
     other = last if op._schema.is_mutable else first
     yield {**given, other: given[other].to(_PARTNERS[given[other].dtype])}
@@ -140,11 +123,10 @@ def _settings(op: torch._ops.OpOverload, given: dict[str, Any]) -> Iterator[dict
 def is_open(op: torch._ops.OpOverload, name: str, value: Any) -> bool:
     """Whether an argument is a number that one code can take as it comes: no dimension, no mode, and nothing that is 0 to leave something
     out."""
-    names = {argument.name for argument in op._schema.arguments}
-    chooses = name == "weight" or (
-        name == "beta" and "alpha" in names
-    )  # lerp has two formulas, addmm may leave a term out
-    kind = "" if name in _CHOICES or chooses else _type(op, name)
+    # lerp has one formula for small weights and one for others; addmm may leave a term out.
+    has_alpha = any(argument.name == "alpha" for argument in op._schema.arguments)
+    chooses = name in _CHOICES or name == "weight" or (name == "beta" and has_alpha)
+    kind = "" if chooses else _type(op, name)
     takes_any = "number" in kind or kind == "Tensor"  # a number may stand for a tensor
     return (type(value) is int and takes_any) or (type(value) is float and (takes_any or "float" in kind))
 
