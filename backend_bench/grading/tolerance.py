@@ -107,8 +107,9 @@ def _finite_abs(values: Tensor) -> Tensor:
 
 def with_own_error(table: Tensor, grown: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
     """Widen by what ATen was seen to lose: the allowance, and where the oracle is not believed."""
-    allowed = table + grown
-    doubtful = ~(error <= TRUST * allowed)
+    is_bounded = grown.isfinite()  # where float64 itself overflows on the way nothing follows from it
+    allowed = table + torch.where(is_bounded, grown, 0.0)
+    doubtful = ~(error <= TRUST * allowed) | ~is_bounded
     trusted = torch.where(doubtful, 0.0, error)
     usual = _USUAL_ERROR * _upper(trusted / allowed)
     widened = torch.maximum(_OWN_ERROR * trusted, min(usual, _USUAL_ERROR) * table)

@@ -26,7 +26,7 @@ from backend_bench.judge.keeper import Crashed, Ended, Forged, TimedOut
 from backend_bench.judge.stage import Meta
 from backend_bench.operator import Operator
 from backend_bench.submission import Profile
-from backend_bench.suites import Suite, resolve
+from backend_bench.suites import Suite, domains, resolve
 from backend_bench.suites.calls import describe
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Example
 
@@ -238,6 +238,7 @@ def draw_all(
     if profile == "backendbench":
         return attempts
     attempts = _in_more_forms(suite, op, overload, attempts, rng)
+    attempts = [each for each in attempts if each.purpose == "base" or domains.fit(op, each.call)]
     for attempt in attempts:
         forms.settle(overload, attempt.call)
     return attempts

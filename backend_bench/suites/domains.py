@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
+from backend_bench.grading.inputs import overlaps_itself
 from backend_bench.operator import Operator
 from backend_bench.suites.catalog import resolve
 
@@ -64,6 +65,24 @@ def admit(op: Operator, call: Call, seed: int) -> Call:
     if rule is not None:
         rule(given)
     return call
+
+
+def fit(op: Operator, call: Call) -> bool:
+    """Let what a forward pass has left be that of the arguments again, in place, after some were changed; False where that cannot be.
+
+    The exponential of a score less its row's logarithmic sum is a share. Less another's sum it is any number, in which nothing else shows.
+    """
+    left = _LEFT_BY_FORWARD.get(op.base, ())
+    if not left:
+        return True
+    given = Given(op, call, torch.Generator())
+    if any(overlaps_itself(given.tensor(name)) for name in left):
+        return False
+    try:
+        RULES[op.base](given)
+    except RuntimeError:  # the forward pass does not take this form, whatever the backward pass does
+        return False
+    return True
 
 
 def _tensors(call: Call) -> list[Tensor]:
@@ -319,6 +338,13 @@ def _attention_backward(forward: str, *outputs: str) -> Rule:
     return rule
 
 
+def _log_sigmoid_backward(given: Given) -> None:
+    """The forward pass keeps the smaller exponential of the two signs; a GPU keeps none."""
+    source, buffer = given.tensor("self"), given.tensor("buffer")
+    if buffer.shape == source.shape:
+        _put(buffer, (-source.abs().double()).exp())
+
+
 def _groups(given: Given) -> None:
     """_grouped_mm: where each group of rows, columns or terms ends, ascending up to all of them."""
     if not isinstance(given["offs"], Tensor):
@@ -492,6 +518,15 @@ def _each(rule: Rule, names: str) -> dict[str, Rule]:
     return dict.fromkeys(names.split(), rule)
 
 
+_LEFT_BY_FORWARD: Mapping[str, tuple[str, ...]] = {
+    **{
+        f"_scaled_dot_product_{kernel}_backward": ("out", "logsumexp")
+        for kernel in ("flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention")
+    },
+    "log_sigmoid_backward": ("buffer",),
+}
+"""Arguments of a backward pass that its forward pass has left, where others than those would drown everything else."""
+
 RULES: Mapping[str, Rule] = {
     **_each(
         _index_along_dim,
@@ -519,22 +554,12 @@ RULES: Mapping[str, Rule] = {
     **_each(_layer_norm_backward, "native_layer_norm_backward"),
     **_each(_group_norm_backward, "native_group_norm_backward"),
     **_each(_rms_norm_backward, "_fused_rms_norm_backward"),
-    **_each(
-        _attention_backward("_scaled_dot_product_flash_attention_for_cpu", "out", "logsumexp"),
-        "_scaled_dot_product_flash_attention_for_cpu_backward",
-    ),
-    **_each(
-        _attention_backward("_scaled_dot_product_flash_attention", "out", "logsumexp"),
-        "_scaled_dot_product_flash_attention_backward",
-    ),
-    **_each(
-        _attention_backward("_scaled_dot_product_efficient_attention", "out", "logsumexp"),
-        "_scaled_dot_product_efficient_attention_backward",
-    ),
-    **_each(
-        _attention_backward("_scaled_dot_product_cudnn_attention", "out", "logsumexp"),
-        "_scaled_dot_product_cudnn_attention_backward",
-    ),
+    **{
+        name: _attention_backward(name.removesuffix("_backward"), *left)
+        for name, left in _LEFT_BY_FORWARD.items()
+        if "attention" in name
+    },
+    **_each(_log_sigmoid_backward, "log_sigmoid_backward"),
     **_each(_groups, "_grouped_mm"),
     **_each(_denominator, "addcdiv"),
     **_each(_softmax_output, "_softmax_backward_data"),

@@ -11,7 +11,7 @@ from torch import Tensor
 from backend_bench.cases import Call
 from backend_bench.grading.forms import settle
 from backend_bench.grading.oracle import admissible, expect
-from backend_bench.grading.tolerance import typical_size
+from backend_bench.grading.tolerance import typical_size, with_own_error
 from tests.grading.kernels import summed_in_order, tf32
 from tests.grading.wall import judge
 
@@ -196,6 +196,14 @@ def test_a_decimal_place_takes_a_factor_that_is_rounded_itself() -> None:
     assert judge(aten.round.decimals, call, places).passed
     assert not judge(aten.round.decimals, call, lambda x, **k: places(x, rounded=torch.floor, **k)).passed
     assert not judge(aten.round.default, Call((call.args[0],)), lambda x: x.round() * (1 + 2**-22)).passed
+
+
+def test_where_float64_overflows_on_the_way_aten_is_the_reference() -> None:
+    table, error = torch.full((2,), 1e-3, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    grown = torch.tensor([torch.inf, torch.nan], dtype=torch.float64)
+    allowance, doubtful = with_own_error(table, grown, error)
+    assert allowance.tolist() == table.tolist()
+    assert doubtful.tolist() == [True, True]
 
 
 def test_what_may_lie_beyond_the_largest_number_may_be_infinite() -> None:

@@ -11,6 +11,7 @@ import torch
 
 from backend_bench.cases import Call
 from backend_bench.errors import UsageError
+from backend_bench.judge.correctness import draw_all, expectation_of
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites import Suite, index_cache, open_suite, resolve
@@ -527,6 +528,30 @@ def test_attentions_backward_pass_gets_what_the_forward_pass_left(opened):
         out.backward(call.args[0])
     for grad, leaf in zip(run(name, call), leaves, strict=True):
         torch.testing.assert_close(grad, leaf.grad)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "most"),
+    [
+        (
+            "_scaled_dot_product_flash_attention_for_cpu_backward.default",
+            f"(({', '.join(['T([1, 2, 32, 16], f32)'] * 5)}, T([1, 2, 32], f32), 0.0, False), {{'scale': 1.0}})",
+            1000,
+        ),
+        ("log_sigmoid_backward.default", f"(({', '.join(['T([4096], f32)'] * 3)}), {{}})", 40),
+    ],
+    ids=["attention", "log_sigmoid"],
+)
+def test_what_a_forward_pass_has_left_fits_every_draw(opened, name, args, most):
+    """Scores of one draw less the sums of another made numbers of 1e10 of them, which drowned what a kernel does, and NaN of the tolerance."""
+    suite, op, largest = opened({name: args}), Operator.parse(name), {}
+    for attempt in draw_all(suite, op, resolve(op), 1, seed=7, profile="strict"):
+        expectation = expectation_of(resolve(op), attempt, "strict")
+        if attempt.purpose != "edges" and expectation is not None:
+            sizes = [float(each.oracle.abs().nan_to_num().max()) for each in expectation.outputs]
+            largest[attempt.purpose] = max([*sizes, largest.get(attempt.purpose, 0.0)])
+    assert {"base", "nudged"} <= set(largest)
+    assert max(largest.values()) < most
 
 
 def test_groups_of_a_grouped_product_end_at_its_last_row(opened):
