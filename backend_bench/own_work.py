@@ -5,6 +5,7 @@ Pure names: the worker withholds the rest, the judge reads evidence by it, the p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -70,6 +71,46 @@ _TWINS: Final[Mapping[str, tuple[str, ...]]] = {
 def is_same_work(op: str, under_test: str) -> bool:
     """Whether `op` computes what `under_test` does, under this name or another."""
     return core_of(op) == core_of(under_test) or base_of(op) in _TWINS.get(base_of(under_test), ())
+
+
+_TORCHS, _VENDORS = (
+    re.compile(r"lib(torch|c10|aoti)"),
+    re.compile(r"lib(cublas|cudnn|cusparse|cusolver|cufft|curand|cutensor|nccl|nvshmem|npp|cudss)"),
+)
+"""Files that bring kernels of their own."""
+_NAMED_BY_TORCH = re.compile(r"2at6native|at_cuda_detail")
+_MOVING_KERNELS = re.compile(
+    r"FillFunctor|copy_kernel_cuda|CopyFunctor|arange|linspace|distribution_|randperm|radix_sort|EmptyKernel"
+    r"|spin_kernel|(conj|neg)_kernel_cuda"
+)
+"""What torch makes, moves and fills memory of a GPU with, by parts of their mangled names; a lazy sign or conjugate is settled by a copy."""
+_NEGATIONS = frozenset({"neg", "negative", "conj", "conj_physical", "_conj_physical"})
+_INDUCTORS = re.compile(r"triton_(poi|red|per|tem|for|mm)_")
+"""How torch.compile names what it writes."""
+
+
+def is_own_kernel(name: str, origin: str) -> bool:
+    """Whether a GPU kernel of this (mangled) name, out of this file or of memory, is neither torch's nor a vendor's."""
+    return (
+        not _TORCHS.match(origin)
+        and not _VENDORS.match(origin)
+        and not (not origin and _NAMED_BY_TORCH.search(name))
+    )
+
+
+def is_moving_kernel(name: str, origin: str) -> bool:
+    """Whether it is one of torch's that computes nothing."""
+    return bool(
+        not is_own_kernel(name, origin) and not _VENDORS.match(origin) and _MOVING_KERNELS.search(name)
+    )
+
+
+def is_foreign_kernel(name: str, origin: str, under_test: str, source: str) -> bool:
+    """Whether a kernel of a kernel language, of this text, that claims to be `under_test` must not have this one run."""
+    if is_own_kernel(name, origin):
+        return bool(_INDUCTORS.match(name)) and name not in source
+    is_the_work = base_of(under_test) in _NEGATIONS and re.search(r"(conj|neg)_kernel_cuda", name)
+    return not is_moving_kernel(name, origin) or bool(is_the_work)
 
 
 _MOVED: Final = frozenset(map(base_of, MOVES))

@@ -154,6 +154,8 @@ class Verdict:
     """Every case."""
     evidence: tuple[Evidence, ...] = ()
     """Signs of cheating."""
+    kernels: Mapping[str, int] = field(default_factory=dict)
+    """Kernels of its own that the worker says it launched on the GPU for the correctness cases, and how often."""
     wall_s: float = 0.0
     """Wall time from the judge's first step to the verdict, in seconds."""
     stages_s: Mapping[str, float] = field(default_factory=dict)

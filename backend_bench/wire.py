@@ -30,6 +30,8 @@ MAX_NAME = 80
 """Characters of a type's or exception's name."""
 MAX_OPERATOR = 200
 """Characters of an operator's name, its namespace and overload included."""
+MAX_KERNELS, MAX_KERNEL = 50, 1000
+"""Kernels of a GPU that a reply names, and the length of a name: those of templates are long."""
 MAX_OUTPUTS = 256
 """Outputs that a worker describes; no operator has so many."""
 MAX_DIMS = 256
@@ -225,6 +227,19 @@ class OperatorCall(msgspec.Struct, frozen=True):
     """Some tensor argument is what another operator computed in this call."""
 
 
+class Kernel(msgspec.Struct, frozen=True):
+    """A kernel that the process had the GPU's driver fetch or launch."""
+
+    name: Annotated[str, msgspec.Meta(max_length=MAX_KERNEL)]
+    """As the driver knows it, mangled."""
+    origin: Name = ""
+    """The file that its code lies in; empty for memory."""
+    launches: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+
+
+Kernels = Annotated[tuple[Kernel, ...], msgspec.Meta(max_length=MAX_KERNELS)]
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     """Worker: the call has returned, or raised."""
 
@@ -238,7 +253,12 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     """Time of the call by the worker's own clock; a claim."""
     operators: Annotated[tuple[OperatorCall, ...], msgspec.Meta(max_length=MAX_OPERATORS)] = ()
     launched: bool | None = None
-    """Kernels that were launched in this call made the outputs out of the inputs; None where nobody can tell."""
+    """Kernels that were launched in this call made the outputs out of the inputs, or on a GPU were the candidate's at all; None where nobody
+    can tell."""
+    kernels: Kernels = ()
+    """On a GPU, since the last reply; but for those that torch makes and moves memory with."""
+    is_deaf: bool = False
+    """Somebody in this process has switched off what tells which kernels run."""
 
 
 class Timed(msgspec.Struct, frozen=True, tag=True):
@@ -252,6 +272,9 @@ class Timed(msgspec.Struct, frozen=True, tag=True):
     """In the order of the block."""
     elapsed_us: float = 0.0
     """Time of all of them by the worker's own events; a claim."""
+    kernels: Kernels = ()
+    """As of a call."""
+    is_deaf: bool = False
 
 
 class Spawn(msgspec.Struct, frozen=True, tag=True):

@@ -1,19 +1,25 @@
 """Signs of cheating that the judge can see, as evidence for a person.
 
 Only what the judge saw itself, or a claim that nobody makes about himself without reason, decides a
-verdict. Not covered yet: which GPU kernels ran, and ATen's functions called past its dispatcher.
+verdict. Not covered: ATen's functions called past its dispatcher on a CPU.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from backend_bench.grading.traits import ARITHMETIC
-from backend_bench.own_work import base_of, is_foreign, is_same_work
+from backend_bench.own_work import base_of, is_foreign, is_foreign_kernel, is_own_kernel, is_same_work
 from backend_bench.submission import Language
 from backend_bench.verdict import Evidence
-from backend_bench.wire import OperatorCall
+from backend_bench.wire import Kernel, OperatorCall, printable
+
+_FEW, _MOST, _NAME = 3, 20, 120
+"""Kernels that are named as evidence, and in a verdict, and characters of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +33,14 @@ class Operators:
     """All operators are there; else only those that the kernel may not call."""
     is_copy: bool = False
     """The right results are inputs as they are; looked at where launches are known."""
+    kernels: tuple[Kernel, ...] = ()
+    """Of the GPU, that were fetched or launched."""
+    is_deaf: bool = False
+    """What tells of them was switched off."""
 
 
 def own_work(
-    op: str, language: Language, calls: Sequence[Operators], *, is_timed: bool = False
+    op: str, language: Language, calls: Sequence[Operators], *, source: str = "", is_timed: bool = False
 ) -> list[Evidence]:
     """Evidence that the result is not the kernel's own work; `is_timed`: in the calls of one timed case, beside the recorded ones."""
     if language == "pytorch":
@@ -39,7 +49,34 @@ def own_work(
     if foreign:
         detail = f"a {language} kernel must compute the result itself; it called " + ", ".join(foreign)
         return [Evidence(rule="foreign_operator", detail=detail, claimed=True)]
-    return _no_launch(language, calls)
+    return _foreign_kernels(op, language, calls, source) or _no_launch(language, calls)
+
+
+def _foreign_kernels(op: str, language: Language, calls: Sequence[Operators], source: str) -> list[Evidence]:
+    """Kernels of the GPU that neither the file has nor torch needs to make and move memory."""
+    if any(call.is_deaf for call in calls):
+        detail = "the kernel has switched off what tells which kernels the GPU's driver is given"
+        return [Evidence(rule="foreign_kernel", detail=detail, claimed=True)]
+    seen = {(each.name, each.origin) for call in calls for each in call.kernels}
+    foreign = sorted(each for each in seen if is_foreign_kernel(*each, op, source))
+    if not foreign:
+        return []
+    named = ", ".join(f"{_readable(name)} of {origin or 'torch.compile'}" for name, origin in foreign[:_FEW])
+    detail = f"a {language} kernel must compute the result itself; it had the GPU run {named}"
+    return [Evidence(rule="foreign_kernel", detail=detail, claimed=True)]
+
+
+def launches(calls: Sequence[Operators]) -> dict[str, int]:
+    """How often kernels of its own were launched on a GPU, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for kernel in (kernel for call in calls for kernel in call.kernels):
+        if kernel.launches and is_own_kernel(kernel.name, kernel.origin):
+            counts[_readable(kernel.name)] += kernel.launches
+    return dict(counts.most_common(_MOST))
+
+
+def _readable(name: str) -> str:
+    return printable(torch._C._demangle(name), _NAME)
 
 
 def _no_launch(language: Language, calls: Sequence[Operators]) -> list[Evidence]:
@@ -51,7 +88,7 @@ def _no_launch(language: Language, calls: Sequence[Operators]) -> list[Evidence]
         return []
     detail = (
         f"the result was not made by the kernels of the file: in {len(looked) - sum(looked)} of {len(looked)} calls no "
-        f"{language} kernel that was launched read the inputs and wrote the outputs"
+        f"{language} kernel was launched that read the inputs and wrote the outputs"
     )
     return [Evidence(rule="no_launch", detail=detail, claimed=True)]
 
@@ -89,6 +126,6 @@ def _is_on_own_values(op: str, call: Operators) -> bool:
     return any(base_of(s.op) == base_of(op) and s.computed and s.returned for s in call.called)
 
 
-FATAL = frozenset({"foreign_operator", "no_launch", "passthrough", "forged_frame"})
+FATAL = frozenset({"foreign_operator", "foreign_kernel", "no_launch", "passthrough", "forged_frame"})
 """Rules that make a verdict `cheated`. The others are for a person to weigh: what they found already
 counts against the candidate in the figures."""

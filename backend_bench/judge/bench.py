@@ -89,6 +89,10 @@ class Timed:
     """Text of the exception, if one was raised."""
     operators: tuple[wire.OperatorCall, ...] = ()
     """What the kernel called and should not; on a CPU."""
+    kernels: tuple[wire.Kernel, ...] = ()
+    """What it had a GPU run."""
+    is_deaf: bool = False
+    """It has switched off what tells of them."""
     is_late: bool = False
     """The judge was: the times mean nothing."""
     answer: BlockAnswer | None = None
@@ -324,8 +328,16 @@ class Bench:
 def _timed(keeper: Keeper, answer: BlockAnswer) -> Timed:
     error = wire.printable(answer.claims.error, wire.MAX_TEXT) if answer.claims.error else ""
     observed = functools.partial(_observed, keeper, answer)
+    claims = answer.claims
     return Timed(
-        observed, answer.claims.elapsed_us, answer.wall_us, error, is_late=answer.is_late, answer=answer
+        observed,
+        claims.elapsed_us,
+        answer.wall_us,
+        error,
+        kernels=claims.kernels,
+        is_deaf=claims.is_deaf,
+        is_late=answer.is_late,
+        answer=answer,
     )
 
 

@@ -375,12 +375,20 @@ def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phas
             phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
         return not bench.give_up(error)
     tally.judged += 1
-    is_copy = bench.interpreted and _is_a_copy(expectation, attempt.call)
+    claims = sample.claims
+    is_copy = claims.launched is not None and _is_a_copy(expectation, attempt.call)
     phase.operators.append(
-        audit.Operators(sample.claims.operators, sample.claims.launched, is_recorded=record, is_copy=is_copy)
+        audit.Operators(
+            claims.operators,
+            claims.launched,
+            is_recorded=record,
+            is_copy=is_copy,
+            kernels=claims.kernels,
+            is_deaf=claims.is_deaf,
+        )
     )
-    if sample.claims.error:
-        _note_exception(sample.claims, attempt, tally, phase, bench)
+    if claims.error:
+        _note_exception(claims, attempt, tally, phase, bench)
         return True
     with bench.sharing(), bench.stages("check"):
         finding = checker.check(expectation, sample.observed)

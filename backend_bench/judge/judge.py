@@ -240,6 +240,7 @@ class _Protocol:
     evidence: list[Evidence] = field(default_factory=list)
     recorded: list[audit.Operators] = field(default_factory=list)
     """What the kernel called in the calls in which all of it was recorded."""
+    kernels: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     sandbox: tuple[str, ...] = ()
     compile_error: str = ""
@@ -329,7 +330,8 @@ class _Protocol:
         self.unjudgeable = phase.unjudgeable or self.unjudgeable
         self.recorded = [operators for operators in phase.operators if operators.is_recorded]
         self.evidence += phase.evidence
-        self.evidence += audit.own_work(str(self.submission.op), self.language, phase.operators)
+        self.evidence += self._own_work(phase.operators)
+        self.kernels = audit.launches(phase.operators)
         self.ended = self.ended or phase.ended
         self.compile_error = phase.compile_error
 
@@ -337,9 +339,7 @@ class _Protocol:
         self.cases += phase.results
         self.evidence += phase.evidence
         for operators in phase.operators.values():
-            found = audit.own_work(
-                str(self.submission.op), self.language, [*self.recorded, *operators], is_timed=True
-            )
+            found = self._own_work([*self.recorded, *operators], is_timed=True)
             self.evidence += [evidence for evidence in found if evidence not in self.evidence]
         shaky = [case for case in phase.results if case.passed and (case.noise or 1.0) > UNSTABLE]
         if shaky:
@@ -353,6 +353,12 @@ class _Protocol:
                 "judge's own clock contradicts it (work outside of the calls, or a disturbed machine)"
             )
         self.ended = self.ended or phase.ended
+
+    def _own_work(self, calls: list[audit.Operators], *, is_timed: bool = False) -> list[Evidence]:
+        submission = self.submission
+        return audit.own_work(
+            str(submission.op), self.language, calls, source=submission.source, is_timed=is_timed
+        )
 
     def verdict(self, stages_s: dict[str, float]) -> Verdict:
         submission = self.submission
@@ -370,6 +376,7 @@ class _Protocol:
             performance=scores.performance,
             cases=tuple(self.cases),
             evidence=tuple(self.evidence),
+            kernels=self.kernels,
             wall_s=round(sum(stages_s.values()), 6),
             stages_s=stages_s,
             notes=tuple(self.notes),

@@ -315,7 +315,8 @@ class Timing:
                 state.measured.add(pair.theirs)
         state.waiting = max(state.waiting - len(pairs), 0)
         for pair in pairs:
-            operators = audit.Operators(pair.theirs.operators)
+            theirs = pair.theirs
+            operators = audit.Operators(theirs.operators, kernels=theirs.kernels, is_deaf=theirs.is_deaf)
             self.phase.operators.setdefault(state.case, []).append(operators)
             with self._bench.sharing(), self._bench.stages("check"):
                 self._checks.pair(state.case, pair, state.errors)

@@ -22,9 +22,10 @@ from backend_bench import together, wire
 from backend_bench.buffers import SharedBuffer, open_shared
 from backend_bench.gate import Gate
 from backend_bench.precise import full_precision
+from backend_bench.worker.driver import DRIVER, Ran
 from backend_bench.worker.launches import Stretch
 from backend_bench.worker.loader import LoadFailed, describe, load
-from backend_bench.worker.recorder import Recorder, is_same, overlap
+from backend_bench.worker.recorder import Recorder, is_same, needs_launch, overlap
 from backend_bench.worker.stopwatch import Course, on_cpu
 from backend_bench.worker.watched import Watch
 from backend_bench.worker.withheld import noted, operator_of, withhold
@@ -73,10 +74,13 @@ def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., 
         desk.watch = Watch(operator_of(request.function), desk.device.type)
     elif request.own_work:
         withhold(operator_of(request.function), desk.device.type)
+        desk.tells_kernels = desk.device.type == "cuda"
     try:
         return load(request.source, request.function, folder, request.language), wire.Loaded()
     except LoadFailed as error:
         return None, wire.Loaded(error=str(error)[: wire.MAX_TEXT] or "the source failed to load")
+    finally:
+        DRIVER.take()  # the reference was called here before
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,8 @@ class _Desk:
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.watch: Watch | None = None
+        self.tells_kernels = False
+        """The GPU's kernels must be the candidate's own."""
         self.gate: Gate | None = None
         self._lack = "there was none for its buffers before"
         """What kept a buffer from being opened."""
@@ -277,12 +283,24 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, fds: list[int], desk
             number=request.number, error=_text_of(error), error_type=_name_of(error), operators=_withheld()
         )
     seen = (recorder.calls(result) if recorder else ()) + (desk.watch.end(result) if desk.watch else ())
+    ran = DRIVER.take() if desk.tells_kernels else None
     return msgspec.structs.replace(
         done,
         elapsed_us=elapsed_us,
         operators=(*seen, *_withheld()),
-        launched=recorder.launched(result) if recorder else None,
+        launched=_launched(result, given.tensors, ran)
+        if ran
+        else recorder.launched(result)
+        if recorder
+        else None,
+        kernels=ran.kernels if ran else (),
+        is_deaf=bool(ran) and DRIVER.is_deaf(),
     )
+
+
+def _launched(result: Any, inputs: list[torch.Tensor], ran: Ran) -> bool | None:
+    """Whether the call had a kernel of the candidate's own launched; None where it need not, or nobody hears it."""
+    return ran.is_own if not DRIVER.lack and needs_launch(result, inputs) else None
 
 
 def _withheld() -> tuple[wire.OperatorCall, ...]:
@@ -319,7 +337,7 @@ class _Block:
     """Calls that are queued behind the gate, with the copies of their outputs after them; or what went wrong with that."""
 
     def __init__(self, kernel: Callable[..., Any], request: wire.Block, desk: _Desk) -> None:
-        self._number = request.number
+        self._number, self._tells_kernels = request.number, desk.tells_kernels
         begun = time.monotonic()
         self._error: tuple[str, str] | None = None
         """Its text and its name; the exception itself would keep what the kernel has made."""
@@ -371,7 +389,14 @@ class _Block:
         if self._error is not None:
             text, name = self._error
             return wire.Timed(number=self._number, error=text, error_type=name)
-        return wire.Timed(number=self._number, calls=self._done, elapsed_us=elapsed_us)
+        ran = DRIVER.take() if self._tells_kernels else Ran()
+        return wire.Timed(
+            number=self._number,
+            calls=self._done,
+            elapsed_us=elapsed_us,
+            kernels=ran.kernels,
+            is_deaf=self._tells_kernels and DRIVER.is_deaf(),
+        )
 
 
 def _bytes_of(request: wire.Block) -> int:

@@ -107,12 +107,9 @@ class Recorder(TorchDispatchMode):
     def launched(self, returned: Any) -> bool | None:
         """Whether launched kernels made the outputs out of the inputs; None where nobody can tell or it does not matter."""
         self._follow(LOG.take())
-        made = [
-            tensor for tensor in tensors_in(returned) if type(tensor) is torch.Tensor and tensor.numel() > 1
-        ]
-        if not LOG.is_kept or not made or not all(tensor.numel() for tensor in self._inputs):
+        if not LOG.is_kept or not needs_launch(returned, self._inputs):
             return None
-        return all(any(overlap(_stretch(tensor), own) for own in self._made) for tensor in made)
+        return all(any(overlap(_stretch(tensor), own) for own in self._made) for tensor in _made(returned))
 
     def _follow(self, launches: Sequence[Launch]) -> None:
         """What a launch writes that has read values of the inputs has them too; a constant needs no reading, and what has no
@@ -150,6 +147,15 @@ class Recorder(TorchDispatchMode):
             )
             for seen in self._seen
         )
+
+
+def needs_launch(returned: Any, inputs: Sequence[torch.Tensor]) -> bool:
+    """Whether a call that returned this has something to compute, and something to compute it from."""
+    return bool(_made(returned)) and all(tensor.numel() for tensor in inputs)
+
+
+def _made(returned: Any) -> list[torch.Tensor]:
+    return [t for t in tensors_in(returned) if type(t) is torch.Tensor and t.numel() > 1]
 
 
 def _packet(func: Any) -> str:

@@ -25,6 +25,7 @@ import torch
 from backend_bench import wire
 from backend_bench.errors import SandboxUnavailable
 from backend_bench.worker import inside, recorder, sandbox, withheld
+from backend_bench.worker.driver import DRIVER
 
 WIND_DOWN_S = 3.0
 """For threads of imports that end by themselves."""
@@ -175,13 +176,17 @@ def _child(request: wire.Spawn, channel_fd: int, scratch: str) -> None:
     folder = _furnish(Path(plan.scratch))
     torch.set_num_threads(request.threads)
     if device.type == "cuda":
+        DRIVER.listen()  # before it has done anything
         torch.cuda.set_per_process_memory_fraction(_share_of(device), device)
         torch.zeros(1, device=device)
         torch.cuda.synchronize()
     report = sandbox.close(plan, entered)
     _silence()
     channel = wire.Channel(socket.socket(fileno=channel_fd))
-    channel.send(wire.Ready(level=report.level, holds=report.holds, missing=report.missing))
+    missing = report.missing
+    if device.type == "cuda" and DRIVER.lack:
+        missing = (*missing, f"kernels of the GPU: {DRIVER.lack}")
+    channel.send(wire.Ready(level=report.level, holds=report.holds, missing=missing))
     try:
         inside.live(channel, device=device, folder=folder)
     except wire.ChannelClosed:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from backend_bench.judge.audit import Operators, own_work
-from backend_bench.wire import OperatorCall
+import pytest
+
+from backend_bench.judge.audit import Operators, launches, own_work
+from backend_bench.wire import Kernel, OperatorCall
 
 RELU = "relu.default"
 
@@ -91,3 +93,45 @@ def test_a_quarter_of_the_timed_calls_is_too_much_and_recorded_ones_do_not_count
 
 def test_no_calls_are_no_evidence() -> None:
     assert rules("pytorch") == rules("triton") == []
+
+
+TANH = "_ZN2at6native29vectorized_elementwise_kernelILi4EZZZNS0_16tanh_kernel_cudaERNS_18TensorIteratorBaseEE"
+NEG = "_ZN2at6native29vectorized_elementwise_kernelILi4EZZZNS0_15neg_kernel_cudaERNS_18TensorIteratorBaseEE"
+COPY = (
+    "_ZN2at6native27unrolled_elementwise_kernelIZZZNS0_23direct_copy_kernel_cudaERNS_18TensorIteratorBaseEE"
+)
+INDUCTORS = "triton_poi_fused_tanh_0"
+
+
+@pytest.mark.parametrize(
+    ("op", "name", "origin", "source", "is_foreign"),
+    [
+        ("tanh.default", "tanh_kernel", "", "", False),
+        ("tanh.default", TANH, "libtorch_cuda.so", "", True),
+        ("tanh.default", TANH, "", "", True),  # nobody saw where it came from
+        ("tanh.default", TANH, "inline_extension.so", "", False),  # ATen's templates in code of its own
+        ("tanh.default", COPY, "libtorch_cuda.so", "", False),
+        ("tanh.default", NEG, "libtorch_cuda.so", "", False),  # a lazy sign is settled
+        ("neg.default", NEG, "libtorch_cuda.so", "", True),
+        ("mm.default", "nvjet_tst_64x8", "libcublasLt.so.13", "", True),
+        ("tanh.default", INDUCTORS, "", "", True),
+        ("tanh.default", INDUCTORS, "", f"def {INDUCTORS}(x): ...", False),
+    ],
+)
+def test_a_kernel_of_somebody_else_is_evidence(
+    op: str, name: str, origin: str, source: str, is_foreign: bool
+) -> None:
+    calls = [Operators((), True, kernels=(Kernel(name=name, origin=origin, launches=1),))]
+    found = [each.rule for each in own_work(op, "triton", calls, source=source)]
+    assert found == (["foreign_kernel"] if is_foreign else [])
+
+
+def test_who_switches_off_what_tells_of_kernels_has_a_reason() -> None:
+    [found] = own_work("tanh.default", "cuda", [Operators((), True, is_deaf=True)])
+    assert (found.rule, found.claimed) == ("foreign_kernel", True)
+
+
+def test_launches_of_its_own_are_counted() -> None:
+    mine, theirs = Kernel(name="mine", launches=2), Kernel(name="gemm", origin="libcublas.so", launches=9)
+    calls = [Operators((), True, kernels=(mine, theirs)), Operators((), True, kernels=(mine,))]
+    assert launches(calls) == {"mine": 4}

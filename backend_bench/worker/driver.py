@@ -1,0 +1,176 @@
+"""Which kernels this process has the CUDA driver run, as CUPTI hears it.
+
+Listening begins before the process has a context and does not end. Whoever wants a kernel run asks the driver for it by name, out of an image
+that was loaded before, and then launches it: torch, a vendor's library, Triton, code of the candidate's own, a graph. So ATen's functions that
+are called by their addresses are heard as well as those that the dispatcher leads to, in timed calls as in others. A launch takes no
+measurable time more on the device (docs/design/own-work-on-a-gpu.md).
+
+A claim all the same: who gets at CUPTI in this process can make it deaf. Not covered: what a kernel does with its arguments.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from backend_bench import own_work
+from backend_bench.wire import MAX_KERNEL, MAX_KERNELS, MAX_NAME, Kernel
+
+_DRIVER_CALLS: Final = 1
+"""CUPTI's number for the callbacks of the driver's functions."""
+_ENTER, _EXIT = 0, 1
+_FUNCTIONS: Final = 2000
+"""More than the driver has."""
+
+_LAUNCHES: Final = frozenset(
+    f"cuLaunch{name}{ending}"
+    for name in ("Kernel", "KernelEx", "CooperativeKernel", "CooperativeKernelMultiDevice")
+    for ending in ("", "_ptsz")
+)
+_GRAPHS: Final = frozenset({"cuGraphLaunch", "cuGraphLaunch_ptsz"})
+_FETCHES: Final = frozenset({"cuModuleGetFunction", "cuLibraryGetKernel"})
+"""Of `(result, module, name)`."""
+_LOADS: Final = frozenset(
+    {"cuModuleLoadData", "cuModuleLoadDataEx", "cuModuleLoadFatBinary", "cuLibraryLoadData"}
+)
+"""Of `(module, image, …)`."""
+
+
+class _Heard(ctypes.Structure):
+    """The head of `CUpti_CallbackData`."""
+
+    _fields_ = (
+        ("site", ctypes.c_int),
+        ("function", ctypes.c_char_p),
+        ("params", ctypes.POINTER(ctypes.c_void_p)),
+        ("result", ctypes.c_void_p),
+        ("symbol", ctypes.c_char_p),
+    )
+
+
+_Callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.POINTER(_Heard))
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What was heard since the last time of asking."""
+
+    kernels: tuple[Kernel, ...] = ()
+    """But for those that torch makes, moves and fills memory with."""
+    is_own: bool = False
+    """A kernel that is neither torch's nor a vendor's was launched, alone or in a graph."""
+
+
+class Driver:
+    """Hears this process's driver, once `listen` was called."""
+
+    def __init__(self) -> None:
+        self.lack = "nobody listens"
+        """Why nothing is heard; empty where it is."""
+        self._cupti: ctypes.CDLL | None = None
+        self._subscriber = ctypes.c_void_p()
+        self._hear = _Callback(self._heard)
+        self._names: dict[int, str] = {}
+        """Of the functions that are heard, by CUPTI's numbers."""
+        self._images: dict[int, int] = {}
+        """Where the image of a module lies."""
+        self._origins: dict[str, str] = {}
+        """Files that kernels come from; empty for memory."""
+        self._fetched: dict[str, int] = {}
+        """Modules of kernels that were fetched since the last time of asking."""
+        self._launched: Counter[str] = Counter()
+        self._graphs = 0
+        self._has_launched = False
+        """A kernel of its own, at any time: a graph may replay it."""
+
+    def listen(self) -> None:
+        """Begin, if CUPTI is there."""
+        path = next((path for _, _, path in _mapped_files() if "/libcupti.so" in path), "")
+        if not path:
+            self.lack = "PyTorch has brought no CUPTI"
+            return
+        self._cupti = ctypes.CDLL(path)
+        if code := self._cupti.cuptiSubscribe(ctypes.byref(self._subscriber), self._hear, None):
+            self.lack = f"CUPTI refuses with error {code}"
+            return
+        wanted = _LAUNCHES | _GRAPHS | _FETCHES | _LOADS
+        name = ctypes.c_char_p()
+        for number in range(1, _FUNCTIONS):
+            if self._cupti.cuptiGetCallbackName(_DRIVER_CALLS, number, ctypes.byref(name)) or not name.value:
+                continue
+            if (function := name.value.decode()) in wanted:
+                self._names[number] = function
+                self._cupti.cuptiEnableCallback(1, self._subscriber, _DRIVER_CALLS, number)
+        self.lack = "" if self._names else "CUPTI knows none of the driver's functions"
+
+    def is_deaf(self) -> bool:
+        """Whether somebody has undone what `listen` did."""
+        if self.lack or self._cupti is None:
+            return False
+        state = ctypes.c_uint32()
+        return any(
+            self._cupti.cuptiGetCallbackState(
+                ctypes.byref(state), self._subscriber, _DRIVER_CALLS, ctypes.c_uint32(number)
+            )
+            or not state.value
+            for number in self._names
+        )
+
+    def take(self) -> Ran:
+        """What is new; also what other threads had run."""
+        launched, self._launched = self._launched, Counter()
+        fetched, self._fetched = self._fetched, {}
+        graphs, self._graphs = self._graphs, 0
+        if fetched:
+            files = list(_mapped_files())
+            for name, module in fetched.items():
+                self._origins[name] = _file_at(self._images.get(module), files)
+        kernels = [
+            Kernel(
+                name=name[:MAX_KERNEL], origin=self._origins.get(name, "")[:MAX_NAME], launches=launched[name]
+            )
+            for name in dict.fromkeys((*launched, *fetched))
+        ]
+        is_own = any(each.launches and own_work.is_own_kernel(each.name, each.origin) for each in kernels)
+        self._has_launched |= is_own
+        told = [each for each in kernels if not own_work.is_moving_kernel(each.name, each.origin)]
+        return Ran(tuple(told[:MAX_KERNELS]), is_own or (graphs > 0 and self._has_launched))
+
+    def _heard(self, _: int | None, domain: int, number: int, heard: ctypes._Pointer[_Heard]) -> None:
+        """On the thread that called the driver, before and after it has done what it was asked for."""
+        call = heard.contents
+        function = self._names.get(number, "")
+        if call.site == _ENTER and function in _LAUNCHES:
+            self._launched[(call.symbol or b"").decode(errors="replace")] += 1
+        elif call.site == _ENTER and function in _GRAPHS:
+            self._graphs += 1
+        elif call.site == _ENTER and function in _FETCHES:
+            name = ctypes.string_at(call.params[2] or 0) if call.params[2] else b""
+            self._fetched[name.decode(errors="replace")] = call.params[1] or 0
+        elif call.site == _EXIT and function in _LOADS and call.params[0]:
+            module = ctypes.c_void_p.from_address(call.params[0]).value
+            self._images[module or 0] = call.params[1] or 0
+
+
+DRIVER = Driver()
+
+
+def _mapped_files() -> Iterator[tuple[int, int, str]]:
+    """From where to where files are mapped."""
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+        for line in maps:
+            fields = line.rstrip("\n").split(maxsplit=5)
+            if len(fields) == 6 and fields[5].startswith("/"):
+                first, last = (int(address, 16) for address in fields[0].split("-"))
+                yield first, last, fields[5]
+
+
+def _file_at(address: int | None, files: list[tuple[int, int, str]]) -> str:
+    """The name of the file that an image lies in."""
+    if address is None:
+        return ""
+    return next((os.path.basename(path) for first, last, path in files if first <= address < last), "")

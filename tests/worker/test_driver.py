@@ -1,0 +1,122 @@
+"""What is made of what CUPTI says; that it says it is seen on a GPU (tests/corpus/gpu_calls_aten_by_address and its neighbours)."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pytest
+
+from backend_bench.worker import driver
+from backend_bench.worker.driver import Driver
+
+ENTER, EXIT = 0, 1
+NUMBERS = {
+    "cuLibraryLoadData": 1,
+    "cuLibraryGetKernel": 2,
+    "cuLaunchKernel": 3,
+    "cuGraphLaunch": 4,
+    "cuMemAlloc": 5,
+}
+TANH = "_ZN2at6native29vectorized_elementwise_kernelILi4EZZZNS0_16tanh_kernel_cudaERNS_18TensorIteratorBaseEE"
+FILL = "_ZN2at6native29vectorized_elementwise_kernelILi2ENS0_11FillFunctorIlEESt5arrayIPcLm1EEEEviT0_T1_"
+
+
+class Spoken(Driver):
+    """Hears what a test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names = {number: name for name, number in NUMBERS.items()}
+        self._kept: list[object] = []
+
+    def say(self, function: str, *params: int, site: int = ENTER, symbol: str = "") -> None:
+        words = (ctypes.c_void_p * max(1, len(params)))(*params)
+        heard = driver._Heard(
+            site,
+            function.encode(),
+            ctypes.cast(words, ctypes.POINTER(ctypes.c_void_p)),
+            None,
+            symbol.encode(),
+        )
+        self._kept.append(words)
+        self._hear(None, 1, NUMBERS[function], ctypes.pointer(heard))
+
+    def load(self, module: int, image: int) -> None:
+        place = ctypes.c_void_p(module)
+        self._kept.append(place)
+        self.say("cuLibraryLoadData", ctypes.addressof(place), image, site=EXIT)
+
+    def fetch(self, module: int, name: str) -> None:
+        text = ctypes.create_string_buffer(name.encode())
+        self._kept.append(text)
+        self.say("cuLibraryGetKernel", 0, module, ctypes.addressof(text))
+
+
+@pytest.fixture
+def spoken(monkeypatch: pytest.MonkeyPatch) -> Spoken:
+    """Two files are mapped, torch's and a vendor's."""
+    mapped = [(1000, 2000, "/lib/libtorch_cuda.so"), (3000, 4000, "/lib/libcublasLt.so.13")]
+    monkeypatch.setattr(driver, "_mapped_files", lambda: iter(mapped))
+    return Spoken()
+
+
+def told(spoken: Spoken) -> dict[str, tuple[str, int]]:
+    return {kernel.name: (kernel.origin, kernel.launches) for kernel in spoken.take().kernels}
+
+
+def test_a_kernel_is_told_with_the_file_that_it_comes_from(spoken: Spoken) -> None:
+    spoken.load(7, 1500)
+    spoken.load(8, 3500)
+    spoken.load(9, 9999)
+    for module, name in ((7, TANH), (8, "gemm"), (9, "mine")):
+        spoken.fetch(module, name)
+        spoken.say("cuLaunchKernel", symbol=name)
+    spoken.say("cuLaunchKernel", symbol="mine")
+    assert told(spoken) == {
+        TANH: ("libtorch_cuda.so", 1),
+        "gemm": ("libcublasLt.so.13", 1),
+        "mine": ("", 2),
+    }
+    spoken.say("cuLaunchKernel", symbol="gemm")
+    assert told(spoken) == {"gemm": ("libcublasLt.so.13", 1)}  # it is known from before
+    assert told(spoken) == {}
+
+
+def test_what_torch_moves_memory_with_is_not_told_and_is_nobodys_own(spoken: Spoken) -> None:
+    spoken.load(7, 1500)
+    spoken.fetch(7, FILL)
+    spoken.say("cuLaunchKernel", symbol=FILL)
+    ran = spoken.take()
+    assert (ran.kernels, ran.is_own) == ((), False)
+
+
+def test_what_is_fetched_and_not_launched_is_told_and_launches_nothing(spoken: Spoken) -> None:
+    spoken.fetch(9, "mine")
+    ran = spoken.take()
+    assert [(kernel.name, kernel.launches) for kernel in ran.kernels] == [("mine", 0)]
+    assert not ran.is_own
+
+
+def test_a_graph_replays_kernels_that_were_launched_when_it_was_made(spoken: Spoken) -> None:
+    spoken.say("cuGraphLaunch")
+    assert not spoken.take().is_own  # there is nothing of its own that it could replay
+    spoken.say("cuLaunchKernel", symbol="mine")
+    assert spoken.take().is_own
+    spoken.say("cuGraphLaunch")
+    assert spoken.take().is_own
+    assert not spoken.take().is_own
+
+
+def test_other_functions_and_odd_names_do_no_harm(spoken: Spoken) -> None:
+    spoken.say("cuMemAlloc")
+    spoken.say("cuLibraryGetKernel", 0, 5, 0)
+    spoken.say("cuLaunchKernel", symbol="x" * 5000)
+    assert max(len(kernel.name) for kernel in spoken.take().kernels) <= driver.MAX_KERNEL
+
+
+def test_without_cupti_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_mapped_files", lambda: iter(()))
+    fresh = Driver()
+    fresh.listen()
+    assert "CUPTI" in fresh.lack
+    assert not fresh.is_deaf()
