@@ -80,7 +80,7 @@ _TORCHS, _VENDORS = (
 """Files that bring kernels of their own."""
 _NAMED_BY_TORCH = re.compile(r"2at6native|at_cuda_detail")
 _MOVING_KERNELS = re.compile(
-    r"FillFunctor|copy_kernel_cuda|CopyFunctor|arange|linspace|distribution_|randperm|radix_sort|EmptyKernel"
+    r"FillFunctor|copy_kernel_cuda|4CopyI|arange|linspace|distribution_|randperm|radix_sort|EmptyKernel"
     r"|spin_kernel|(conj|neg)_kernel_cuda"
 )
 """What torch makes, moves and fills memory of a GPU with, by parts of their mangled names; a lazy sign or conjugate is settled by a copy."""
