@@ -58,6 +58,9 @@ Scalar = Annotated[
 REFUSED = "refused"
 """Level that a worker reports when the sandbox that was required cannot be had."""
 
+HEARING = "gpu-kernels"
+"""What a worker lacks that cannot hear which kernels it has the GPU run."""
+
 LOOK_S = 0.5
 """A clock that is given may jump back, where its host was asleep: so often it is looked at."""
 
@@ -272,9 +275,6 @@ class Timed(msgspec.Struct, frozen=True, tag=True):
     """In the order of the block."""
     elapsed_us: float = 0.0
     """Time of all of them by the worker's own events; a claim."""
-    kernels: Kernels = ()
-    """As of a call."""
-    is_deaf: bool = False
 
 
 class Spawn(msgspec.Struct, frozen=True, tag=True):
@@ -290,6 +290,8 @@ class Spawn(msgspec.Struct, frozen=True, tag=True):
     """Threads of torch's own operators on a CPU."""
     channels: int = 0
     """Of its CUDA context, by which kernels of several streams run at once; 0: as many as the driver makes."""
+    listens: bool = False
+    """It hears which kernels it has the GPU run. Who does cannot be paused there, and so is not timed."""
 
 
 class Spawned(msgspec.Struct, frozen=True, tag=True):

@@ -89,10 +89,6 @@ class Timed:
     """Text of the exception, if one was raised."""
     operators: tuple[wire.OperatorCall, ...] = ()
     """What the kernel called and should not; on a CPU."""
-    kernels: tuple[wire.Kernel, ...] = ()
-    """What it had a GPU run."""
-    is_deaf: bool = False
-    """It has switched off what tells of them."""
     is_late: bool = False
     """The judge was: the times mean nothing."""
     answer: BlockAnswer | None = None
@@ -129,6 +125,15 @@ class Bench:
             else 0,
         )
         self._twin_wish = dataclasses.replace(self._wish, mode="native")
+        self.can_listen = (
+            submission.kind == "candidate"
+            and submission.profile == "strict"
+            and language != "pytorch"
+            and self.device.type == "cuda"
+        )
+        """Which kernels the candidate has the GPU run matters, and can be heard."""
+        if self.can_listen and submission.only == "correctness":
+            self._wish = self._listening_wish
         self._reference = wire.Load("", "", "", reference=str(submission.op))
         self._load = (
             self._reference
@@ -155,9 +160,7 @@ class Bench:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with contextlib.ExitStack() as ends:
-            for keeper in (self._clean, self._candidate):
-                if keeper is not None:
-                    ends.callback(keeper.close)
+            ends.callback(self._close_workers)
             if self._twin is not None and kind is None:
                 ends.callback(self._stay.give_back, self._twin, self._twin_wish)
             elif self._twin is not None:  # in the middle of something
@@ -200,6 +203,35 @@ class Bench:
         if error:
             raise CompileFailed(wire.printable(error, wire.MAX_TEXT))
         return keeper
+
+    @property
+    def _listening_wish(self) -> Wish:
+        return dataclasses.replace(self._wish, listens=True, channels=UNTIMED_CHANNELS)
+
+    @property
+    def listens(self) -> bool:
+        """The candidate's worker hears which kernels it has the GPU run."""
+        return self._wish.listens
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """The candidate has another worker inside, which listens; it is gone afterwards, and so is the one before."""
+        self._close_workers()
+        wish, holds, self._wish = self._wish, self.sandbox, self._listening_wish
+        try:
+            yield
+        finally:
+            self._wish, self.sandbox = wish, holds
+            self._close_workers()
+
+    def _close_workers(self) -> None:
+        """The candidate's, and the one that would become it."""
+        with contextlib.ExitStack() as ends:
+            for keeper in (self._clean, self._candidate):
+                if keeper is not None:
+                    ends.callback(keeper.close)
+        self._clean = self._candidate = None
+        self._relaunches = RELAUNCHES
 
     def clean(self) -> Keeper:
         """The worker that will become the candidate's; until then it holds ATen's own operator."""
@@ -328,16 +360,8 @@ class Bench:
 def _timed(keeper: Keeper, answer: BlockAnswer) -> Timed:
     error = wire.printable(answer.claims.error, wire.MAX_TEXT) if answer.claims.error else ""
     observed = functools.partial(_observed, keeper, answer)
-    claims = answer.claims
     return Timed(
-        observed,
-        claims.elapsed_us,
-        answer.wall_us,
-        error,
-        kernels=claims.kernels,
-        is_deaf=claims.is_deaf,
-        is_late=answer.is_late,
-        answer=answer,
+        observed, answer.claims.elapsed_us, answer.wall_us, error, is_late=answer.is_late, answer=answer
     )
 
 

@@ -122,9 +122,11 @@ class Ahead:
     asked for, or a piece at a time while a worker is waited for."""
 
     def __init__(
-        self, bench: Bench, suite: Suite, op: Operator, count: int, *, seed: int, profile: Profile
-    ) -> None:
-        self._bench, self._suite, self._op, self._count = bench, suite, op, count
+        self, bench: Bench, suite: Suite, op: Operator, count: int, *, seed: int, profile: Profile,
+        most: int | None = None,
+    ) -> None:  # fmt: skip
+        """`most`: only so many, of cases at random and as the suite draws them."""
+        self._bench, self._suite, self._op, self._count, self._most = bench, suite, op, count, most
         self._seed, self._profile = seed, profile
         self.overload = resolve(op)
         self._attempts: list[Attempt] | None = None
@@ -181,10 +183,20 @@ class Ahead:
         if self._attempts is None:
             # What the judge itself computes would disturb somebody's timing as much as a worker does.
             with self._bench.sharing(), self._bench.stages("draw"):
-                self._attempts = draw_all(
-                    self._suite, self._op, self.overload, self._count, seed=self._seed, profile=self._profile
+                self._attempts = (
+                    draw_all(
+                        self._suite,
+                        self._op,
+                        self.overload,
+                        self._count,
+                        seed=self._seed,
+                        profile=self._profile,
+                    )
+                    if self._most is None
+                    else list(_fresh(self._suite, self._op, random.Random(self._seed)))
                 )
             random.Random(self._seed).shuffle(self._attempts)
+            self._attempts = self._attempts[: self._most]
         return self._attempts
 
     def expectation(self, number: int) -> oracle.Expectation | None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from backend_bench import wire
 from backend_bench.cases import Entry
 from backend_bench.errors import Abandoned, BackendBenchError, UsageError, WorkerLost
 from backend_bench.grading.running import ran_out_of_memory, tells_of_no_memory
@@ -44,6 +45,10 @@ log = logging.getLogger(__name__)
 
 THREADS = 1
 """Threads of ATen and of a candidate on a CPU: both sides the same, and stable beside other work."""
+
+
+HEARD = 4
+"""Calls in which it is heard which kernels run, where that is not so in all."""
 
 
 class Judge:
@@ -187,6 +192,17 @@ class Judge:
             if wants_performance and not protocol.compile_error:
                 with stay.stages("timing"):
                     protocol.note_performance(timing.run())
+            if bench.can_listen and not bench.listens and protocol.is_promising and entry.correctness:
+                with stay.stages("listen"), bench.listening():
+                    few = correctness.Ahead(
+                        bench, suite, submission.op, len(entry.correctness), seed=seed ^ 2,
+                        profile=submission.profile, most=HEARD,
+                    )  # fmt: skip
+                    protocol.note_heard(
+                        correctness.run(bench, few, entry.correctness, seed=seed ^ 2, record=False)
+                    )
+                    protocol.note_deaf(bench.sandbox)
+            protocol.note_deaf(bench.sandbox)
 
     def _peaks(self, bench: Bench) -> roofline.Peaks:
         with self._measuring:
@@ -282,6 +298,13 @@ class _Protocol:
         return language_of(self.submission)
 
     @property
+    def is_promising(self) -> bool:
+        """Something of the kernel was right, and nothing has settled the verdict yet."""
+        return not (self.fatal or self.fault or self.ended or self.compile_error) and any(
+            case.passed for case in self.cases
+        )
+
+    @property
     def is_recorded(self) -> bool:
         return self.submission.kind == "candidate" and self.submission.profile == "strict"
 
@@ -334,6 +357,18 @@ class _Protocol:
         self.kernels = audit.launches(phase.operators)
         self.ended = self.ended or phase.ended
         self.compile_error = phase.compile_error
+
+    def note_heard(self, phase: correctness.Phase) -> None:
+        """Of a few more calls, in a worker whose driver was heard; right and wrong are told already."""
+        self.evidence += phase.evidence + self._own_work(phase.operators)
+        self.kernels = audit.launches(phase.operators)
+        failed = [result.message for result in phase.results if not result.passed]
+        if why := phase.compile_error or phase.ended or next(iter(failed), ""):
+            self.notes.append(f"called once more, to hear which kernels run, it failed: {why}")
+
+    def note_deaf(self, sandbox: tuple[str, ...]) -> None:
+        """Say so where nobody can hear which kernels run."""
+        self.notes += [f"nobody heard which kernels ran: {wall}" for wall in sandbox if wire.HEARING in wall]
 
     def note_performance(self, phase: performance.Phase) -> None:
         self.cases += phase.results

@@ -38,6 +38,8 @@ class Wish:
     memory_bytes: int
     channels: int = 0
     """As of `wire.Spawn`."""
+    listens: bool = False
+    """As of `wire.Spawn`."""
 
 
 class Nursery:
@@ -115,8 +117,9 @@ class Nursery:
             device="cpu" if self.device.type == "cpu" else f"cuda:{driver_name(self.device)}",
             threads=self._threads,
             channels=wish.channels,
+            listens=wish.listens,
         )
-        keeper = Keeper(life, self.device, memory_bytes=wish.memory_bytes)
+        keeper = Keeper(life, self.device, memory_bytes=wish.memory_bytes, is_paused=not wish.listens)
         try:
             keeper.wait_ready()
         except BaseException:

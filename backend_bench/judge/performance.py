@@ -315,8 +315,7 @@ class Timing:
                 state.measured.add(pair.theirs)
         state.waiting = max(state.waiting - len(pairs), 0)
         for pair in pairs:
-            theirs = pair.theirs
-            operators = audit.Operators(theirs.operators, kernels=theirs.kernels, is_deaf=theirs.is_deaf)
+            operators = audit.Operators(pair.theirs.operators)
             self.phase.operators.setdefault(state.case, []).append(operators)
             with self._bench.sharing(), self._bench.stages("check"):
                 self._checks.pair(state.case, pair, state.errors)

@@ -10,6 +10,7 @@ oracle        the reference results are computed
 first_calls   the kernel's first call of each case: compilation, where there is one, and a run
 run           its other calls, copies of the outputs included
 check         outputs are compared
+listen        once more, to hear which kernels the GPU is given
 timing        calls are timed, and what a case takes is found out
 device        waiting for the device: somebody else has it for timing, or others share it still
 other         everything else: opening the suite, killing the workers
@@ -22,7 +23,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
-Stage = Literal["fork", "load", "draw", "oracle", "first_calls", "run", "check", "timing", "device", "other"]
+Stage = Literal[
+    "fork", "load", "draw", "oracle", "first_calls", "run", "check", "timing", "listen", "device", "other"
+]
 
 
 class Stages:

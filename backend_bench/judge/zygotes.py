@@ -232,13 +232,22 @@ class Zygote:
     def alive(self) -> bool:
         return self._alive and self._process.poll() is None
 
-    def spawn(self, *, level: str, memory_bytes: int, device: str, threads: int, channels: int = 0) -> Life:
+    def spawn(
+        self,
+        *,
+        level: str,
+        memory_bytes: int,
+        device: str,
+        threads: int,
+        channels: int = 0,
+        listens: bool = False,
+    ) -> Life:
         """Fork a worker, as `wire.Spawn` says. Raises `WorkerLost` if the zygote is gone."""
         ours, theirs = wire.Channel.pair()
         life = Life(next(self._numbers), ours)
         with self._lock, theirs:
             self._lives[life.number] = life
-            request = wire.Spawn(life.number, level, memory_bytes, device, threads, channels)
+            request = wire.Spawn(life.number, level, memory_bytes, device, threads, channels, listens)
             try:
                 self._control.send(request, [theirs.fileno()])
             except (wire.ChannelClosed, wire.ChannelTimeout) as error:

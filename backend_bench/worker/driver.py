@@ -2,10 +2,11 @@
 
 Listening begins before the process has a context and does not end. Whoever wants a kernel run asks the driver for it by name, out of an image
 that was loaded before, and then launches it: torch, a vendor's library, Triton, code of the candidate's own, a graph. So ATen's functions that
-are called by their addresses are heard as well as those that the dispatcher leads to, in timed calls as in others. A launch takes no
-measurable time more on the device (docs/design/own-work-on-a-gpu.md).
+are called by their addresses are heard as well as those that the dispatcher leads to. A process with CUPTI in it cannot be kept
+from the GPU for a while, so nothing is timed in it (docs/design/gpu-kernels.md).
 
-A claim all the same: who gets at CUPTI in this process can make it deaf. Not covered: what a kernel does with its arguments.
+A claim all the same: who gets at CUPTI in this process can make it deaf, and who finds it there can behave. Not covered: what a kernel does
+with its arguments.
 """
 
 from __future__ import annotations

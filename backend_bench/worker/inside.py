@@ -74,7 +74,7 @@ def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., 
         desk.watch = Watch(operator_of(request.function), desk.device.type)
     elif request.own_work:
         withhold(operator_of(request.function), desk.device.type)
-        desk.tells_kernels = desk.device.type == "cuda"
+        desk.tells_kernels = not DRIVER.lack
     try:
         return load(request.source, request.function, folder, request.language), wire.Loaded()
     except LoadFailed as error:
@@ -134,7 +134,7 @@ class _Desk:
         self.device = device
         self.watch: Watch | None = None
         self.tells_kernels = False
-        """The GPU's kernels must be the candidate's own."""
+        """The GPU's kernels must be the candidate's own, and are heard."""
         self.gate: Gate | None = None
         self._lack = "there was none for its buffers before"
         """What kept a buffer from being opened."""
@@ -299,8 +299,8 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, fds: list[int], desk
 
 
 def _launched(result: Any, inputs: list[torch.Tensor], ran: Ran) -> bool | None:
-    """Whether the call had a kernel of the candidate's own launched; None where it need not, or nobody hears it."""
-    return ran.is_own if not DRIVER.lack and needs_launch(result, inputs) else None
+    """Whether the call had a kernel of the candidate's own launched; None where it need not."""
+    return ran.is_own if needs_launch(result, inputs) else None
 
 
 def _withheld() -> tuple[wire.OperatorCall, ...]:
@@ -337,7 +337,7 @@ class _Block:
     """Calls that are queued behind the gate, with the copies of their outputs after them; or what went wrong with that."""
 
     def __init__(self, kernel: Callable[..., Any], request: wire.Block, desk: _Desk) -> None:
-        self._number, self._tells_kernels = request.number, desk.tells_kernels
+        self._number = request.number
         begun = time.monotonic()
         self._error: tuple[str, str] | None = None
         """Its text and its name; the exception itself would keep what the kernel has made."""
@@ -389,14 +389,7 @@ class _Block:
         if self._error is not None:
             text, name = self._error
             return wire.Timed(number=self._number, error=text, error_type=name)
-        ran = DRIVER.take() if self._tells_kernels else Ran()
-        return wire.Timed(
-            number=self._number,
-            calls=self._done,
-            elapsed_us=elapsed_us,
-            kernels=ran.kernels,
-            is_deaf=self._tells_kernels and DRIVER.is_deaf(),
-        )
+        return wire.Timed(number=self._number, calls=self._done, elapsed_us=elapsed_us)
 
 
 def _bytes_of(request: wire.Block) -> int:

@@ -176,7 +176,8 @@ def _child(request: wire.Spawn, channel_fd: int, scratch: str) -> None:
     folder = _furnish(Path(plan.scratch))
     torch.set_num_threads(request.threads)
     if device.type == "cuda":
-        DRIVER.listen()  # before it has done anything
+        if request.listens:
+            DRIVER.listen()  # before the driver has done anything
         torch.cuda.set_per_process_memory_fraction(_share_of(device), device)
         torch.zeros(1, device=device)
         torch.cuda.synchronize()
@@ -184,8 +185,8 @@ def _child(request: wire.Spawn, channel_fd: int, scratch: str) -> None:
     _silence()
     channel = wire.Channel(socket.socket(fileno=channel_fd))
     missing = report.missing
-    if device.type == "cuda" and DRIVER.lack:
-        missing = (*missing, f"kernels of the GPU: {DRIVER.lack}")
+    if request.listens and DRIVER.lack:
+        missing = (*missing, f"{wire.HEARING}: {DRIVER.lack}")
     channel.send(wire.Ready(level=report.level, holds=report.holds, missing=missing))
     try:
         inside.live(channel, device=device, folder=folder)
