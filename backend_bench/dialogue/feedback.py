@@ -41,6 +41,7 @@ _HEADLINE = {
 }
 _ASKED = {
     "foreign_operator": "compute the result inside your own kernels; of PyTorch only allocation, views, copies and casts may be used",
+    "foreign_kernel": "compute the result inside your own kernels; neither PyTorch's kernels nor a vendor's library may run on the GPU",
     "no_launch": "launch a kernel of this file in every call, which reads the inputs and writes the outputs",
     "passthrough": "compute the result from other operators; the operator itself must not be called on the inputs",
     "precomputed": "compute in each call, from the arguments of that call",

@@ -6,6 +6,7 @@ verdict. Not covered: ATen's functions called past its dispatcher on a CPU.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,8 +58,8 @@ def _foreign_kernels(op: str, language: Language, calls: Sequence[Operators], so
     if any(call.is_deaf for call in calls):
         detail = "the kernel has switched off what tells which kernels the GPU's driver is given"
         return [Evidence(rule="foreign_kernel", detail=detail, claimed=True)]
-    seen = {(each.name, each.origin) for call in calls for each in call.kernels}
-    foreign = sorted(each for each in seen if is_foreign_kernel(*each, op, source))
+    seen = dict.fromkeys((each.name, each.origin) for call in calls for each in call.kernels)
+    foreign = [each for each in seen if is_foreign_kernel(*each, op, source)]
     if not foreign:
         return []
     named = ", ".join(f"{_readable(name)} of {origin or 'torch.compile'}" for name, origin in foreign[:_FEW])
@@ -75,8 +76,12 @@ def launches(calls: Sequence[Operators]) -> dict[str, int]:
     return dict(counts.most_common(_MOST))
 
 
+_EVERYWHERE = re.compile(r"\bvoid |\bat::native::|\bat::|\bc10::|\bstd::|\(anonymous namespace\)::")
+"""Of torch's names; what is left begins with what tells."""
+
+
 def _readable(name: str) -> str:
-    return printable(torch._C._demangle(name), _NAME)
+    return printable(_EVERYWHERE.sub("", torch._C._demangle(name)), _NAME)
 
 
 def _no_launch(language: Language, calls: Sequence[Operators]) -> list[Evidence]:

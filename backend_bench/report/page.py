@@ -174,6 +174,7 @@ def _turn(turn: Turn, args: dict[str, int]) -> dict[str, Any]:
                 "wall": f"{verdict.wall_s:.3g} s",
                 "stages": ", ".join(f"{name} {spent:.3g} s" for name, spent in verdict.stages_s.items()),
                 "place": verdict.place,
+                "GPU kernels": ", ".join(f"{name} {times}×" for name, times in verdict.kernels.items()),
                 "sandbox": ", ".join(verdict.sandbox),
                 "seed": verdict.seed,
                 "source sha256": verdict.source_sha256,
