@@ -2,13 +2,15 @@
 
 A first call is nearly all compiling, and needs the device for its last milliseconds. So when somebody wants to time, the worker is
 kept from the GPU, its share of the device is given up until he is done, and the compiler goes on meanwhile. Where the driver
-cannot do that (`paused`) he waits for the answer. While nobody wants the device, the judge does what it will have to do anyway.
+cannot do that (`paused`) he waits for the answer. A worker that listens (`worker.driver`) is one with which it cannot; that one is
+stopped, its compiler too. While nobody wants the device, the judge does what it will have to do anyway.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from backend_bench.judge import awake, paused
 from backend_bench.judge.stages import Stages
@@ -59,7 +61,9 @@ class Aside:
         """
         deadline, is_busy = awake.now() + limit_s, True
         while (
-            self._can_step() and not life.channel.answers(0 if is_busy else LOOK_S) and awake.now() < deadline
+            self._can_step(life)
+            and not life.channel.answers(0 if is_busy else LOOK_S)
+            and awake.now() < deadline
         ):
             if self._lease.is_wanted():
                 begun = awake.now()
@@ -73,13 +77,13 @@ class Aside:
                 is_busy = meanwhile()
         return done_meanwhile(life, deadline - awake.now(), meanwhile)
 
-    def _can_step(self) -> bool:
-        return paused.is_offered() and not self._refused
+    def _can_step(self, life: Life) -> bool:
+        return (life.listens or paused.is_offered()) and not self._refused
 
     def _step(self, life: Life) -> None:
         """Aside, and back when nobody wants it any more."""
         try:
-            with paused.kept_from_the_gpu(life.processes(), when_stuck=life.interrupt):
+            with _off_the_gpu(life):
                 self._settle()  # what was done meanwhile
                 self._lease.give_way()
         except paused.Busy:
@@ -87,3 +91,22 @@ class Aside:
         except paused.Refused as error:
             log.warning("%s", error)
             self._refused = True
+
+
+def _off_the_gpu(life: Life) -> contextlib.AbstractContextManager[object]:
+    """It gives the GPU nothing inside. Raises as `paused.kept_from_the_gpu` does."""
+    if life.listens:
+        return _stopped(life)
+    return paused.kept_from_the_gpu(life.processes(), when_stuck=life.interrupt)
+
+
+@contextlib.contextmanager
+def _stopped(life: Life) -> Iterator[None]:
+    try:
+        if not life.freeze():
+            raise paused.Refused(
+                "the processes of a worker that listens do not stand still when they are stopped"
+            )
+        yield
+    finally:
+        life.thaw()

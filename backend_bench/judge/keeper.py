@@ -107,11 +107,8 @@ class _Told:
 class Keeper:
     """Keeps one worker. Use it as a context manager; leaving it leaves no process."""
 
-    def __init__(
-        self, life: Life, device: torch.device, *, memory_bytes: int, is_paused: bool = True
-    ) -> None:
-        """`is_paused`: somebody will want to keep it from the GPU for a while."""
-        self._life, self._is_paused = life, is_paused
+    def __init__(self, life: Life, device: torch.device, *, memory_bytes: int) -> None:
+        self._life = life
         self._memory_bytes = memory_bytes
         self._watch: Watch | None = None
         """There while there is candidate code in the worker."""
@@ -178,7 +175,7 @@ class Keeper:
         if self.sandbox.level == wire.REFUSED:
             raise SandboxUnavailable("; ".join(self.sandbox.missing))
         self._life.is_relayed = "pid-namespace" in self.sandbox.holds
-        if self._is_paused and self.stage.device.type == "cuda":
+        if self.stage.device.type == "cuda" and not self._life.listens:  # that one is never timed
             missing = paused.missing(self.processes)
             if missing and self._life.gone.is_set():
                 raise WorkerLost(f"worker {self._life.pid} died before any candidate ({self._end()})")

@@ -119,7 +119,7 @@ class Nursery:
             channels=wish.channels,
             listens=wish.listens,
         )
-        keeper = Keeper(life, self.device, memory_bytes=wish.memory_bytes, is_paused=not wish.listens)
+        keeper = Keeper(life, self.device, memory_bytes=wish.memory_bytes)
         try:
             keeper.wait_ready()
         except BaseException:

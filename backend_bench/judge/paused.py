@@ -57,9 +57,8 @@ def kept_from_the_gpu(pids: Iterable[int], *, when_stuck: Callable[[], None]) ->
     locked: list[int] = []
     try:
         for pid in pids:
-            with overdue().after(STUCK_S, when_stuck):
-                if _lock(pid):
-                    locked.append(pid)
+            if _lock(pid, when_stuck):
+                locked.append(pid)
         yield locked
     except BaseException:
         _unlock(locked, when_stuck)
@@ -68,10 +67,11 @@ def kept_from_the_gpu(pids: Iterable[int], *, when_stuck: Callable[[], None]) ->
         raise Undone("; ".join(undone))
 
 
-def _lock(pid: int) -> bool:
+def _lock(pid: int, when_stuck: Callable[[], None]) -> bool:
     """False where there is nothing to lock."""
     try:
-        cu("cuCheckpointProcessLock", ctypes.c_int(pid), _arguments(LOCK_LIMIT_MS))
+        with overdue().after(STUCK_S, when_stuck):
+            cu("cuCheckpointProcessLock", ctypes.c_int(pid), _arguments(LOCK_LIMIT_MS))
     except CudaDriverError as error:
         if error.code == _NO_CUDA:
             return False

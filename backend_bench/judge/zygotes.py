@@ -81,6 +81,8 @@ class Life:
     pid: int = 0
     is_relayed: bool = False
     """The first process is a relay outside of the sandbox, and not the worker itself."""
+    listens: bool = False
+    """It hears which kernels the GPU is given, and the driver does not keep such a process from it."""
     status: int | None = None
     """Negative for a signal, else the exit code; None while it lives."""
     orphaned: bool = False
@@ -244,7 +246,7 @@ class Zygote:
     ) -> Life:
         """Fork a worker, as `wire.Spawn` says. Raises `WorkerLost` if the zygote is gone."""
         ours, theirs = wire.Channel.pair()
-        life = Life(next(self._numbers), ours)
+        life = Life(next(self._numbers), ours, listens=listens)
         with self._lock, theirs:
             self._lives[life.number] = life
             request = wire.Spawn(life.number, level, memory_bytes, device, threads, channels, listens)

@@ -42,7 +42,10 @@ GONE = 13
 class Worker:
     """A life that answers when it is told to."""
 
+    listens = False
+
     def __init__(self) -> None:
+        self.said: list[str] = []
         self.channel, self._theirs = wire.Channel.pair()
         self._other_end = wire.Channel(self._theirs)
 
@@ -54,6 +57,13 @@ class Worker:
 
     def answer(self) -> None:
         self._other_end.send(wire.Loaded())
+
+    def freeze(self) -> bool:
+        self.said.append("freeze")
+        return True
+
+    def thaw(self) -> None:
+        self.said.append("thaw")
 
 
 @pytest.fixture
@@ -117,6 +127,23 @@ def test_who_wants_the_device_has_it_while_the_worker_goes_on(
     assert [name for name, _ in told[2:]] == ["cuCheckpointProcessUnlock"] * 2
     assert steps.waited_s > 0
     assert 0 < left_s[0] <= 60.0
+
+
+def test_a_worker_that_listens_is_stopped_and_not_asked_of_the_driver(
+    tmp_path: Path, worker: Worker, told: list[tuple[str, int]]
+) -> None:
+    worker.listens = True
+    lease, has_it, left_s = Lease("gpu", tmp_path), threading.Event(), list[float]()
+    sharer = threading.Thread(target=shared_by, args=(lease, stepping(lease), worker, has_it, left_s))
+    sharer.start()
+    assert has_it.wait(60)
+    with lease.alone():  # the worker has not answered
+        assert worker.said == ["freeze"]
+        worker.answer()
+    sharer.join(60)
+    assert worker.said == ["freeze", "thaw"]
+    assert told == []
+    assert left_s
 
 
 def stepping(lease: Lease) -> Aside:
@@ -414,7 +441,9 @@ def test_a_host_that_cannot_do_it_says_so(
 
 def test_the_candidate_of_a_cpu_is_frozen_while_the_reference_runs() -> None:
     said: list[str] = []
-    life = SimpleNamespace(freeze=lambda: not said.append("freeze"), thaw=lambda: said.append("thaw"))  # type: ignore[func-returns-value]
+    life = SimpleNamespace(
+        listens=False, freeze=lambda: not said.append("freeze"), thaw=lambda: said.append("thaw")
+    )  # type: ignore[func-returns-value]
     keeper = Keeper(life, torch.device("cpu"), memory_bytes=0)  # type: ignore[arg-type]
     with contextlib.suppress(KeyError), keeper.standing_still():
         assert said == ["freeze"]
