@@ -34,9 +34,16 @@ def formula_of(op: Op, call: Call) -> Formula | None:
 
 
 def _is_plain(given: dict[str, Any]) -> bool:
-    """No dropout, as many heads for each, no gradient of a bias, and where queries see only keys before them, as many queries as keys."""
+    """No dropout, as many heads for each or several of queries for one of keys, no gradient of a bias, and where queries see only keys
+    before them, as many queries as keys."""
     query, key, value = given["query"], given["key"], given["value"]
-    same_heads = query.dim() > 2 and query.shape[:-2] == key.shape[:-2] == value.shape[:-2]
+    same_heads = (
+        query.dim() > 2
+        and query.shape[:-3] == key.shape[:-3]
+        and key.shape[:-2] == value.shape[:-2]
+        and bool(key.shape[-3])
+        and query.shape[-3] % key.shape[-3] == 0
+    )
     is_square = query.shape[-2] == key.shape[-2]
     of_bias = any(given.get("grad_input_mask", ())[3:])
     return bool(
@@ -90,15 +97,26 @@ def _scale(given: dict[str, Any]) -> float:
 
 def attention(given: dict[str, Any]) -> tuple[Tensor, ...]:
     """The output."""
+    given = _of_own_heads(given)
     found = [_scores(part).softmax(-1) @ part["value"] for part in _parts(given)]
     return (_joined(found, given["query"]),)
 
 
 def attention_backward(given: dict[str, Any]) -> tuple[Tensor, ...]:
     """Gradients of query, key and value, by the output and the logarithms of sums that the forward pass left."""
+    heads, given = given["key"].shape[-3], _of_own_heads(given)
     found = [_gradients(part) for part in _parts(given)]
     likes = (given["query"], given["key"], given["value"])
-    return tuple(_joined(parts, like) for parts, like in zip(zip(*found, strict=True), likes, strict=True))
+    query, *shared = (
+        _joined(parts, like) for parts, like in zip(zip(*found, strict=True), likes, strict=True)
+    )
+    return query, *(each.unflatten(-3, (heads, -1)).sum(-3) for each in shared)
+
+
+def _of_own_heads(given: dict[str, Any]) -> dict[str, Any]:
+    """With keys and values for each head of queries, where several in a row share theirs (Ainslie et al., "GQA", 2023)."""
+    group = given["query"].shape[-3] // given["key"].shape[-3]
+    return given | {name: given[name].repeat_interleave(group, -3) for name in ("key", "value")}
 
 
 def _gradients(part: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:

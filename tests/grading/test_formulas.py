@@ -74,6 +74,50 @@ def test_many_heads_are_worked_out_some_at_a_time(most: int, monkeypatch: pytest
         attention(arguments(ON_CPU, forward))
 
 
+@pytest.mark.parametrize("most", [1, 2 * QUERIES * KEYS, formulas.MOST_AT_ONCE])
+def test_heads_that_share_keys_are_those_in_a_row(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formulas, "MOST_AT_ONCE", most)
+    op, backward = (
+        aten._scaled_dot_product_flash_attention.default,
+        aten._scaled_dot_product_flash_attention_backward.default,
+    )
+    few = drawn()
+    query, key, value = (
+        each.clone().requires_grad_() for each in (torch.cat((few[0], few[0].cos()), 1), *few[1:])
+    )
+    output = torch.nn.functional.scaled_dot_product_attention(query, key, value, enable_gqa=True)
+    output.backward(output.cos().detach())
+    theirs = [each.grad for each in (query, key, value)]
+    query, key, value, output = (each.detach() for each in (query, key, value, output))
+    forward = Call((query, key, value))
+    assert formula_of(op, forward) is attention
+    torch.testing.assert_close(attention(arguments(op, forward)), (output,), rtol=1e-12, atol=1e-13)
+    scores = query @ key.repeat_interleave(2, 1).mT * WIDTH**-0.5
+    state = torch.empty(0, dtype=torch.int64)
+    call = Call(
+        (
+            output.cos(),
+            query,
+            key,
+            value,
+            output,
+            scores.logsumexp(-1),
+            None,
+            None,
+            QUERIES,
+            KEYS,
+            0.0,
+            False,
+            state,
+            state,
+        )
+    )
+    assert formula_of(backward, call) is attention_backward
+    torch.testing.assert_close(
+        list(attention_backward(arguments(backward, call))), theirs, rtol=1e-11, atol=1e-12
+    )
+
+
 def test_a_gpus_backward_pass_is_read_by_its_own_names() -> None:
     """With an empty bias for none, and more sums than there are queries."""
     query, key, value = drawn()
@@ -114,7 +158,8 @@ def test_what_means_several_things_is_not_written_out() -> None:
     assert formula_of(op, Call((query, key, value, 0.5))) is None
     assert formula_of(aten._scaled_dot_product_flash_attention.quantized, Call((query, key, value))) is None
     assert formula_of(op, Call((query, key, value, 0.0, True))) is None  # causal, and not square
-    assert formula_of(op, Call((query, key[:, :1], value[:, :1]))) is None  # heads that share keys
+    assert formula_of(op, Call((query, key[:, :2], value[:, :2]))) is None  # three heads for two of keys
+    assert formula_of(op, Call((query, key[:, :0], value[:, :0]))) is None
     assert formula_of(aten.mm.default, Call((query, key))) is None
     nothing = torch.zeros(QUERIES, KEYS, dtype=torch.bool)
     with pytest.raises(NotImplementedError):
