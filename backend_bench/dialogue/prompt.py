@@ -46,7 +46,7 @@ _SETTINGS = frozenset(
     keepdim count_include_pad ceil_mode align_corners descending largest invert right upper unitriangular correction
     include_self scale_grad_by_freq is_result self_is_result accumulate reduction interpolation_mode padding_mode diagonal exponent ord
     eps momentum divisor_override dtype approximate reduce rounding_mode transpose unpack_data unpack_pivots n x max_norm
-    self upscale_factor downscale_factor padding_idx dim k transposed scales scales_d scales_h scales_w
+    self base upscale_factor downscale_factor padding_idx dim k transposed scales scales_d scales_h scales_w
     """.split()  # noqa: SIM905  # a list of words
 )
 """Arguments that the judge sets to something else in a few draws; a test holds this beside its own list."""

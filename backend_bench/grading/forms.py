@@ -422,6 +422,7 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("x",), (-2, 0.75)),
     **dict.fromkeys(("max_norm",), (0.5, 2.0)),
     **dict.fromkeys(("exponent",), (3, 0.5, -2)),
+    **dict.fromkeys(("base",), (-2.0, 3.0)),
     **dict.fromkeys(("self",), (3, 0.5, -2)),
     **dict.fromkeys(("dim",), (0, 1)),
     **dict.fromkeys(("k",), (3, 1)),
@@ -461,7 +462,10 @@ def reset(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) -
         return None  # which would name places that are not there; a GPU does not survive that
     leaves_out = name == "beta" and base_name(op) in ADDS_TO_PRODUCT
     values = (0, *_SETTINGS[name]) if leaves_out else _SETTINGS[name]
-    able = [value for value in values if _is_another(given[name], value, name)]
+    is_number = "number" in str(next(a.type for a in op._schema.arguments if a.name == name))
+    has_fractions = is_number and any(tensor.is_floating_point() for tensor in tensors_of(call))
+    old = float(given[name]) if has_fractions and type(given[name]) is int else given[name]
+    able = [value for value in values if _is_another(old, value, name)]
     if not able:
         return None
     value = able[turn % len(able)]

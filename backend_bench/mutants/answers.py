@@ -15,7 +15,7 @@ from torch import Tensor
 from backend_bench.cases import Call
 from backend_bench.grading.inputs import clone_call, tensors_of
 from backend_bench.grading.sameness import is_floating
-from backend_bench.grading.traits import Op
+from backend_bench.grading.traits import SCATTERED_SUMS, Op, base_name
 from backend_bench.mutants.mutant import DoesNotApply, Kernel, Mutant, answering
 
 Change = Callable[[Tensor, Call], Tensor]
@@ -29,6 +29,8 @@ _TAIL = 16
 def wrong_answers(op: Op) -> Iterator[Mutant]:
     """The mutants of `op` that answer wrongly."""
     for name, change in _CHANGES.items():
+        if name in _ROUNDINGS and base_name(op) in SCATTERED_SUMS:
+            change = _of_long_mantissas(change)
         yield Mutant(name, name, answering(op, change))
     yield Mutant("writes its first output only", "writes its first output only", _first_output_only(op))
     yield Mutant("remembers answers by shape", "remembers answers by shape", _remembering(op))
@@ -103,6 +105,17 @@ def _short(right: Tensor, _: Call) -> Tensor:
     return torch.where(right.isfinite(), short, right).to(right.dtype)
 
 
+def _of_long_mantissas(change: Change) -> Change:
+    """Where each addition of a sum is rounded to a short dtype, as with atomics on a GPU, a right result is as far off."""
+
+    def changed(right: Tensor, call: Call) -> Tensor:
+        if is_floating(right.dtype) and right.element_size() < 4:
+            raise DoesNotApply("sums in more than a short dtype")
+        return change(right, call)
+
+    return changed
+
+
 def _truncated(right: Tensor, _: Call) -> Tensor:
     if not is_floating(right.dtype) or right.dtype.is_complex:
         raise DoesNotApply("a real floating output")
@@ -165,6 +178,9 @@ _CHANGES: dict[str, Change] = {
     "the tail of a block unwritten": _unwritten(lambda count: count - count % _TAIL, "an output with a tail"),
     "one block only": _unwritten(lambda count: BLOCK, f"an output of more than {BLOCK} elements"),
 }
+
+
+_ROUNDINGS = frozenset({"a little too large", "rounded to a short mantissa"})
 
 
 def _first_output_only(op: Op) -> Kernel:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 _ATTENTION = (
     "Attention: softmax(scale * query @ key^T) @ value for each batch and head, with query (N, heads, L, E), key and value"
-    " (N, heads, S, E); scale is 1/sqrt(E) unless given. With is_causal query i sees keys 0 to i only. Of the results the"
+    " (N, heads, S, E); scale is 1/sqrt(E) unless given. With is_causal query i sees keys 0 to i only. Where keys and"
+    " values have fewer heads, head h of the queries takes their head h // (query heads / key heads). Of the results the"
     " first is compared (N, heads, L, E); the others are bookkeeping whose shape and dtype must be right."
 )
 _ATTENTION_BACKWARD = (
     "Gradients of attention for query, key and value. With P = exp(scale * query @ key^T - logsumexp), 0 where masked:"
     " grad_value = P^T @ grad_out; S = P * (grad_out @ value^T - sum(grad_out * out) along the last dimension);"
-    " grad_query = scale * S @ key; grad_key = scale * S^T @ query. scale is 1/sqrt(E) unless given."
+    " grad_query = scale * S @ key; grad_key = scale * S^T @ query. scale is 1/sqrt(E) unless given. Where"
+    " keys and values have fewer heads, head h of the queries takes their head h // (query heads / key heads), and the gradients of a head"
+    " that several take add up."
 )
 OPERATORS = {
     "_adaptive_avg_pool2d": "Mean over windows chosen so that the last two dimensions get output_size: output i"
