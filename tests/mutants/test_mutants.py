@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,6 +17,7 @@ from backend_bench.mutants.answers import wrong_answers
 from backend_bench.mutants.audit import audit
 from backend_bench.mutants.likeness import Likeness, is_identity, likeness
 from backend_bench.mutants.mutant import DoesNotApply, Mutant
+from backend_bench.mutants.probes import probes
 from backend_bench.mutants.readings import wrong_readings
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites import Suite, open_suite
@@ -121,3 +125,21 @@ def test_no_trivial_kernel_survives_on_the_smoke_suite() -> None:
         found = audit(suite, name, seed=5)
         survivors = [(fate.name, fate.why) for fate in found.fates if fate.outcome == "survived"]
         assert not survivors, f"{name}: {survivors}"
+
+
+@pytest.mark.parametrize(
+    ("op", "call"),
+    [
+        (
+            aten.native_batch_norm.default,
+            Call((torch.ones(2, 3, 4), None, None, None, None, True, 0.1, 1e-5)),
+        ),
+        (aten.embedding_dense_backward.default, Call((torch.ones(2, 4), torch.tensor([0, 2]), 3, -1, False))),
+        (aten.tril_indices.default, Call((0, 0), {"dtype": 4})),
+    ],
+)
+def test_no_probe_sets_what_aten_believes(op: Any, call: Call) -> None:
+    """It ended the process, wrote to somebody else's memory, and asked for all the memory that there is."""
+    probed = [what for what, _ in probes(op, [call], random.Random(1))]
+    assert probed
+    assert not {"another training", "another num_weights", "another dtype"} & set(probed)
