@@ -45,6 +45,11 @@ MOVES: Final = frozenset((*_VIEWS.split(), *_COPIES.split()))
 """Those whose result has the values of their arguments."""
 
 
+def names_of(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
 def base_of(op: str) -> str:
     """`add` for `add.Tensor`, `add_.Tensor` and `add.out`: the computation behind a name."""
     return op.partition(".")[0].rstrip("_")
@@ -79,38 +84,49 @@ _TORCHS, _VENDORS = (
 )
 """Files that bring kernels of their own."""
 _NAMED_BY_TORCH = re.compile(r"2at6native|at_cuda_detail")
+_NAMED_BY_VENDORS = re.compile(r"nvjet_|\dcublas|cublasLt|cudnn|_xmma_|gemv2T|splitKreduce")
+"""Also out of a copy of such a file."""
+_JITERATED = names_of(
+    """
+    sinc i0 i0e special_i0e i1 special_i1 special_i1e gcd lcm lgamma digamma polygamma zeta special_zeta special_ndtri
+    special_log_ndtr special_erfcx special_entr special_airy_ai
+    """
+)
+"""Operators that ATen itself compiles when they are called, from text: their kernels come out of memory."""
 _MOVING_KERNELS = re.compile(
-    r"FillFunctor|copy_kernel_cuda|4CopyI|arange|linspace|distribution_|randperm|radix_sort|EmptyKernel"
+    r"FillFunctor|copy_kernel_cuda|4CopyI|arange|linspace|distribution_|randperm|radix_sort|RadixSort|EmptyKernel"
     r"|spin_kernel|(conj|neg)_kernel_cuda"
 )
-"""What torch makes, moves and fills memory of a GPU with, by parts of their mangled names; a lazy sign or conjugate is settled by a copy."""
-_NEGATIONS = frozenset({"neg", "negative", "conj", "conj_physical", "_conj_physical"})
-_INDUCTORS = re.compile(r"triton_(poi|red|per|tem|for|mm)_")
+"""What torch makes, moves and fills memory of a GPU with, by parts of their mangled names; a lazy sign or conjugate is settled by a copy, and
+a permutation made by a sort."""
+_WORK_OF_SOME = (
+    (re.compile(r"(conj|neg)_kernel_cuda"), names_of("neg negative conj conj_physical _conj_physical")),
+    (
+        re.compile(r"radix_sort|RadixSort"),
+        names_of("sort argsort msort topk kthvalue median unique_dim _unique2"),
+    ),
+)
+"""Those among them that are the very work of some operators."""
+_INDUCTORS = re.compile(r"triton_((poi|red|per|tem|for|mm|spl|unk)_|$)")
 """How torch.compile names what it writes."""
 
 
 def is_own_kernel(name: str, origin: str) -> bool:
     """Whether a GPU kernel of this (mangled) name, out of this file or of memory, is neither torch's nor a vendor's."""
-    return (
-        not _TORCHS.match(origin)
-        and not _VENDORS.match(origin)
-        and not (not origin and _NAMED_BY_TORCH.search(name))
-    )
-
-
-def is_moving_kernel(name: str, origin: str) -> bool:
-    """Whether it is one of torch's that computes nothing."""
-    return bool(
-        not is_own_kernel(name, origin) and not _VENDORS.match(origin) and _MOVING_KERNELS.search(name)
-    )
+    is_known = _TORCHS.match(origin) or _VENDORS.match(origin) or _NAMED_BY_VENDORS.search(name)
+    return not is_known and not (not origin and _NAMED_BY_TORCH.search(name))
 
 
 def is_foreign_kernel(name: str, origin: str, under_test: str, source: str) -> bool:
     """Whether a kernel of a kernel language, of this text, that claims to be `under_test` must not have this one run."""
+    base = base_of(under_test)
     if is_own_kernel(name, origin):
-        return bool(_INDUCTORS.match(name)) and name not in source
-    is_the_work = base_of(under_test) in _NEGATIONS and re.search(r"(conj|neg)_kernel_cuda", name)
-    return not is_moving_kernel(name, origin) or bool(is_the_work)
+        of_torchs_compilers = _INDUCTORS.match(name) or (
+            base in _JITERATED and re.search(r"_kernel$", name) and not origin
+        )
+        return bool(of_torchs_compilers) and not re.search(rf"\b{re.escape(name)}\s*\(", source)
+    is_moving = not _VENDORS.match(origin) and _MOVING_KERNELS.search(name)
+    return not is_moving or any(kernel.search(name) and base in bases for kernel, bases in _WORK_OF_SOME)
 
 
 _MOVED: Final = frozenset(map(base_of, MOVES))

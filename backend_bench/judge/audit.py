@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from backend_bench.grading.traits import ARITHMETIC
 from backend_bench.own_work import base_of, is_foreign, is_foreign_kernel, is_own_kernel, is_same_work
 from backend_bench.submission import Language
 from backend_bench.verdict import Evidence
 from backend_bench.wire import Kernel, OperatorCall, printable
 
+_ENOUGH = 3
+"""Calls of a sample, none of which may have launched anything."""
 _FEW, _MOST, _NAME = 3, 20, 120
 """Kernels that are named as evidence, and in a verdict, and characters of a name."""
 
@@ -41,16 +41,18 @@ class Operators:
 
 
 def own_work(
-    op: str, language: Language, calls: Sequence[Operators], *, source: str = "", is_timed: bool = False
-) -> list[Evidence]:
-    """Evidence that the result is not the kernel's own work; `is_timed`: in the calls of one timed case, beside the recorded ones."""
+    op: str, language: Language, calls: Sequence[Operators], *, source: str = "", is_timed: bool = False,
+    are_few: bool = False,
+) -> list[Evidence]:  # fmt: skip
+    """Evidence that the result is not the kernel's own work; `is_timed`: in the calls of one timed case, beside the recorded ones;
+    `are_few`: a sample of the calls, in which most means little."""
     if language == "pytorch":
         return _passthrough(op, calls, is_timed)
     foreign = sorted({seen.op for call in calls for seen in call.called if is_foreign(seen.op, op)})
     if foreign:
         detail = f"a {language} kernel must compute the result itself; it called " + ", ".join(foreign)
         return [Evidence(rule="foreign_operator", detail=detail, claimed=True)]
-    return _foreign_kernels(op, language, calls, source) or _no_launch(language, calls)
+    return _foreign_kernels(op, language, calls, source) or _no_launch(language, calls, are_few=are_few)
 
 
 def _foreign_kernels(op: str, language: Language, calls: Sequence[Operators], source: str) -> list[Evidence]:
@@ -62,7 +64,7 @@ def _foreign_kernels(op: str, language: Language, calls: Sequence[Operators], so
     foreign = [each for each in seen if is_foreign_kernel(*each, op, source)]
     if not foreign:
         return []
-    named = ", ".join(f"{_readable(name)} of {origin or 'torch.compile'}" for name, origin in foreign[:_FEW])
+    named = ", ".join(f"{_readable(name)} of {_place(origin, name)}" for name, origin in foreign[:_FEW])
     detail = f"a {language} kernel must compute the result itself; it had the GPU run {named}"
     return [Evidence(rule="foreign_kernel", detail=detail, claimed=True)]
 
@@ -76,20 +78,45 @@ def launches(calls: Sequence[Operators]) -> dict[str, int]:
     return dict(counts.most_common(_MOST))
 
 
-_EVERYWHERE = re.compile(r"\bvoid |\bat::native::|\bat::|\bc10::|\bstd::|\(anonymous namespace\)::")
-"""Of torch's names; what is left begins with what tells."""
+_EVERYWHERE = frozenset({"at", "native", "c10", "std", "cuda", "TensorIteratorBase", "TensorIterator"})
+"""Parts of torch's names that tell nothing."""
+
+
+_LENGTH = re.compile(r"(?<!L[a-z])(?<![0-9])[0-9]+")
+"""Of the part that follows; no number that is an argument itself."""
 
 
 def _readable(name: str) -> str:
-    return printable(_EVERYWHERE.sub("", torch._C._demangle(name)), _NAME)
+    """What tells of a kernel's name. Whoever says it may have made it up, and a demangler needs years for some names of this length."""
+    if not name.startswith("_Z"):
+        return printable(name, _NAME)
+    parts: dict[str, None] = {}
+    at = 0
+    while (found := _LENGTH.search(name, at)) is not None:
+        end = found.end() + int(found[0][:4])
+        part, at = name[found.end() : end], min(end, len(name))
+        if (
+            len(part) > 1
+            and part.isidentifier()
+            and part not in _EVERYWHERE
+            and not part.startswith("_GLOBAL__N")
+        ):
+            parts[part] = None
+    return printable(" ".join(parts) or name, _NAME)
 
 
-def _no_launch(language: Language, calls: Sequence[Operators]) -> list[Evidence]:
+def _place(origin: str, name: str) -> str:
+    if origin:
+        return printable(origin, _NAME)
+    return "torch.compile" if name.startswith("triton_") else "torch"
+
+
+def _no_launch(language: Language, calls: Sequence[Operators], *, are_few: bool) -> list[Evidence]:
     """In most calls the outputs were not made by launched kernels out of the inputs. Where there are others, those for which a copy is right do
     not count: that takes no kernel, and to launch one for it shows nothing."""
     others = [call for call in calls if not call.is_copy] or calls
     looked = [call.launched for call in others if call.launched is not None]
-    if 2 * sum(looked) >= len(looked):
+    if 2 * sum(looked) >= len(looked) or (are_few and (any(looked) or len(looked) < _ENOUGH)):
         return []
     detail = (
         f"the result was not made by the kernels of the file: in {len(looked) - sum(looked)} of {len(looked)} calls no "

@@ -215,13 +215,15 @@ class Bench:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """The candidate has another worker inside, which listens; it is gone afterwards, and so is the one before."""
+        """The candidate has another worker inside, which listens, and all its time again; it is gone afterwards, and so is the one before."""
         self._close_workers()
-        wish, holds, self._wish = self._wish, self.sandbox, self._listening_wish
+        kept = self._wish, self.sandbox, self._deadline
+        self._wish = self._listening_wish
+        self._deadline = awake.now() + self.limits.total_s - self._waited_aside_s()
         try:
             yield
         finally:
-            self._wish, self.sandbox = wish, holds
+            self._wish, self.sandbox, self._deadline = kept
             self._close_workers()
 
     def _close_workers(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -123,10 +123,11 @@ class Ahead:
 
     def __init__(
         self, bench: Bench, suite: Suite, op: Operator, count: int, *, seed: int, profile: Profile,
-        most: int | None = None,
+        draw: Callable[[], list[Attempt]] | None = None,
     ) -> None:  # fmt: skip
-        """`most`: only so many, of cases at random and as the suite draws them."""
-        self._bench, self._suite, self._op, self._count, self._most = bench, suite, op, count, most
+        """`draw`: makes the draws, where it is not all of all correctness cases."""
+        self._bench, self._suite, self._op, self._count = bench, suite, op, count
+        self._draw = draw or self._all
         self._seed, self._profile = seed, profile
         self.overload = resolve(op)
         self._attempts: list[Attempt] | None = None
@@ -183,21 +184,14 @@ class Ahead:
         if self._attempts is None:
             # What the judge itself computes would disturb somebody's timing as much as a worker does.
             with self._bench.sharing(), self._bench.stages("draw"):
-                self._attempts = (
-                    draw_all(
-                        self._suite,
-                        self._op,
-                        self.overload,
-                        self._count,
-                        seed=self._seed,
-                        profile=self._profile,
-                    )
-                    if self._most is None
-                    else list(_fresh(self._suite, self._op, random.Random(self._seed)))
-                )
+                self._attempts = self._draw()
             random.Random(self._seed).shuffle(self._attempts)
-            self._attempts = self._attempts[: self._most]
         return self._attempts
+
+    def _all(self) -> list[Attempt]:
+        return draw_all(
+            self._suite, self._op, self.overload, self._count, seed=self._seed, profile=self._profile
+        )
 
     def expectation(self, number: int) -> oracle.Expectation | None:
         """What is expected of a draw, as `expectation_of` says; asked for once, and in their order."""
@@ -228,6 +222,22 @@ def run(bench: Bench, ahead: Ahead, texts: Sequence[str], *, seed: int, record: 
             break
     _leave_out_unjudged(tallies, attempts, phase)
     ahead.forget()  # they may be large, and times are taken next
+    phase.compile_error = phase.compile_error or _compiler_text(tallies)
+    return phase
+
+
+def call_some(bench: Bench, batches: Iterable[Ahead], texts: Sequence[str]) -> Phase:
+    """Call the draws of all batches, one batch after the other, and check them; results of those cases only that were called."""
+    tallies, phase = [_Tally(args=text) for text in texts], Phase()
+    for ahead in batches:
+        attempts = ahead.attempts()
+        if not all(
+            _attempt(bench, ahead, number, tallies[attempt.case], phase, False)
+            for number, attempt in enumerate(attempts)
+        ):
+            break
+        ahead.forget()
+    phase.results = [tally.result() for tally in tallies if tally.judged or tally.failed]
     phase.compile_error = phase.compile_error or _compiler_text(tallies)
     return phase
 
@@ -268,6 +278,25 @@ def _in_more_forms(
     while bases and len(attempts) < MIN_CALLS and len(attempts) * round_bytes < HELD_BYTES * len(bases):
         bases = list(_fresh(suite, op, rng))
         attempts += bases + list(_varied(overload, bases, rng))
+    return attempts
+
+
+def a_few(suite: Suite, op: Operator, most: int, *, seed: int) -> list[Attempt]:
+    """Draws of some correctness cases, as the suite makes them."""
+    rng = random.Random(seed)
+    attempts = list(_fresh(suite, op, rng))
+    return _settled(op, rng.sample(attempts, min(most, len(attempts))))
+
+
+def one_timed(suite: Suite, op: Operator, case: int, number: int, *, seed: int) -> list[Attempt]:
+    """A draw of a performance case, under a number of its own."""
+    calls = suite.draw_many(op, CaseKind.PERFORMANCE, case, seed, 1)
+    return _settled(op, [Attempt(number, call, "base") for call in calls])
+
+
+def _settled(op: Operator, attempts: list[Attempt]) -> list[Attempt]:
+    for attempt in attempts:
+        forms.settle(resolve(op), attempt.call)
     return attempts
 
 
@@ -387,8 +416,10 @@ def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phas
             phase.evidence.append(Evidence(rule="forged_frame", detail=str(error)))
         return not bench.give_up(error)
     tally.judged += 1
-    claims = sample.claims
-    is_copy = claims.launched is not None and _is_a_copy(expectation, attempt.call)
+    claims, is_copy = sample.claims, False
+    if claims.launched is not None:
+        with bench.sharing(), bench.stages("check"):
+            is_copy = _is_a_copy(expectation, attempt.call)
     phase.operators.append(
         audit.Operators(
             claims.operators,

@@ -7,12 +7,13 @@ Whatever goes wrong on its own side is a verdict `error`, never a score of 0.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -48,7 +49,7 @@ THREADS = 1
 
 
 HEARD = 4
-"""Calls in which it is heard which kernels run, where that is not so in all."""
+"""Calls of correctness cases in which it is heard which kernels run, where that is not so in all."""
 
 
 class Judge:
@@ -192,15 +193,11 @@ class Judge:
             if wants_performance and not protocol.compile_error:
                 with stay.stages("timing"):
                     protocol.note_performance(timing.run())
-            if bench.can_listen and not bench.listens and protocol.is_promising and entry.correctness:
+            if bench.can_listen and not bench.listens and protocol.is_promising:
                 with stay.stages("listen"), bench.listening():
-                    few = correctness.Ahead(
-                        bench, suite, submission.op, len(entry.correctness), seed=seed ^ 2,
-                        profile=submission.profile, most=HEARD,
-                    )  # fmt: skip
-                    protocol.note_heard(
-                        correctness.run(bench, few, entry.correctness, seed=seed ^ 2, record=False)
-                    )
+                    batches = _heard(bench, suite, submission, entry, timed=wants_performance, seed=seed ^ 2)
+                    phase = correctness.call_some(bench, batches, (*entry.correctness, *wants_performance))
+                    protocol.note_heard(phase)
                     protocol.note_deaf(bench.sandbox)
             protocol.note_deaf(bench.sandbox)
 
@@ -210,6 +207,21 @@ class Judge:
                 with bench.alone():
                     self._known_peaks = roofline.best(bench.device)
             return self._known_peaks
+
+
+def _heard(
+    bench: Bench, suite: Suite, submission: Submission, entry: Entry, *, timed: Sequence[str], seed: int
+) -> Iterator[correctness.Ahead]:
+    """Calls in which it is heard which kernels run: of some correctness cases, and of every one that is timed."""
+    op, first = submission.op, len(entry.correctness)
+    draws: list[Callable[[], list[correctness.Attempt]]] = [
+        functools.partial(correctness.one_timed, suite, op, case, first + case, seed=seed + case)
+        for case in range(len(timed))
+    ]
+    if entry.correctness:
+        draws.insert(0, functools.partial(correctness.a_few, suite, op, HEARD, seed=seed))
+    for draw in draws:
+        yield correctness.Ahead(bench, suite, op, first, seed=seed, profile=submission.profile, draw=draw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +312,7 @@ class _Protocol:
     @property
     def is_promising(self) -> bool:
         """Something of the kernel was right, and nothing has settled the verdict yet."""
-        return not (self.fatal or self.fault or self.ended or self.compile_error) and any(
+        return not (self.fatal or self.fault or self.compile_error) and any(
             case.passed for case in self.cases
         )
 
@@ -359,12 +371,24 @@ class _Protocol:
         self.compile_error = phase.compile_error
 
     def note_heard(self, phase: correctness.Phase) -> None:
-        """Of a few more calls, in a worker whose driver was heard; right and wrong are told already."""
-        self.evidence += phase.evidence + self._own_work(phase.operators)
+        """Of a few more calls, in a worker whose driver was heard. They count as all others do: who does not want to be heard fails."""
+        self.evidence += phase.evidence + self._own_work(phase.operators, are_few=True)
         self.kernels = audit.launches(phase.operators)
-        failed = [result.message for result in phase.results if not result.passed]
-        if why := phase.compile_error or phase.ended or next(iter(failed), ""):
-            self.notes.append(f"called once more, to hear which kernels run, it failed: {why}")
+        self.ended = self.ended or phase.ended
+        self.compile_error = self.compile_error or phase.compile_error
+        for failed in (result for result in phase.results if not result.passed):
+            place = next(
+                (n for n, case in enumerate(self.cases) if case.passed and case.args == failed.args), None
+            )
+            if place is not None:
+                message = f"called once more, to hear which kernels run: {failed.message}"
+                self.cases[place] = dataclasses.replace(
+                    self.cases[place], status=failed.status, message=message, example=failed.example
+                )
+        if not phase.operators and not (phase.ended or phase.compile_error):
+            self.notes.append(
+                f"nobody heard which kernels ran: {phase.unjudgeable or 'there was no call to hear'}"
+            )
 
     def note_deaf(self, sandbox: tuple[str, ...]) -> None:
         """Say so where nobody can hear which kernels run."""
@@ -389,11 +413,11 @@ class _Protocol:
             )
         self.ended = self.ended or phase.ended
 
-    def _own_work(self, calls: list[audit.Operators], *, is_timed: bool = False) -> list[Evidence]:
-        submission = self.submission
-        return audit.own_work(
-            str(submission.op), self.language, calls, source=submission.source, is_timed=is_timed
-        )
+    def _own_work(
+        self, calls: list[audit.Operators], *, is_timed: bool = False, are_few: bool = False
+    ) -> list[Evidence]:
+        op, source = str(self.submission.op), self.submission.source
+        return audit.own_work(op, self.language, calls, source=source, is_timed=is_timed, are_few=are_few)
 
     def verdict(self, stages_s: dict[str, float]) -> Verdict:
         submission = self.submission

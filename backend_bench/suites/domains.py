@@ -79,6 +79,8 @@ def fit(op: Operator, call: Call) -> bool:
         return False  # elements share a place
     try:
         RULES[op.base](given)
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
     except RuntimeError:  # the forward pass does not take this form, whatever the backward pass does
         return False
     return True

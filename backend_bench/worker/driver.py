@@ -61,9 +61,11 @@ class Ran:
     """What was heard since the last time of asking."""
 
     kernels: tuple[Kernel, ...] = ()
-    """But for those that torch makes, moves and fills memory with."""
+    """Those that are not of the candidate's own first; as many as a reply has room for."""
     is_own: bool = False
     """A kernel that is neither torch's nor a vendor's was launched, alone or in a graph."""
+    is_deaf: bool = False
+    """Somebody has undone what `listen` did."""
 
 
 class Driver:
@@ -81,12 +83,12 @@ class Driver:
         """Where the image of a module lies."""
         self._origins: dict[str, str] = {}
         """Files that kernels come from; empty for memory."""
-        self._fetched: dict[str, int] = {}
-        """Modules of kernels that were fetched since the last time of asking."""
+        self._fetched: list[tuple[str, int]] = []
+        """Kernels that were fetched since the last time of asking, and the modules they are of."""
         self._launched: Counter[str] = Counter()
         self._graphs = 0
-        self._has_launched = False
-        """A kernel of its own, at any time: a graph may replay it."""
+        self._has_own = False
+        """A kernel of its own was fetched or launched, at any time: a graph may replay it."""
 
     def listen(self) -> None:
         """Begin, if CUPTI is there."""
@@ -108,8 +110,7 @@ class Driver:
                 self._cupti.cuptiEnableCallback(1, self._subscriber, _DRIVER_CALLS, number)
         self.lack = "" if self._names else "CUPTI knows none of the driver's functions"
 
-    def is_deaf(self) -> bool:
-        """Whether somebody has undone what `listen` did."""
+    def _is_deaf(self) -> bool:
         if self.lack or self._cupti is None:
             return False
         state = ctypes.c_uint32()
@@ -124,22 +125,26 @@ class Driver:
     def take(self) -> Ran:
         """What is new; also what other threads had run."""
         launched, self._launched = self._launched, Counter()
-        fetched, self._fetched = self._fetched, {}
+        fetched, self._fetched = self._fetched, []
         graphs, self._graphs = self._graphs, 0
         if fetched:
             files = list(_mapped_files())
-            for name, module in fetched.items():
-                self._origins[name] = _file_at(self._images.get(module), files)
+            for name, module in fetched:
+                known, origin = self._origins.get(name), _file_at(self._images.get(module), files)
+                # Who gives a kernel of his own the name of another's does not make that one his.
+                if known is None or own_work.is_own_kernel(name, known):
+                    self._origins[name] = origin
         kernels = [
             Kernel(
                 name=name[:MAX_KERNEL], origin=self._origins.get(name, "")[:MAX_NAME], launches=launched[name]
             )
-            for name in dict.fromkeys((*launched, *fetched))
+            for name in dict.fromkeys((*launched, *(name for name, _ in fetched)))
         ]
-        is_own = any(each.launches and own_work.is_own_kernel(each.name, each.origin) for each in kernels)
-        self._has_launched |= is_own
-        told = [each for each in kernels if not own_work.is_moving_kernel(each.name, each.origin)]
-        return Ran(tuple(told[:MAX_KERNELS]), is_own or (graphs > 0 and self._has_launched))
+        own = [each for each in kernels if own_work.is_own_kernel(each.name, each.origin)]
+        others = [each for each in kernels if each not in own]
+        self._has_own |= bool(own)
+        is_own = any(each.launches for each in own) or (graphs > 0 and self._has_own)
+        return Ran((*others, *own)[:MAX_KERNELS], is_own, self._is_deaf())
 
     def _heard(self, _: int | None, domain: int, number: int, heard: ctypes._Pointer[_Heard]) -> None:
         """On the thread that called the driver, before and after it has done what it was asked for."""
@@ -151,7 +156,7 @@ class Driver:
             self._graphs += 1
         elif call.site == _ENTER and function in _FETCHES:
             name = ctypes.string_at(call.params[2] or 0) if call.params[2] else b""
-            self._fetched[name.decode(errors="replace")] = call.params[1] or 0
+            self._fetched.append((name.decode(errors="replace"), call.params[1] or 0))
         elif call.site == _EXIT and function in _LOADS and call.params[0]:
             module = ctypes.c_void_p.from_address(call.params[0]).value
             self._images[module or 0] = call.params[1] or 0

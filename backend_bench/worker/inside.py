@@ -75,12 +75,11 @@ def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., 
     elif request.own_work:
         withhold(operator_of(request.function), desk.device.type)
         desk.tells_kernels = not DRIVER.lack
+    DRIVER.take()  # the reference was called here before; what the import has run is told with the first call
     try:
         return load(request.source, request.function, folder, request.language), wire.Loaded()
     except LoadFailed as error:
         return None, wire.Loaded(error=str(error)[: wire.MAX_TEXT] or "the source failed to load")
-    finally:
-        DRIVER.take()  # the reference was called here before
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +145,10 @@ class _Desk:
         kernel."""
         self._views: dict[int, dict[wire.TensorSpec, torch.Tensor]] = {}
         """And the tensors on them."""
+
+    def ran(self) -> Ran:
+        """What the GPU was given since the last call, where that matters."""
+        return DRIVER.take() if self.tells_kernels else Ran()
 
     def make_room(self, request: wire.Room, fds: list[int]) -> None:
         """Whatever blocks will need, as far as it can be had; what cannot is said when one needs it."""
@@ -279,28 +282,28 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, fds: list[int], desk
             if desk.device.type == "cuda":
                 torch.cuda.synchronize()
     except BaseException as error:  # noqa: BLE001  (whatever a kernel raises is its result)
+        ran = desk.ran()
         return wire.Done(
-            number=request.number, error=_text_of(error), error_type=_name_of(error), operators=_withheld()
+            number=request.number,
+            error=_text_of(error),
+            error_type=_name_of(error),
+            operators=_withheld(),
+            kernels=ran.kernels,
+            is_deaf=ran.is_deaf,
         )
     seen = (recorder.calls(result) if recorder else ()) + (desk.watch.end(result) if desk.watch else ())
-    ran = DRIVER.take() if desk.tells_kernels else None
+    ran = desk.ran()
+    launched = recorder.launched(result) if recorder else None
+    if desk.tells_kernels:
+        launched = ran.is_own if needs_launch(result, given.tensors) else None
     return msgspec.structs.replace(
         done,
         elapsed_us=elapsed_us,
         operators=(*seen, *_withheld()),
-        launched=_launched(result, given.tensors, ran)
-        if ran
-        else recorder.launched(result)
-        if recorder
-        else None,
-        kernels=ran.kernels if ran else (),
-        is_deaf=bool(ran) and DRIVER.is_deaf(),
+        launched=launched,
+        kernels=ran.kernels,
+        is_deaf=ran.is_deaf,
     )
-
-
-def _launched(result: Any, inputs: list[torch.Tensor], ran: Ran) -> bool | None:
-    """Whether the call had a kernel of the candidate's own launched; None where it need not."""
-    return ran.is_own if needs_launch(result, inputs) else None
 
 
 def _withheld() -> tuple[wire.OperatorCall, ...]:

@@ -175,9 +175,9 @@ def _child(request: wire.Spawn, channel_fd: int, scratch: str) -> None:
     device = _device(request.device, request.channels)
     folder = _furnish(Path(plan.scratch))
     torch.set_num_threads(request.threads)
+    if request.listens:
+        DRIVER.listen()  # before the driver has done anything
     if device.type == "cuda":
-        if request.listens:
-            DRIVER.listen()  # before the driver has done anything
         torch.cuda.set_per_process_memory_fraction(_share_of(device), device)
         torch.zeros(1, device=device)
         torch.cuda.synchronize()

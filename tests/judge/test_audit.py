@@ -101,6 +101,7 @@ COPY = (
     "_ZN2at6native27unrolled_elementwise_kernelIZZZNS0_23direct_copy_kernel_cudaERNS_18TensorIteratorBaseEE"
 )
 INDUCTORS = "triton_poi_fused_tanh_0"
+RADIX = "_ZN14at_cuda_detail3cub6detail10radix_sort31DeviceRadixSortSingleTileKernelINS1_5radix10policy_hubI"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,16 @@ INDUCTORS = "triton_poi_fused_tanh_0"
         ("mm.default", "nvjet_tst_64x8", "libcublasLt.so.13", "", True),
         ("tanh.default", INDUCTORS, "", "", True),
         ("tanh.default", INDUCTORS, "", f"def {INDUCTORS}(x): ...", False),
+        ("tanh.default", INDUCTORS, "", f"# {INDUCTORS}", True),
+        ("cumsum.default", "triton_spl_fused_cumsum_0", "", "", True),
+        ("tanh.default", "triton_", "", "", True),
+        ("tanh.default", "triton_kernel", "", "", False),
+        ("mm.default", "nvjet_tst_64x8", "copied.so", "", True),
+        ("lgamma.default", "lgamma_kernel", "", "", True),  # ATen has NVRTC compile it
+        ("lgamma.default", "lgamma_kernel", "", "def lgamma_kernel(x): ...", False),
+        ("argmax.default", "argmax_kernel", "", "import a_library_of_kernels", False),
+        ("tanh.default", RADIX, "libtorch_cuda.so", "", False),  # of a random permutation
+        ("sort.default", RADIX, "libtorch_cuda.so", "", True),
     ],
 )
 def test_a_kernel_of_somebody_else_is_evidence(
@@ -129,6 +140,30 @@ def test_a_kernel_of_somebody_else_is_evidence(
 def test_who_switches_off_what_tells_of_kernels_has_a_reason() -> None:
     [found] = own_work("tanh.default", "cuda", [Operators((), True, is_deaf=True)])
     assert (found.rule, found.claimed) == ("foreign_kernel", True)
+
+
+@pytest.mark.parametrize(("launched", "found"), [((0, 0), []), ((0, 0, 1), []), ((0, 0, 0), ["no_launch"])])
+def test_of_a_few_calls_all_have_to_launch_nothing(launched: tuple[int, ...], found: list[str]) -> None:
+    calls = [Operators((), bool(each)) for each in launched]
+    assert [each.rule for each in own_work("tanh.default", "triton", calls, are_few=True)] == found
+
+
+def test_a_name_that_no_demangler_gets_to_the_end_of_is_told_in_no_time() -> None:
+    """Each part says twice what the one before says; and what a worker says of a file is not fit for a terminal."""
+    name = "_Z1a" + "".join(f"1aIS{number}_S{number}_E" for number in range(80))
+    kernel = Kernel(name=name[:1000], origin="libcublas\x1b[2J.so", launches=1)
+    [found] = own_work("mm.default", "triton", [Operators((), True, kernels=(kernel,))])
+    assert len(found.detail) < 400
+    assert found.detail.isprintable()
+
+
+def test_what_tells_of_a_kernel_is_told() -> None:
+    [found] = own_work(
+        "tanh.default",
+        "triton",
+        [Operators((), True, kernels=(Kernel(name=TANH, origin="libtorch_cuda.so"),))],
+    )
+    assert "vectorized_elementwise_kernel tanh_kernel_cuda of libtorch_cuda.so" in found.detail
 
 
 def test_launches_of_its_own_are_counted() -> None:

@@ -82,12 +82,36 @@ def test_a_kernel_is_told_with_the_file_that_it_comes_from(spoken: Spoken) -> No
     assert told(spoken) == {}
 
 
-def test_what_torch_moves_memory_with_is_not_told_and_is_nobodys_own(spoken: Spoken) -> None:
+def test_what_torch_moves_memory_with_is_nobodys_own(spoken: Spoken) -> None:
     spoken.load(7, 1500)
     spoken.fetch(7, FILL)
     spoken.say("cuLaunchKernel", symbol=FILL)
+    assert not spoken.take().is_own
+
+
+def test_others_kernels_are_told_before_ones_own_however_many_there_are(spoken: Spoken) -> None:
+    spoken.load(8, 3500)
+    for number in range(driver.MAX_KERNELS):
+        spoken.say("cuLaunchKernel", symbol=f"decoy_{number}")
+    spoken.fetch(8, "gemm")
+    spoken.say("cuLaunchKernel", symbol="gemm")
+    kernels = spoken.take().kernels
+    assert len(kernels) == driver.MAX_KERNELS
+    assert kernels[0].name == "gemm"
+
+
+def test_a_namesake_of_ones_own_makes_nobodys_kernel_ones_own(spoken: Spoken) -> None:
+    spoken.load(8, 3500)
+    spoken.load(9, 9999)
+    spoken.fetch(8, "gemm")
+    spoken.fetch(9, "gemm")
+    spoken.say("cuLaunchKernel", symbol="gemm")
+    spoken.take()
+    spoken.fetch(9, "gemm")
+    spoken.say("cuLaunchKernel", symbol="gemm")
     ran = spoken.take()
-    assert (ran.kernels, ran.is_own) == ((), False)
+    assert ran.kernels[0].origin == "libcublasLt.so.13"
+    assert not ran.is_own
 
 
 def test_what_is_fetched_and_not_launched_is_told_and_launches_nothing(spoken: Spoken) -> None:
@@ -97,11 +121,11 @@ def test_what_is_fetched_and_not_launched_is_told_and_launches_nothing(spoken: S
     assert not ran.is_own
 
 
-def test_a_graph_replays_kernels_that_were_launched_when_it_was_made(spoken: Spoken) -> None:
+def test_a_graph_replays_kernels_that_were_fetched_when_it_was_made(spoken: Spoken) -> None:
     spoken.say("cuGraphLaunch")
     assert not spoken.take().is_own  # there is nothing of its own that it could replay
-    spoken.say("cuLaunchKernel", symbol="mine")
-    assert spoken.take().is_own
+    spoken.fetch(9, "mine")
+    assert not spoken.take().is_own
     spoken.say("cuGraphLaunch")
     assert spoken.take().is_own
     assert not spoken.take().is_own
@@ -119,4 +143,4 @@ def test_without_cupti_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = Driver()
     fresh.listen()
     assert "CUPTI" in fresh.lack
-    assert not fresh.is_deaf()
+    assert not fresh.take().is_deaf

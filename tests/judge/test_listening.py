@@ -1,0 +1,112 @@
+"""A candidate is called once more in a worker that listens; here without a GPU, where that worker hears nothing and says so."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from backend_bench.cases import Call, SuiteIndex
+from backend_bench.judge import judge as judges
+from backend_bench.judge.bench import Bench
+from backend_bench.judge.judge import Judge
+from backend_bench.judge.zygotes import Zygotes
+from backend_bench.operator import Operator
+from backend_bench.submission import Limits, Submission, SuiteSpec
+from backend_bench.suites.smoke import SmokeSuite
+from backend_bench.verdict import CaseKind, CaseStatus, Status, Verdict
+
+MM = Operator.parse("mm")
+SPEC = SuiteSpec(name="smoke", device="cpu", dtype="float32")
+RIGHT = "torch.bmm(a[None], b[None])[0]"
+
+
+class Few(SmokeSuite):
+    """Two cases of `mm`, and one that is timed."""
+
+    def index(self) -> SuiteIndex:
+        index = super().index()
+        entry = index.entries[str(MM)]
+        few = dataclasses.replace(entry, correctness=entry.correctness[:2], performance=entry.performance[:1])
+        return dataclasses.replace(index, entries={str(MM): few})
+
+    def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:
+        yield from list(super().draws(op, kind, seed))[: 2 if kind is CaseKind.CORRECTNESS else 1]
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    made, begin = Zygotes(), Bench.__init__
+
+    def listening(self: Bench, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        self.can_listen = True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judges, "open_suite", Few)
+        patch.setattr(Bench, "__init__", listening)
+        with Judge(torch.device("cpu"), made) as judge:
+            yield judge
+    made.close()
+
+
+def verdict_of(judge: Judge, body: str) -> Verdict:
+    """Of a kernel that knows when it is listened to, by what this package has in its process."""
+    source = (
+        "import os, sys, torch\n"
+        'heard = "CUPTI" in sys.modules["backend_bench.worker.driver"].DRIVER.lack\n'
+        f"def mm__default_kernel_impl(a, b):\n    {body}\n    return {RIGHT}\n"
+    )
+    return judge.judge(
+        Submission(op=MM, source=source, suite=SPEC, limits=Limits(call_s=20, first_call_s=20))
+    )
+
+
+def statuses(verdict: Verdict, kind: CaseKind) -> list[CaseStatus]:
+    return [case.status for case in verdict.cases if case.kind is kind]
+
+
+def test_an_honest_kernel_is_called_once_more_and_that_nobody_heard_it_is_said(judge: Judge) -> None:
+    verdict = verdict_of(judge, "pass")
+    assert verdict.status is Status.OK, verdict
+    assert verdict.stages_s["listen"] > 0
+    [note] = [note for note in verdict.notes if "heard" in note]
+    assert "PyTorch has brought no CUPTI" in note
+    assert not any("gpu-kernels" in wall for wall in verdict.sandbox)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [("assert not heard", Status.WRONG), ("heard and os._exit(3)", Status.CRASHED)],
+    ids=["raises", "ends"],
+)
+def test_who_does_not_want_to_be_heard_fails(judge: Judge, body: str, status: Status) -> None:
+    verdict = verdict_of(judge, body)
+    assert verdict.status is status
+    assert CaseStatus.PASSED not in statuses(verdict, CaseKind.PERFORMANCE)
+    assert not verdict.reward
+
+
+def test_a_wrong_answer_to_a_call_that_is_timed_is_heard_too(judge: Judge) -> None:
+    verdict = verdict_of(judge, "if heard and a.shape[0] > 100: return a.new_zeros(a.shape[0], b.shape[1])")
+    assert verdict.status is Status.WRONG
+    assert statuses(verdict, CaseKind.CORRECTNESS) == [CaseStatus.PASSED] * 2
+    [timed] = [case for case in verdict.cases if case.kind is CaseKind.PERFORMANCE]
+    assert timed.status is CaseStatus.WRONG
+    assert timed.message.startswith("called once more")
+
+
+def test_a_file_that_loads_only_once_does_not_compile(judge: Judge) -> None:
+    verdict = judge.judge(
+        Submission(
+            op=MM,
+            source='import sys, torch\nassert "CUPTI" not in sys.modules["backend_bench.worker.driver"].DRIVER.lack\n'
+            f"def mm__default_kernel_impl(a, b):\n    return {RIGHT}\n",
+            suite=SPEC,
+        )
+    )
+    assert verdict.status is Status.COMPILE_ERROR
+    assert verdict.reward == 0
