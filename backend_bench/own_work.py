@@ -5,6 +5,8 @@ Pure names: the worker withholds the rest, the judge reads evidence by it, the p
 
 from __future__ import annotations
 
+import ast
+import functools
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -84,8 +86,8 @@ _TORCHS, _VENDORS = (
 )
 """Files that bring kernels of their own."""
 _NAMED_BY_TORCH = re.compile(r"2at6native|at_cuda_detail")
-_NAMED_BY_VENDORS = re.compile(r"nvjet_|\dcublas|cublasLt|cudnn|_xmma_|gemv2T|splitKreduce")
-"""Also out of a copy of such a file."""
+_NAMED_BY_VENDORS = re.compile(r"^(nvjet_|sm[0-9]+_xmma_|_Z\w*([0-9](cublas|cudnn)|gemv2T|splitKreduce))")
+"""Also out of a copy of such a file. A name without the marks of C++ that merely speaks of a vendor is somebody's own."""
 _JITERATED = names_of(
     """
     sinc i0 i0e special_i0e i1 special_i1 special_i1e gcd lcm lgamma digamma polygamma zeta special_zeta special_ndtri
@@ -113,7 +115,7 @@ _INDUCTORS = re.compile(r"triton_((poi|red|per|tem|for|mm|spl|unk)_|$)")
 
 def is_own_kernel(name: str, origin: str) -> bool:
     """Whether a GPU kernel of this (mangled) name, out of this file or of memory, is neither torch's nor a vendor's."""
-    is_known = _TORCHS.match(origin) or _VENDORS.match(origin) or _NAMED_BY_VENDORS.search(name)
+    is_known = _TORCHS.match(origin) or _VENDORS.match(origin) or _NAMED_BY_VENDORS.match(name)
     return not is_known and not (not origin and _NAMED_BY_TORCH.search(name))
 
 
@@ -121,12 +123,28 @@ def is_foreign_kernel(name: str, origin: str, under_test: str, source: str) -> b
     """Whether a kernel of a kernel language, of this text, that claims to be `under_test` must not have this one run."""
     base = base_of(under_test)
     if is_own_kernel(name, origin):
-        of_torchs_compilers = _INDUCTORS.match(name) or (
-            base in _JITERATED and re.search(r"_kernel$", name) and not origin
-        )
-        return bool(of_torchs_compilers) and not re.search(rf"\b{re.escape(name)}\s*\(", source)
-    is_moving = not _VENDORS.match(origin) and _MOVING_KERNELS.search(name)
-    return not is_moving or any(kernel.search(name) and base in bases for kernel, bases in _WORK_OF_SOME)
+        if _INDUCTORS.match(name):
+            return name not in _functions_of(source)
+        is_jiterated = base in _JITERATED and re.match(rf"{base}(_kernel)?(_vectorized[0-9]+)?_kernel$", name)
+        return bool(is_jiterated) and not origin and not re.search(rf"\b{name}\b", source)
+    is_the_work = any(kernel.search(name) and base in bases for kernel, bases in _WORK_OF_SOME)
+    return is_the_work or not is_moving_kernel(name, origin)
+
+
+def is_moving_kernel(name: str, origin: str) -> bool:
+    """Whether it is one of torch's that computes nothing, unless that is all there is to do."""
+    is_others = not is_own_kernel(name, origin) and not _VENDORS.match(origin)
+    return is_others and not _NAMED_BY_VENDORS.match(name) and bool(_MOVING_KERNELS.search(name))
+
+
+@functools.lru_cache(maxsize=64)
+def _functions_of(source: str) -> frozenset[str]:
+    """Functions that a text defines, at any place."""
+    try:
+        nodes = ast.walk(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError):
+        return frozenset()
+    return frozenset(node.name for node in nodes if isinstance(node, ast.FunctionDef))
 
 
 _MOVED: Final = frozenset(map(base_of, MOVES))

@@ -62,7 +62,7 @@ class Limits:
     first_call_s: float = 60.0
     """Wall time for the first call of a case, and of each other form of it, compilation included, in seconds."""
     total_s: float = 300.0
-    """Wall time for all of it, in seconds."""
+    """Wall time for all of it, in seconds; and again for the calls in which it is heard which kernels run."""
     timing_s: float | None = None
     """What the timing of one performance case may take while its ratio is noisy, in seconds with the device to itself; None is
     0.05 on a GPU and 0.6 on a CPU."""

@@ -259,7 +259,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     """Kernels that were launched in this call made the outputs out of the inputs, or on a GPU were the candidate's at all; None where nobody
     can tell."""
     kernels: Kernels = ()
-    """On a GPU, since the last reply; but for those that torch makes and moves memory with."""
+    """On a GPU, since the last reply, where somebody listens."""
     is_deaf: bool = False
     """Somebody in this process has switched off what tells which kernels run."""
 

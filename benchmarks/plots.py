@@ -36,7 +36,19 @@ FURTHEST_PERCENT = 10.0
 """What lies further out is drawn at the edge, and counted."""
 SMALL = 0.02
 """Stages that take less of every bar than this are shown as one."""
-STAGES = ("fork", "load", "draw", "oracle", "first_calls", "run", "check", "device", "timing", "listen", "other")
+STAGES = (
+    "fork",
+    "load",
+    "draw",
+    "oracle",
+    "first_calls",
+    "run",
+    "check",
+    "device",
+    "timing",
+    "listen",
+    "other",
+)
 """In the order in which they happen; waiting in the queue is no work and is written beside the bar."""
 
 

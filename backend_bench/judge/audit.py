@@ -108,7 +108,9 @@ def _readable(name: str) -> str:
 def _place(origin: str, name: str) -> str:
     if origin:
         return printable(origin, _NAME)
-    return "torch.compile" if name.startswith("triton_") else "torch"
+    if name.startswith("triton_"):
+        return "torch.compile"
+    return "torch" if "2at6native" in name else "somebody else"
 
 
 def _no_launch(language: Language, calls: Sequence[Operators], *, are_few: bool) -> list[Evidence]:

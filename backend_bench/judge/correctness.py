@@ -6,6 +6,7 @@ cases are called in shuffled order, the draws of a case at the same addresses. A
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import random
@@ -227,18 +228,19 @@ def run(bench: Bench, ahead: Ahead, texts: Sequence[str], *, seed: int, record: 
 
 
 def call_some(bench: Bench, batches: Iterable[Ahead], texts: Sequence[str]) -> Phase:
-    """Call the draws of all batches, one batch after the other, and check them; results of those cases only that were called."""
+    """Call the draws of all batches, one batch after the other, and check them. The results are of all cases, in their order; `NOT_RUN`
+    where no draw was called."""
     tallies, phase = [_Tally(args=text) for text in texts], Phase()
     for ahead in batches:
-        attempts = ahead.attempts()
-        if not all(
-            _attempt(bench, ahead, number, tallies[attempt.case], phase, False)
-            for number, attempt in enumerate(attempts)
-        ):
-            break
+        # Nobody holds the draws of one batch while the next is drawn.
+        goes_on = all(
+            _attempt(bench, ahead, number, tallies[ahead.attempts()[number].case], phase, False)
+            for number in range(len(ahead.attempts()))
+        )
         ahead.forget()
-    phase.results = [tally.result() for tally in tallies if tally.judged or tally.failed]
-    phase.compile_error = phase.compile_error or _compiler_text(tallies)
+        if not goes_on:
+            break
+    phase.results = [tally.result() for tally in tallies]
     return phase
 
 
@@ -281,10 +283,10 @@ def _in_more_forms(
     return attempts
 
 
-def a_few(suite: Suite, op: Operator, most: int, *, seed: int) -> list[Attempt]:
-    """Draws of some correctness cases, as the suite makes them."""
+def a_few(suite: Suite, op: Operator, most: int, first: int, *, seed: int) -> list[Attempt]:
+    """Draws of some correctness cases, as the suite makes them; the first case has this number."""
     rng = random.Random(seed)
-    attempts = list(_fresh(suite, op, rng))
+    attempts = [dataclasses.replace(each, case=first + each.case) for each in _fresh(suite, op, rng)]
     return _settled(op, rng.sample(attempts, min(most, len(attempts))))
 
 

@@ -13,7 +13,7 @@ import logging
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -195,9 +195,14 @@ class Judge:
                     protocol.note_performance(timing.run())
             if bench.can_listen and not bench.listens and protocol.is_promising:
                 with stay.stages("listen"), bench.listening():
-                    batches = _heard(bench, suite, submission, entry, timed=wants_performance, seed=seed ^ 2)
-                    phase = correctness.call_some(bench, batches, (*entry.correctness, *wants_performance))
-                    protocol.note_heard(phase)
+                    timed = {
+                        case: text
+                        for case, text in enumerate(wants_performance)
+                        if text not in protocol.left_out
+                    }
+                    batches = _heard(bench, suite, submission, len(wants.correctness), timed, seed=seed ^ 2)
+                    phase = correctness.call_some(bench, batches, (*timed.values(), *wants.correctness))
+                    protocol.note_heard(phase, timed=len(timed))
                     protocol.note_deaf(bench.sandbox)
             protocol.note_deaf(bench.sandbox)
 
@@ -210,18 +215,17 @@ class Judge:
 
 
 def _heard(
-    bench: Bench, suite: Suite, submission: Submission, entry: Entry, *, timed: Sequence[str], seed: int
+    bench: Bench, suite: Suite, submission: Submission, count: int, timed: Iterable[int], *, seed: int
 ) -> Iterator[correctness.Ahead]:
-    """Calls in which it is heard which kernels run: of some correctness cases, and of every one that is timed."""
-    op, first = submission.op, len(entry.correctness)
-    draws: list[Callable[[], list[correctness.Attempt]]] = [
-        functools.partial(correctness.one_timed, suite, op, case, first + case, seed=seed + case)
-        for case in range(len(timed))
-    ]
-    if entry.correctness:
-        draws.insert(0, functools.partial(correctness.a_few, suite, op, HEARD, seed=seed))
+    """Calls in which it is heard which kernels run: of every case that is timed, numbered from 0, and then of some of so many others."""
+    op, number = submission.op, 0
+    draws: list[Callable[[], list[correctness.Attempt]]] = []
+    for number, case in enumerate(timed, 1):
+        draws.append(functools.partial(correctness.one_timed, suite, op, case, number - 1, seed=seed + case))
+    if count:
+        draws.append(functools.partial(correctness.a_few, suite, op, HEARD, number, seed=seed))
     for draw in draws:
-        yield correctness.Ahead(bench, suite, op, first, seed=seed, profile=submission.profile, draw=draw)
+        yield correctness.Ahead(bench, suite, op, count, seed=seed, profile=submission.profile, draw=draw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +299,11 @@ class _Protocol:
             return _Again(self.fault, alone=self.no_room or is_tight())
         if isinstance(self.ended, Killed):
             return _Again(str(self.ended), alone=False)
-        messages = (str(self.ended or ""), *(case.message for case in self.cases if not case.passed))
+        messages = (
+            str(self.ended or ""),
+            self.compile_error,
+            *(case.message for case in self.cases if not case.passed),
+        )
         if any(map(tells_of_no_memory, messages)) and is_tight():
             return _Again("the kernel found no memory beside others", alone=True)
         return None
@@ -370,25 +378,35 @@ class _Protocol:
         self.ended = self.ended or phase.ended
         self.compile_error = phase.compile_error
 
-    def note_heard(self, phase: correctness.Phase) -> None:
-        """Of a few more calls, in a worker whose driver was heard. They count as all others do: who does not want to be heard fails."""
+    def note_heard(self, phase: correctness.Phase, *, timed: int) -> None:
+        """Of a few more calls, in a worker whose driver was heard; the first cases are those that are timed. They count as all others do,
+        and where they came to an end no time counts: who does not want to be heard fails."""
         self.evidence += phase.evidence + self._own_work(phase.operators, are_few=True)
         self.kernels = audit.launches(phase.operators)
         self.ended = self.ended or phase.ended
         self.compile_error = self.compile_error or phase.compile_error
-        for failed in (result for result in phase.results if not result.passed):
-            place = next(
-                (n for n, case in enumerate(self.cases) if case.passed and case.args == failed.args), None
-            )
-            if place is not None:
-                message = f"called once more, to hear which kernels run: {failed.message}"
-                self.cases[place] = dataclasses.replace(
-                    self.cases[place], status=failed.status, message=message, example=failed.example
-                )
+        over = str(phase.ended or phase.compile_error or "")
+        for number, heard in enumerate(phase.results):
+            kind = CaseKind.PERFORMANCE if number < timed else CaseKind.CORRECTNESS
+            if heard.status is CaseStatus.NOT_RUN and over and kind is CaseKind.PERFORMANCE:
+                heard = dataclasses.replace(heard, message=f"not run: {over}")
+            elif heard.passed or heard.status is CaseStatus.NOT_RUN:
+                continue
+            self._fail(kind, heard)
         if not phase.operators and not (phase.ended or phase.compile_error):
             self.notes.append(
                 f"nobody heard which kernels ran: {phase.unjudgeable or 'there was no call to hear'}"
             )
+
+    def _fail(self, kind: CaseKind, heard: CaseResult) -> None:
+        """A case that had passed has not, by what was heard of it."""
+        for place, case in enumerate(self.cases):
+            if case.passed and (case.kind, case.args) == (kind, heard.args):
+                message = f"called once more, to hear which kernels run: {heard.message}"
+                self.cases[place] = dataclasses.replace(
+                    case, status=heard.status, message=message, example=heard.example
+                )
+                return
 
     def note_deaf(self, sandbox: tuple[str, ...]) -> None:
         """Say so where nobody can hear which kernels run."""

@@ -61,7 +61,7 @@ class Ran:
     """What was heard since the last time of asking."""
 
     kernels: tuple[Kernel, ...] = ()
-    """Those that are not of the candidate's own first; as many as a reply has room for."""
+    """Those of others that compute first, and those that move memory last; as many as a reply has room for."""
     is_own: bool = False
     """A kernel that is neither torch's nor a vendor's was launched, alone or in a graph."""
     is_deaf: bool = False
@@ -141,10 +141,11 @@ class Driver:
             for name in dict.fromkeys((*launched, *(name for name, _ in fetched)))
         ]
         own = [each for each in kernels if own_work.is_own_kernel(each.name, each.origin)]
-        others = [each for each in kernels if each not in own]
+        moving = [each for each in kernels if own_work.is_moving_kernel(each.name, each.origin)]
+        others = [each for each in kernels if each not in own and each not in moving]
         self._has_own |= bool(own)
         is_own = any(each.launches for each in own) or (graphs > 0 and self._has_own)
-        return Ran((*others, *own)[:MAX_KERNELS], is_own, self._is_deaf())
+        return Ran((*others, *own, *moving)[:MAX_KERNELS], is_own, self._is_deaf())
 
     def _heard(self, _: int | None, domain: int, number: int, heard: ctypes._Pointer[_Heard]) -> None:
         """On the thread that called the driver, before and after it has done what it was asked for."""

@@ -21,20 +21,23 @@ from backend_bench.verdict import CaseKind, CaseStatus, Status, Verdict
 
 MM = Operator.parse("mm")
 SPEC = SuiteSpec(name="smoke", device="cpu", dtype="float32")
+COUNT = 6
 RIGHT = "torch.bmm(a[None], b[None])[0]"
 
 
 class Few(SmokeSuite):
-    """Two cases of `mm`, and one that is timed."""
+    """Six cases of `mm`, more than are heard, and one that is timed."""
 
     def index(self) -> SuiteIndex:
         index = super().index()
         entry = index.entries[str(MM)]
-        few = dataclasses.replace(entry, correctness=entry.correctness[:2], performance=entry.performance[:1])
+        few = dataclasses.replace(
+            entry, correctness=entry.correctness[:COUNT], performance=entry.performance[:1]
+        )
         return dataclasses.replace(index, entries={str(MM): few})
 
     def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:
-        yield from list(super().draws(op, kind, seed))[: 2 if kind is CaseKind.CORRECTNESS else 1]
+        yield from list(super().draws(op, kind, seed))[: COUNT if kind is CaseKind.CORRECTNESS else 1]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +63,7 @@ def verdict_of(judge: Judge, body: str) -> Verdict:
         'heard = "CUPTI" in sys.modules["backend_bench.worker.driver"].DRIVER.lack\n'
         f"def mm__default_kernel_impl(a, b):\n    {body}\n    return {RIGHT}\n"
     )
-    return judge.judge(
-        Submission(op=MM, source=source, suite=SPEC, limits=Limits(call_s=20, first_call_s=20))
-    )
+    return judge.judge(Submission(op=MM, source=source, suite=SPEC, limits=Limits(call_s=5, first_call_s=5)))
 
 
 def statuses(verdict: Verdict, kind: CaseKind) -> list[CaseStatus]:
@@ -80,20 +81,29 @@ def test_an_honest_kernel_is_called_once_more_and_that_nobody_heard_it_is_said(j
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [("assert not heard", Status.WRONG), ("heard and os._exit(3)", Status.CRASHED)],
-    ids=["raises", "ends"],
+    [
+        ("assert not heard", Status.WRONG),
+        ("heard and os._exit(3)", Status.CRASHED),
+        ("if heard and a.shape[0] < 100: os._exit(3)", Status.CRASHED),
+        ("if heard: raise RuntimeError('CUDA error: made up')", Status.CRASHED),
+        ("while heard: pass", Status.TIMED_OUT),
+    ],
+    ids=["raises", "ends", "ends elsewhere", "breaks its device", "hangs"],
 )
 def test_who_does_not_want_to_be_heard_fails(judge: Judge, body: str, status: Status) -> None:
     verdict = verdict_of(judge, body)
     assert verdict.status is status
-    assert CaseStatus.PASSED not in statuses(verdict, CaseKind.PERFORMANCE)
-    assert not verdict.reward
+    if "shape" in body:  # what is timed was heard before
+        assert statuses(verdict, CaseKind.CORRECTNESS).count(CaseStatus.PASSED) < COUNT
+    else:
+        assert CaseStatus.PASSED not in statuses(verdict, CaseKind.PERFORMANCE)
+        assert not verdict.reward
 
 
 def test_a_wrong_answer_to_a_call_that_is_timed_is_heard_too(judge: Judge) -> None:
     verdict = verdict_of(judge, "if heard and a.shape[0] > 100: return a.new_zeros(a.shape[0], b.shape[1])")
     assert verdict.status is Status.WRONG
-    assert statuses(verdict, CaseKind.CORRECTNESS) == [CaseStatus.PASSED] * 2
+    assert statuses(verdict, CaseKind.CORRECTNESS) == [CaseStatus.PASSED] * COUNT
     [timed] = [case for case in verdict.cases if case.kind is CaseKind.PERFORMANCE]
     assert timed.status is CaseStatus.WRONG
     assert timed.message.startswith("called once more")

@@ -90,8 +90,11 @@ def test_what_torch_moves_memory_with_is_nobodys_own(spoken: Spoken) -> None:
 
 
 def test_others_kernels_are_told_before_ones_own_however_many_there_are(spoken: Spoken) -> None:
+    spoken.load(7, 1500)
     spoken.load(8, 3500)
     for number in range(driver.MAX_KERNELS):
+        spoken.fetch(7, f"{FILL}{number}")
+        spoken.say("cuLaunchKernel", symbol=f"{FILL}{number}")
         spoken.say("cuLaunchKernel", symbol=f"decoy_{number}")
     spoken.fetch(8, "gemm")
     spoken.say("cuLaunchKernel", symbol="gemm")
