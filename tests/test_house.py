@@ -19,7 +19,7 @@ FLOORS = {
     "executors": 4, "service": 4, "grade": 4, "mutants": 4, "model_check": 4,
     "judge": 3, "worker": 3, "report": 3, "backend": 3, "authors": 3, "recording": 3, "writers": 3,
     "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "gate": 2, "kernels": 2, "languages": 2,
-    "runtime": 2,
+    "runtime": 2, "own_kernels": 2,
     "operator": 1, "submission": 1, "verdict": 1, "errors": 1, "cases": 1, "fates": 1,
     "own_work": 1, "files": 1, "precise": 1, "together": 1, "leases": 1,
 }  # fmt: skip
@@ -40,7 +40,7 @@ NEVER = [
 ]
 ONLY_IN = {"verifiers": "environment", "modal": "executors/modal/", "ray": "executors/ray.py",
            **dict.fromkeys(("transformers", "timm", "diffusers"), "recording/libraries")}  # fmt: skip
-NO_TORCH = ("operator", "submission", "own_work", "verdict", "errors", "cases", "wire", "dialogue", "environment", "records",
+NO_TORCH = ("operator", "submission", "own_work", "own_kernels", "verdict", "errors", "cases", "wire", "dialogue", "environment", "records",
             "executors", "cli", "grade", "runtime", "kernels", "languages", "report",
             "authors")  # fmt: skip
 NO_CLOCKS = ("subprocess", "multiprocessing", "time", "socket", "signal", "tempfile")

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend_bench.grading.traits import ARITHMETIC
-from backend_bench.own_work import base_of, is_foreign, is_foreign_kernel, is_own_kernel, is_same_work
+from backend_bench.own_kernels import is_foreign_kernel, is_own_kernel
+from backend_bench.own_work import base_of, is_foreign, is_same_work
 from backend_bench.submission import Language
 from backend_bench.verdict import Evidence
 from backend_bench.wire import Kernel, OperatorCall, printable

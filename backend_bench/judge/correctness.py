@@ -6,7 +6,6 @@ cases are called in shuffled order, the draws of a case at the same addresses. A
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import random
@@ -280,25 +279,6 @@ def _in_more_forms(
     while bases and len(attempts) < MIN_CALLS and len(attempts) * round_bytes < HELD_BYTES * len(bases):
         bases = list(_fresh(suite, op, rng))
         attempts += bases + list(_varied(overload, bases, rng))
-    return attempts
-
-
-def a_few(suite: Suite, op: Operator, most: int, first: int, *, seed: int) -> list[Attempt]:
-    """Draws of some correctness cases, as the suite makes them; the first case has this number."""
-    rng = random.Random(seed)
-    attempts = [dataclasses.replace(each, case=first + each.case) for each in _fresh(suite, op, rng)]
-    return _settled(op, rng.sample(attempts, min(most, len(attempts))))
-
-
-def one_timed(suite: Suite, op: Operator, case: int, number: int, *, seed: int) -> list[Attempt]:
-    """A draw of a performance case, under a number of its own."""
-    calls = suite.draw_many(op, CaseKind.PERFORMANCE, case, seed, 1)
-    return _settled(op, [Attempt(number, call, "base") for call in calls])
-
-
-def _settled(op: Operator, attempts: list[Attempt]) -> list[Attempt]:
-    for attempt in attempts:
-        forms.settle(resolve(op), attempt.call)
     return attempts
 
 

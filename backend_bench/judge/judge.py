@@ -13,7 +13,7 @@ import logging
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -23,7 +23,7 @@ from backend_bench.cases import Entry
 from backend_bench.errors import Abandoned, BackendBenchError, UsageError, WorkerLost
 from backend_bench.grading.running import ran_out_of_memory, tells_of_no_memory
 from backend_bench.grading.score import score
-from backend_bench.judge import audit, cores, correctness, performance, refusals, roofline
+from backend_bench.judge import audit, cores, correctness, listening, performance, refusals, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.figures import UNSTABLE
 from backend_bench.judge.hello import Hello
@@ -46,10 +46,6 @@ log = logging.getLogger(__name__)
 
 THREADS = 1
 """Threads of ATen and of a candidate on a CPU: both sides the same, and stable beside other work."""
-
-
-HEARD = 4
-"""Calls of correctness cases in which it is heard which kernels run, where that is not so in all."""
 
 
 class Judge:
@@ -195,13 +191,11 @@ class Judge:
                     protocol.note_performance(timing.run())
             if bench.can_listen and not bench.listens and protocol.is_promising:
                 with stay.stages("listen"), bench.listening():
-                    timed = {
-                        case: text
-                        for case, text in enumerate(wants_performance)
-                        if text not in protocol.left_out
-                    }
-                    batches = _heard(bench, suite, submission, len(wants.correctness), timed, seed=seed ^ 2)
-                    phase = correctness.call_some(bench, batches, (*timed.values(), *wants.correctness))
+                    timed = [n for n, text in enumerate(wants_performance) if text not in protocol.left_out]
+                    phase = listening.run(
+                        bench, suite, submission.op, wants.correctness, timed,
+                        [wants_performance[case] for case in timed], seed=seed ^ 2, profile=submission.profile,
+                    )  # fmt: skip
                     protocol.note_heard(phase, timed=len(timed))
                     protocol.note_deaf(bench.sandbox)
             protocol.note_deaf(bench.sandbox)
@@ -212,20 +206,6 @@ class Judge:
                 with bench.alone():
                     self._known_peaks = roofline.best(bench.device)
             return self._known_peaks
-
-
-def _heard(
-    bench: Bench, suite: Suite, submission: Submission, count: int, timed: Iterable[int], *, seed: int
-) -> Iterator[correctness.Ahead]:
-    """Calls in which it is heard which kernels run: of every case that is timed, numbered from 0, and then of some of so many others."""
-    op, number = submission.op, 0
-    draws: list[Callable[[], list[correctness.Attempt]]] = []
-    for number, case in enumerate(timed, 1):
-        draws.append(functools.partial(correctness.one_timed, suite, op, case, number - 1, seed=seed + case))
-    if count:
-        draws.append(functools.partial(correctness.a_few, suite, op, HEARD, number, seed=seed))
-    for draw in draws:
-        yield correctness.Ahead(bench, suite, op, count, seed=seed, profile=submission.profile, draw=draw)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from backend_bench import own_work
+from backend_bench import own_kernels
 from backend_bench.wire import MAX_KERNEL, MAX_KERNELS, MAX_NAME, Kernel
 
 _DRIVER_CALLS: Final = 1
@@ -132,7 +132,7 @@ class Driver:
             for name, module in fetched:
                 known, origin = self._origins.get(name), _file_at(self._images.get(module), files)
                 # Who gives a kernel of his own the name of another's does not make that one his.
-                if known is None or own_work.is_own_kernel(name, known):
+                if known is None or own_kernels.is_own_kernel(name, known):
                     self._origins[name] = origin
         kernels = [
             Kernel(
@@ -140,8 +140,8 @@ class Driver:
             )
             for name in dict.fromkeys((*launched, *(name for name, _ in fetched)))
         ]
-        own = [each for each in kernels if own_work.is_own_kernel(each.name, each.origin)]
-        moving = [each for each in kernels if own_work.is_moving_kernel(each.name, each.origin)]
+        own = [each for each in kernels if own_kernels.is_own_kernel(each.name, each.origin)]
+        moving = [each for each in kernels if own_kernels.is_moving_kernel(each.name, each.origin)]
         others = [each for each in kernels if each not in own and each not in moving]
         self._has_own |= bool(own)
         is_own = any(each.launches for each in own) or (graphs > 0 and self._has_own)
