@@ -257,7 +257,7 @@ def draw_all(
     """All draws of all cases: two fresh ones, one that differs from the first in a few elements only,
     special values, another scale, two with spikes; some in another form; further rounds of these where there are few cases."""
     rng = random.Random(seed ^ 0x5EED)
-    attempts = list(_fresh(suite, op, rng))
+    attempts = list(fresh(suite, op, rng))
     if profile == "backendbench":
         return attempts
     attempts = _in_more_forms(suite, op, overload, attempts, rng)
@@ -270,21 +270,22 @@ def draw_all(
 def _in_more_forms(
     suite: Suite, op: Operator, overload: torch._ops.OpOverload, bases: list[Attempt], rng: random.Random
 ) -> list[Attempt]:
-    others = list(_fresh(suite, op, rng))
+    others = list(fresh(suite, op, rng))
     for attempt in others:
         inputs.meet(overload, attempt.call, rng)
     attempts = bases + list(_varied(overload, bases, rng)) + others
     attempts += _reformed(overload, attempts, rng)
     round_bytes = sum(inputs.bytes_of(attempt.call) for attempt in bases)
     while bases and len(attempts) < MIN_CALLS and len(attempts) * round_bytes < HELD_BYTES * len(bases):
-        bases = list(_fresh(suite, op, rng))
+        bases = list(fresh(suite, op, rng))
         attempts += bases + list(_varied(overload, bases, rng))
     return attempts
 
 
-def _fresh(suite: Suite, op: Operator, rng: random.Random) -> Iterator[Attempt]:
+def fresh(suite: Suite, op: Operator, rng: random.Random, *, first: int = 0) -> Iterator[Attempt]:
+    """A draw of each case, as the suite makes it; the first case has this number."""
     seed = rng.getrandbits(48)
-    for case, call in enumerate(suite.draws(op, CaseKind.CORRECTNESS, seed)):
+    for case, call in enumerate(suite.draws(op, CaseKind.CORRECTNESS, seed), first):
         if call is not None:
             yield Attempt(case, call, "base")
 

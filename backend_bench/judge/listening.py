@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from backend_bench.grading import forms
 from backend_bench.judge import correctness
@@ -43,18 +43,17 @@ def run(
 
 def _one_timed(suite: Suite, op: Operator, case: int, number: int, *, seed: int) -> list[Attempt]:
     calls = suite.draw_many(op, CaseKind.PERFORMANCE, case, seed, 1)
-    return list(_settled(op, (Attempt(number, call, "base") for call in calls)))
+    return _settled(op, [Attempt(number, call, "base") for call in calls])
 
 
 def _a_few(suite: Suite, op: Operator, first: int, *, seed: int) -> list[Attempt]:
     """The first case has this number."""
     rng = random.Random(seed)
-    drawn = enumerate(suite.draws(op, CaseKind.CORRECTNESS, rng.getrandbits(48)), first)
-    able = [Attempt(number, call, "base") for number, call in drawn if call is not None]
-    return list(_settled(op, iter(rng.sample(able, min(HEARD, len(able))))))
+    able = list(correctness.fresh(suite, op, rng, first=first))
+    return _settled(op, rng.sample(able, min(HEARD, len(able))))
 
 
-def _settled(op: Operator, attempts: Iterator[Attempt]) -> Iterator[Attempt]:
+def _settled(op: Operator, attempts: list[Attempt]) -> list[Attempt]:
     for attempt in attempts:
         forms.settle(resolve(op), attempt.call)
-        yield attempt
+    return attempts

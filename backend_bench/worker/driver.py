@@ -14,12 +14,13 @@ from __future__ import annotations
 import ctypes
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from backend_bench import own_kernels
 from backend_bench.wire import MAX_KERNEL, MAX_KERNELS, MAX_NAME, Kernel
+from backend_bench.worker.mapped import MappedFile, mapped_files
 
 _DRIVER_CALLS: Final = 1
 """CUPTI's number for the callbacks of the driver's functions."""
@@ -92,7 +93,7 @@ class Driver:
 
     def listen(self) -> None:
         """Begin, if CUPTI is there."""
-        path = next((path for _, _, path in _mapped_files() if "/libcupti.so" in path), "")
+        path = next((each.path for each in mapped_files() if "/libcupti.so" in each.path), "")
         if not path:
             self.lack = "PyTorch has brought no CUPTI"
             return
@@ -128,7 +129,7 @@ class Driver:
         fetched, self._fetched = self._fetched, []
         graphs, self._graphs = self._graphs, 0
         if fetched:
-            files = list(_mapped_files())
+            files = list(mapped_files())
             for name, module in fetched:
                 known, origin = self._origins.get(name), _file_at(self._images.get(module), files)
                 # Who gives a kernel of his own the name of another's does not make that one his.
@@ -141,11 +142,9 @@ class Driver:
             for name in dict.fromkeys((*launched, *(name for name, _ in fetched)))
         ]
         own = [each for each in kernels if own_kernels.is_own_kernel(each.name, each.origin)]
-        moving = [each for each in kernels if own_kernels.is_moving_kernel(each.name, each.origin)]
-        others = [each for each in kernels if each not in own and each not in moving]
         self._has_own |= bool(own)
         is_own = any(each.launches for each in own) or (graphs > 0 and self._has_own)
-        return Ran((*others, *own, *moving)[:MAX_KERNELS], is_own, self._is_deaf())
+        return Ran(tuple(sorted(kernels, key=_rank)[:MAX_KERNELS]), is_own, self._is_deaf())
 
     def _heard(self, _: int | None, domain: int, number: int, heard: ctypes._Pointer[_Heard]) -> None:
         """On the thread that called the driver, before and after it has done what it was asked for."""
@@ -156,7 +155,8 @@ class Driver:
         elif call.site == _ENTER and function in _GRAPHS:
             self._graphs += 1
         elif call.site == _ENTER and function in _FETCHES:
-            name = ctypes.string_at(call.params[2] or 0) if call.params[2] else b""
+            place = call.params[2]
+            name = ctypes.string_at(place) if place else b""
             self._fetched.append((name.decode(errors="replace"), call.params[1] or 0))
         elif call.site == _EXIT and function in _LOADS and call.params[0]:
             module = ctypes.c_void_p.from_address(call.params[0]).value
@@ -166,18 +166,15 @@ class Driver:
 DRIVER = Driver()
 
 
-def _mapped_files() -> Iterator[tuple[int, int, str]]:
-    """From where to where files are mapped."""
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-        for line in maps:
-            fields = line.rstrip("\n").split(maxsplit=5)
-            if len(fields) == 6 and fields[5].startswith("/"):
-                first, last = (int(address, 16) for address in fields[0].split("-"))
-                yield first, last, fields[5]
+def _rank(kernel: Kernel) -> int:
+    """Others' kernels that compute are told first, and what moves memory last."""
+    if own_kernels.is_moving_kernel(kernel.name, kernel.origin):
+        return 2
+    return int(own_kernels.is_own_kernel(kernel.name, kernel.origin))
 
 
-def _file_at(address: int | None, files: list[tuple[int, int, str]]) -> str:
+def _file_at(address: int | None, files: Sequence[MappedFile]) -> str:
     """The name of the file that an image lies in."""
     if address is None:
         return ""
-    return next((os.path.basename(path) for first, last, path in files if first <= address < last), "")
+    return next((os.path.basename(each.path) for each in files if each.first <= address < each.end), "")

@@ -8,6 +8,7 @@ import pytest
 
 from backend_bench.worker import driver
 from backend_bench.worker.driver import Driver
+from backend_bench.worker.mapped import MappedFile
 
 ENTER, EXIT = 0, 1
 NUMBERS = {
@@ -55,8 +56,11 @@ class Spoken(Driver):
 @pytest.fixture
 def spoken(monkeypatch: pytest.MonkeyPatch) -> Spoken:
     """Two files are mapped, torch's and a vendor's."""
-    mapped = [(1000, 2000, "/lib/libtorch_cuda.so"), (3000, 4000, "/lib/libcublasLt.so.13")]
-    monkeypatch.setattr(driver, "_mapped_files", lambda: iter(mapped))
+    mapped = [
+        MappedFile(1000, 2000, "/lib/libtorch_cuda.so"),
+        MappedFile(3000, 4000, "/lib/libcublasLt.so.13"),
+    ]
+    monkeypatch.setattr(driver, "mapped_files", lambda: iter(mapped))
     return Spoken()
 
 
@@ -142,7 +146,7 @@ def test_other_functions_and_odd_names_do_no_harm(spoken: Spoken) -> None:
 
 
 def test_without_cupti_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "_mapped_files", lambda: iter(()))
+    monkeypatch.setattr(driver, "mapped_files", lambda: iter(()))
     fresh = Driver()
     fresh.listen()
     assert "CUPTI" in fresh.lack

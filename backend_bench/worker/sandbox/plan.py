@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from backend_bench.worker.mapped import mapped_files
+
 Level = Literal["required", "best-effort", "off"]
 
 SCRATCH: Final = "/scratch"
@@ -159,11 +161,7 @@ def _above_package(init_file: str) -> str:
 
 def _mapped_libraries() -> Iterator[str]:
     """Libraries that this process uses from places of their own, one by one."""
-    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
-        for line in maps:
-            path = line.rstrip("\n").partition("/")[2]
-            if ".so" in path and os.path.isfile("/" + path):
-                yield "/" + path
+    yield from (each.path for each in mapped_files() if ".so" in each.path and os.path.isfile(each.path))
 
 
 def _tools() -> Iterator[str]:
