@@ -383,13 +383,15 @@ class Keeper:
         if self._life.orphaned:
             self.alive = False
             raise WorkerLost(f"the zygote died {when} and took worker {self._life.pid} along")
-        if self._watch is not None and self._watch.excess_bytes is not None:
-            self._blame(
-                Crashed(
-                    f"the worker was killed {when}: it held {self._watch.excess_bytes >> 20} MiB of memory, more than "
-                    f"the {self._memory_bytes >> 20} MiB of this submission"
+        if self._watch is not None:
+            self._watch.check()
+            if self._watch.excess_bytes is not None:
+                self._blame(
+                    Crashed(
+                        f"the worker was killed {when}: it held {self._watch.excess_bytes >> 20} MiB of memory, more "
+                        f"than the {self._memory_bytes >> 20} MiB of this submission"
+                    )
                 )
-            )
         kind = Killed if self._life.status == -signal.SIGKILL else Crashed
         self._blame(kind(f"the worker died {when}: {self._end()}"))
 

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from backend_bench.errors import WorkerLost
+
 EVERY_S = 0.1
 """A look costs some 0.2 ms a process; a core fills a few hundred megabytes in that time."""
 _KIB = 1024
@@ -41,6 +43,7 @@ class Watch:
         self._over = threading.Event()
         self.excess_bytes: int | None = None
         """What it held when it was ended; None if it was not."""
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._look, name="memory", daemon=True)
 
     def __enter__(self) -> Watch:
@@ -51,7 +54,21 @@ class Watch:
         self._over.set()
         self._thread.join()
 
+    def check(self) -> None:
+        """Raise what kept it from looking, for which the life was ended: nobody in it is to blame."""
+        if self._failure is not None:
+            raise WorkerLost(
+                f"what a worker holds could not be looked at: {self._failure!r}"
+            ) from self._failure
+
     def _look(self) -> None:
+        try:
+            self._look_on()
+        except Exception as error:  # noqa: BLE001  # nobody goes on unseen; raised where that life is asked for
+            self._failure = error
+            self._end()
+
+    def _look_on(self) -> None:
         took_s = 0.0
         while not self._over.wait(max(EVERY_S, took_s)):
             began = time.monotonic()

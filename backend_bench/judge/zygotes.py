@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from backend_bench import wire
 from backend_bench.errors import WorkerLost
+from backend_bench.judge.cores import threads
 
 Mode = Literal["native", "interpreted"]
 
@@ -162,9 +163,9 @@ def _reaches(pid: int, number: int) -> bool:
 def _children(pid: int) -> list[int]:
     """Children of all threads of a process, as the kernel lists them."""
     found: list[int] = []
-    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+    for thread in threads(pid):
         with contextlib.suppress(OSError):
-            found += map(int, listing.read_text().split())
+            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
     return found
 
 

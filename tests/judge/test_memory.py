@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
+import signal
+import subprocess
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
 
-from backend_bench.judge import memory
+from backend_bench import wire
+from backend_bench.errors import WorkerLost
+from backend_bench.judge import memory, zygotes
 from backend_bench.judge.judge import Judge
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Sandbox, Submission, SuiteSpec
@@ -152,6 +158,37 @@ def test_a_process_that_is_gone_holds_nothing() -> None:
         os._exit(0)
     os.waitpid(child, 0)
     assert memory.quick_bytes([child]) == memory.exact_bytes([child]) == 0
+
+
+def test_a_process_that_ends_while_it_is_looked_at_has_no_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    lists, scans = os.listdir, os.scandir
+
+    def end() -> None:
+        child.kill()
+        child.wait()
+
+    monkeypatch.setattr(os, "listdir", lambda path: (end(), lists(path))[1])
+    monkeypatch.setattr(os, "scandir", lambda path: (end(), scans(path))[1])
+    ours, theirs = wire.Channel.pair()
+    with contextlib.closing(ours), contextlib.closing(theirs):
+        assert zygotes.Life(0, ours, child.pid).family() == [child.pid]
+    assert child.returncode == -signal.SIGKILL
+
+
+def test_a_life_that_cannot_be_looked_at_is_ended() -> None:
+    """Nobody goes on unseen."""
+    ended = threading.Event()
+
+    def family() -> list[int]:
+        if threading.current_thread().name == "memory":
+            raise PermissionError("no")
+        return []
+
+    with memory.Watch(family, MIB, ours=lambda: 0, end=ended.set) as watch:
+        assert ended.wait(60)
+    with pytest.raises(WorkerLost, match=r"could not be looked at: PermissionError\('no'\)"):
+        watch.check()
 
 
 def test_what_cannot_be_seen_exactly_counts_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
