@@ -46,10 +46,12 @@ _SETTINGS = frozenset(
     keepdim count_include_pad ceil_mode align_corners descending largest invert right upper unitriangular correction
     include_self scale_grad_by_freq is_result self_is_result accumulate reduction interpolation_mode padding_mode diagonal exponent ord
     eps momentum divisor_override dtype approximate reduce rounding_mode transpose unpack_data unpack_pivots n x max_norm
-    self base upscale_factor downscale_factor padding_idx dim k transposed scales scales_d scales_h scales_w
+    p maxnorm train training is_causal nan posinf neginf self base upscale_factor downscale_factor padding_idx dim k transposed scales scales_d scales_h scales_w
     """.split()  # noqa: SIM905  # a list of words
 )
 """Arguments that the judge sets to something else in a few draws; a test holds this beside its own list."""
+_LISTS = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "pad"})
+"""Arguments with a number for each dimension, of which the judge makes one another; held beside its own, too."""
 _INDICES = ("index", "indices")
 """Arguments that name places."""
 
@@ -319,18 +321,27 @@ def _other_forms(entry: Entry) -> str:
     if "pointwise" in entry.tags and len(_tensors(entry)) > 1:
         forms.append("an input of one column that is broadcast")
     if "pointwise" in entry.tags:
-        forms.append("six dimensions and more")
+        forms.append("no dimensions, or six and more")
     elif _works_along(entry):
         forms += [
-            "another dimension in the place of the one that it works along",
+            "another dimension in the place of the one that it works along, or the same one counted from the end",
             "a further dimension ahead of the others",
         ]
+    arguments = signature.arguments(entry.schema)
     settings = [
         f"`{argument.name}`"
-        for argument in signature.arguments(entry.schema)
+        for argument in arguments
         if argument.name in _SETTINGS and "Tensor" not in argument.type
     ]
-    if settings and not entry.op.startswith("_"):
+    if uneven := [f"`{each.name}`" for each in arguments if each.name in _LISTS]:
+        forms += [
+            f"{' or '.join(uneven)} that is not the same for all dimensions",
+            "an image that is not square",
+        ]
+    if any(each.name == "output_mask" for each in arguments):
+        forms.append("one gradient fewer asked for")
+    is_attention = "attention" in entry.op and "backward" not in entry.op
+    if settings and (is_attention or not entry.op.startswith("_")):
         forms.append(f"another value of {' or '.join(settings)}")
     return (
         f"Besides, a few calls have a form that is not listed, where the operator has it: {', '.join(forms)}."

@@ -68,7 +68,8 @@ def traits(args: str) -> frozenset[str]:
         "an expanded tensor (stride 0)": any(_expanded(shape) for shape in found),
         "tensors of different shapes": len(sizes) > 1,
         "tensors of different dtypes": len({shape.dtype for shape in found}) > 1,
-        "a negative dimension": re.search(r"\), (?:\[[\d, ]*)?-\d+\b(?!\.)", args) is not None,
+        "a negative dimension or other whole number": re.search(r"\), (?:\[[\d, ]*)?-\d+\b(?!\.)", args)
+        is not None,
         "a list of tensors": "[T(" in args or "[None, T(" in args,
         **{f"{name} tensors": any(shape.dtype == code for shape in found) for code, name in DTYPES.items()},
     }

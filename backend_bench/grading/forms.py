@@ -16,20 +16,25 @@ from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.grading.choices import arguments, call_of
+from backend_bench.grading.dimensions import from_the_end, raised, turned
 from backend_bench.grading.inputs import (
     clone_call,
     kept_normal,
     leaves,
     map_tensors,
+    meet,
     overlaps_itself,
-    repeat_indices,
-    storage_of,
     tensors_of,
 )
-from backend_bench.grading.running import result_elements
+from backend_bench.grading.running import REFUSALS, result_elements, run_once
 from backend_bench.grading.sameness import is_floating
+from backend_bench.grading.settings import (
+    masked,
+    renumbered,
+    without,
+)
+from backend_bench.grading.sizes import MANY, MOST, entangled, mixed_places, takes_other_sizes, unlike
 from backend_bench.grading.traits import (
-    ADDS_TO_PRODUCT,
     MEMORY_BOUND,
     ORDERED,
     UNPOOLS,
@@ -38,34 +43,10 @@ from backend_bench.grading.traits import (
     is_pointwise,
     names,
 )
+from backend_bench.grading.windows import dilated, oblong, skipping
 
-MANY = 1024
-"""Elements beyond which one block of a kernel is not enough."""
-_MOST = 1 << 17
-"""Elements that a call with more of them may have, results included: the oracle takes milliseconds for them."""
 _FIXED = MEMORY_BOUND | names("_weight_norm_interface _weight_norm_interface_backward")
 """Operators whose strides stay; ATen's kernel of the last reads past them, out of bounds."""
-_TRUSTING = (
-    # internal operators check little, and these read past what fits no longer
-    "embedding_bag",
-    "_embedding",
-    "_weight_norm",
-    "batch_norm",
-    "segment",
-    "histogram",
-    "ctc",
-    "rnn",
-    "lstm",
-    "gru",
-)
-
-
-def _takes_other_sizes(op: Op) -> bool:
-    """Whether the operator itself refuses sizes that do not fit together."""
-    told = {argument.name for argument in op._schema.arguments} & {"input_sizes", "input_size", "self_sizes"}
-    return not told and not base_name(op).startswith(_TRUSTING)
-
-
 _DECIDED = {"all": True, "any": False}
 """Operators that a single element may decide, and the answer where none does. Of random ones some does nearly always, and of what lies between
 them too."""
@@ -74,7 +55,7 @@ them too."""
 def restrided(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """Every tensor laid out column by column, with other values between its own; in the first turn of an operator that one element decides,
     none of its own does, and all others do."""
-    if base_name(op) in _FIXED or _entangled(call):
+    if base_name(op) in _FIXED or entangled(call):
         return None
     changes, undecided = 0, _DECIDED.get(base_name(op)) if turn == 0 else None
 
@@ -109,7 +90,7 @@ def longer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
 
     None where it has them, or nothing can be repeated. ATen refuses what does not fit together any more.
     """
-    if not _takes_other_sizes(op) or _entangled(call):
+    if not takes_other_sizes(op) or entangled(call):
         return None
     tensors = [tensor for tensor in tensors_of(call) if tensor.dim()]
     whole = max(tensors, key=Tensor.numel, default=None)
@@ -122,23 +103,17 @@ def longer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
     if not times:
         return None
 
-    order = _mixed(times * whole.shape[0], rng)
+    order = mixed_places(times * whole.shape[0], rng)
 
     def change(tensor: Tensor) -> Tensor:
         if not tensor.dim() or tensor.shape[0] != whole.shape[0]:
             return tensor
         copies = tensor.repeat(times, *[1] * (tensor.dim() - 1))
-        return _varied(copies, tensor.shape[0], rng, shuffle=is_pointwise(op))[order.to(tensor.device)]
+        return unlike(copies, tensor.shape[0], rng, shuffle=is_pointwise(op))[order.to(tensor.device)]
 
     varied = map_tensors(clone_call(call), change)
     grown = result_elements(op, varied)
-    return varied if grown is not None and MANY < grown <= _MOST else None
-
-
-def _mixed(length: int, rng: random.Random) -> Tensor:
-    """Places in another order. Copies one after the other have a period, and a sum of every second element would be of one sign where the
-    whole cancels out: a sound kernel that adds up in lanes would lose more than any order of random terms does."""
-    return torch.randperm(length, generator=torch.Generator().manual_seed(rng.getrandbits(62)))
+    return varied if grown is not None and MANY < grown <= MOST else None
 
 
 _BLOCKS = (1, 4)
@@ -149,7 +124,7 @@ def _times(size: int, elements: int, turn: int) -> int:
     """How often what has so many elements is repeated for `size` to exceed some blocks, or one where that is too much; 0 where it is, too."""
     for blocks in (_BLOCKS[turn % 2], _BLOCKS[0]):
         times = -(-(blocks * MANY + MANY // 8) // size)
-        if times * elements <= _MOST:
+        if times * elements <= MOST:
             return times
     return 0
 
@@ -164,14 +139,17 @@ _CONTRACTED: dict[str, tuple[tuple[str, int], ...]] = {
     "addmv": (("mat", -1), ("vec", -1)),
     "dot": (("self", -1), ("tensor", -1)),
     "vdot": (("self", -1), ("other", -1)),
+    "isin": (("test_elements", 0),),
+    "bucketize": (("boundaries", 0),),
+    "searchsorted": (("sorted_sequence", -1),),
 }
-"""Matrix products, and the dimension of each factor that they sum over."""
+"""Matrix products, and the dimension of each factor that they sum over; and what is looked up in something, and along what."""
 
 
 def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """The call repeated along the dimension that it works along, until that has more elements than one block takes; in the second turn
     than four."""
-    if not _takes_other_sizes(op) or _entangled(call):
+    if not takes_other_sizes(op) or entangled(call):
         return None
     copy = clone_call(call)
     grown = _worked_along(op, copy)
@@ -183,7 +161,8 @@ def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
         return None
     along = {id(tensor): dim for tensor, dim in grown}
     orders = {
-        length: _mixed(times * length, rng) for length in sorted({tensor.shape[dim] for tensor, dim in grown})
+        length: mixed_places(times * length, rng)
+        for length in sorted({tensor.shape[dim] for tensor, dim in grown})
     }
 
     def change(tensor: Tensor) -> Tensor:
@@ -191,7 +170,7 @@ def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
             return tensor
         front = tensor.movedim(along[id(tensor)], 0)
         copies = front.repeat(times, *[1] * (tensor.dim() - 1))
-        mixed = _varied(copies, size, rng, shuffle=False)[orders[front.shape[0]].to(front.device)]
+        mixed = unlike(copies, size, rng, shuffle=False)[orders[front.shape[0]].to(front.device)]
         return mixed.movedim(0, along[id(tensor)]).contiguous()
 
     varied = map_tensors(copy, change)
@@ -199,8 +178,10 @@ def deeper(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
         varied = call_of(
             op, arguments(op, varied) | {"normalized_shape": [*normalized[:-1], times * normalized[-1]]}
         )
+    if base_name(op) == "isin":  # what is looked up has to be found far down
+        meet(op, varied, rng)
     count = result_elements(op, varied)
-    return varied if count is not None and count <= _MOST else None
+    return varied if count is not None and count <= MOST else None
 
 
 def _worked_along(op: Op, call: Call) -> list[tuple[Tensor, int]]:
@@ -233,16 +214,16 @@ def late(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
         return None  # most are, and nothing has to be copied to know it
     grown = deeper(op, call, rng) or clone_call(call)
     alone = [tensor for tensor in tensors_of(grown) if tensor.numel() > 1]
-    if len(alone) != 1 or _entangled(grown):
+    if len(alone) != 1 or entangled(grown):
         return None
     [old] = alone
     dims = [dim for tensor, dim in _worked_along(op, grown) if tensor is old]
     if dims:
         decided = _decided_late(old.movedim(dims[0], -1).contiguous(), rng, turn)
         decided = None if decided is None else decided.movedim(-1, dims[0]).contiguous()
-    elif result_elements(op, grown) == 1 and _takes_other_sizes(op):
+    elif result_elements(op, grown) == 1 and takes_other_sizes(op):
         times = max(1, -(-(MANY + MANY // 8) // old.numel()))
-        lines = _varied(old.repeat(times, *[1] * (old.dim() - 1)), old.shape[0], rng, shuffle=True)
+        lines = unlike(old.repeat(times, *[1] * (old.dim() - 1)), old.shape[0], rng, shuffle=True)
         decided = _decided_late(lines.reshape(-1), rng, turn)
         decided = None if decided is None else decided.reshape(lines.shape)
     else:
@@ -255,7 +236,7 @@ def late(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
 def _decided_late(lines: Tensor, rng: random.Random, turn: int) -> Tensor | None:
     """Lines along the last dimension, changed in place; None where they are too short to have an end, or too many."""
     size = lines.shape[-1]
-    if size < _LATE or lines.numel() > _MOST:
+    if size < _LATE or lines.numel() > MOST:
         return None
     first = size - size // _LATE
     head = lines[..., :1].clone()
@@ -270,25 +251,9 @@ def _decided_late(lines: Tensor, rng: random.Random, turn: int) -> Tensor | None
     return lines
 
 
-def _varied(copies: Tensor, first: int, rng: random.Random, *, shuffle: bool) -> Tensor:
-    """No copy is quite the other: half of the floating values become smaller, others may change places."""
-    generator = torch.Generator().manual_seed(rng.getrandbits(62))
-    if is_floating(copies.dtype):
-        factor = 1 - 0.25 * torch.rand(copies.shape, generator=generator, dtype=torch.float64)
-        factor[:first] = 1
-        factor[torch.rand(copies.shape, generator=generator) < 0.5] = (
-            1  # what was equal to something may stay so
-        )
-        return kept_normal(copies * factor.to(copies.device, copies.dtype), copies)
-    if not shuffle:
-        return copies
-    order = torch.randperm(copies.numel(), generator=generator).to(copies.device)
-    return copies.reshape(-1)[order].reshape(copies.shape)
-
-
 def spread(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """A pointwise call in which one input has a single column, which is broadcast."""
-    if not is_pointwise(op) or "backward" in base_name(op) or _entangled(call):
+    if not is_pointwise(op) or "backward" in base_name(op) or entangled(call):
         return None  # a gradient has the shape of what it is of
     copy = clone_call(call)
     written = _written(op, copy)
@@ -314,7 +279,7 @@ def _fits(tensor: Tensor, whole: torch.Size) -> bool:
 
 _PROMOTES = names(
     "add sub mul div eq ne lt le gt ge maximum minimum fmax fmin atan2 remainder fmod floor_divide pow where"
-    " copysign xlogy"
+    " copysign xlogy rsub stack"
 )
 """Operators that take tensors of different dtypes and promote them; others have opinions of their own."""
 _PARTNER = {
@@ -330,7 +295,7 @@ _DIVIDES = names("div floor_divide remainder fmod")
 
 def promoted(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """The call with one tensor of another dtype: the last one whole numbers, or the first one another floating dtype."""
-    if base_name(op) not in _PROMOTES or _entangled(call):
+    if base_name(op) not in _PROMOTES or entangled(call):
         return None
     copy = clone_call(call)
     fixed = _written(op, copy)
@@ -373,7 +338,7 @@ _WRAPS = names("index index_put take put")
 
 def wrapped(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """The call with half of its indices counted from the end."""
-    if base_name(op) not in _WRAPS or _entangled(call):
+    if base_name(op) not in _WRAPS or entangled(call):
         return None
     given = arguments(op, call)
     sizes = _indexed_sizes(given["self"], given)
@@ -398,202 +363,51 @@ def _indexed_sizes(target: Tensor, given: dict[str, Any]) -> dict[int, int]:
     return {id(index): target.shape[dim] for dim, index in indices if index.numel()}
 
 
-_SETTINGS: dict[str, tuple[Any, ...]] = {
-    **dict.fromkeys(("alpha", "beta"), (2, -3)),
-    **dict.fromkeys(("min",), (4, -2)),  # above the largest value that a case allows, too
-    **dict.fromkeys(("min_val",), (-2,)),
-    **dict.fromkeys(("max", "max_val"), (2,)),
-    **dict.fromkeys(("value", "fill_value", "threshold", "other", "start"), (-3, 2)),
-    **dict.fromkeys(("negative_slope", "scale", "input_scale", "lambd", "weight"), (0.25, 2.0)),
-    **dict.fromkeys(("keepdim", "count_include_pad", "ceil_mode", "align_corners"), (True, False)),
-    **dict.fromkeys(
-        ("descending", "largest", "invert", "right", "upper", "unitriangular", "transpose", "transposed"),
-        (True, False),
-    ),
-    **dict.fromkeys(("scales", "scales_d", "scales_h", "scales_w"), (4.0, 16.0)),
-    **dict.fromkeys(("unpack_data", "unpack_pivots"), (True, False)),
-    **dict.fromkeys(
-        ("include_self", "scale_grad_by_freq", "is_result", "self_is_result", "accumulate"), (True, False)
-    ),
-    **dict.fromkeys(("correction",), (0, 1)),
-    **dict.fromkeys(("reduction", "interpolation_mode", "padding_mode"), (0, 1, 2)),
-    **dict.fromkeys(("diagonal",), (1, -1)),
-    **dict.fromkeys(("n",), (3, 2)),
-    **dict.fromkeys(("x",), (-2, 0.75)),
-    **dict.fromkeys(("max_norm",), (0.5, 2.0)),
-    **dict.fromkeys(("exponent",), (3, 0.5, -2)),
-    **dict.fromkeys(("base",), (-2.0, 3.0)),
-    **dict.fromkeys(("self",), (3, 0.5, -2)),
-    **dict.fromkeys(("dim",), (0, 1)),
-    **dict.fromkeys(("k",), (3, 1)),
-    **dict.fromkeys(("upscale_factor", "downscale_factor"), (1, 2)),
-    **dict.fromkeys(("padding_idx",), (0, 1)),
-    **dict.fromkeys(("ord",), (1, 3)),
-    **dict.fromkeys(("eps",), (0.25, 1e-3)),
-    **dict.fromkeys(("momentum",), (0.3, 0.9)),
-    **dict.fromkeys(("divisor_override",), (3, 5)),
-    **dict.fromkeys(("dtype",), (torch.float64, torch.float32)),
-    **dict.fromkeys(("approximate",), ("none", "tanh")),
-    **dict.fromkeys(("reduce",), ("prod", "mean", "amax", "sum")),
-    **dict.fromkeys(("rounding_mode",), ("floor", "trunc")),
-}
-"""Arguments, by name, that may have any of these values wherever the schema has them."""
-_ONLY_LARGER = ("scales", "scales_d", "scales_h", "scales_w")
-"""With a smaller one ATen would read what lies behind its input."""
-_MAY_BE_LEFT_OUT = ("dtype", "divisor_override", "rounding_mode", "min", "max")
-"""Those that are None where they are not wanted, and may be set."""
-
-
-def settings(op: Op) -> list[str]:
-    """The arguments of `op` that can be set to something else."""
-    if base_name(op).startswith("_"):
-        return []  # internal operators trust their caller
-    return [
-        argument.name
-        for argument in op._schema.arguments
-        if argument.name in _SETTINGS and "Tensor" not in str(argument.type)
-    ]
-
-
-def reset(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) -> Call | None:
-    """The call with one setting changed, which a suite's cases may all leave alone; each turn to another value."""
-    given = arguments(op, call)
-    if name == "dim" and any(each in given for each in ("index", "indices")):
-        return None  # which would name places that are not there; a GPU does not survive that
-    leaves_out = name == "beta" and base_name(op) in ADDS_TO_PRODUCT
-    values = (0, *_SETTINGS[name]) if leaves_out else _SETTINGS[name]
-    is_number = "number" in str(next(a.type for a in op._schema.arguments if a.name == name))
-    has_fractions = is_number and any(tensor.is_floating_point() for tensor in tensors_of(call))
-    old = float(given[name]) if has_fractions and type(given[name]) is int else given[name]
-    able = [value for value in values if _is_another(old, value, name)]
-    if not able:
-        return None
-    value = able[turn % len(able)]
-    varied = clone_call(call_of(op, given | {name: value}))
-    if leaves_out and value == 0:
-        # what is added is not looked at then, be it NaN
-        added = arguments(op, varied)["self"]
-        if isinstance(added, Tensor) and added.is_floating_point() and not overlaps_itself(added):
-            added.fill_(torch.nan)
-    if name == "accumulate" and value:
-        repeat_indices(varied, rng)
-    return varied
-
-
-def _is_another(old: Any, new: Any, name: str) -> bool:
-    """Whether `new` may stand in the place of `old` and is not the same; a tensor stays a tensor."""
-    if old is None:
-        return name in _MAY_BE_LEFT_OUT
-    if isinstance(new, (torch.dtype, str, bool)) or isinstance(old, bool):
-        return type(old) is type(new) and bool(old != new)
-    if name == "exponent":
-        return isinstance(old, (int, float)) and bool(old != new)
-    if name in _ONLY_LARGER:
-        return isinstance(old, float) and bool(old < new)
-    if isinstance(new, float):
-        return isinstance(old, float) and bool(old != new)
-    return isinstance(old, (int, float)) and bool(old != new)
-
-
-def turned(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
-    """The call with the dimension that it works along in the place of another, in all its tensors of that rank."""
-    if not _takes_other_sizes(op):
-        return None
-    given = arguments(op, call)
-    tensors, dim = tensors_of(call), given.get("dim")
-    listed = isinstance(dim, (list, tuple)) and len(dim) == 1
-    along = dim[0] if isinstance(dim, (list, tuple)) and listed else dim
-    if type(along) is not int or not tensors or tensors[0].dim() < 2 or _entangled(call):
-        return None
-    rank = tensors[0].dim()
-    along %= rank
-    others = [other for other in range(rank) if other != along]
-    other = others[turn % len(others)]
-
-    def change(tensor: Tensor) -> Tensor:
-        return tensor.transpose(along, other).contiguous() if tensor.dim() == rank else tensor
-
-    varied = map_tensors(clone_call(call), change)
-    return call_of(op, arguments(op, varied) | {"dim": [other] if listed else other})
-
-
-_SLICES, _MANY_DIMS = 3, 6
-
-
-def raised(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
-    """Some such calls in one: a further dimension ahead of the others, in all tensors of that rank, and no slice quite the other. Three
-    and more of a pointwise operator, for six at least."""
-    if not _takes_other_sizes(op) or _entangled(call):
-        return None
+def single(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """A pointwise call of one element of each tensor, without any dimension."""
     tensors = tensors_of(call)
-    if is_pointwise(op):
-        return _raised_pointwise(call, tensors, rng)
-    dim = arguments(op, call).get("dim")
-    along = [dim] if type(dim) is int else dim
-    if not isinstance(along, (list, tuple)) or not along or not tensors or not tensors[0].dim():
+    if not is_pointwise(op) or entangled(call) or not all(tensor.numel() for tensor in tensors):
         return None
-    rank = tensors[0].dim()
-    if _SLICES * sum(tensor.numel() for tensor in tensors) > _MOST:
+    if all(not tensor.dim() for tensor in tensors):
         return None
 
-    def change(tensor: Tensor) -> Tensor:
-        if tensor.dim() != rank:
-            return tensor
-        step = tensor.numel() // _SLICES + 1
-        slices = [tensor.reshape(-1).roll(number * step).reshape(tensor.shape) for number in range(_SLICES)]
-        return _varied(torch.cat(slices), tensor.shape[0], rng, shuffle=False).reshape(_SLICES, *tensor.shape)
+    def pick(tensor: Tensor) -> Tensor:
+        return tensor[tuple(rng.randrange(size) for size in tensor.shape)].clone()
 
-    varied = map_tensors(clone_call(call), change)
-    shifted = [each % rank + 1 for each in along]
-    return call_of(op, arguments(op, varied) | {"dim": shifted[0] if type(dim) is int else shifted})
-
-
-def _raised_pointwise(call: Call, tensors: list[Tensor], rng: random.Random) -> Call | None:
-    rank = max((tensor.dim() for tensor in tensors), default=0)
-    if not rank or _SLICES * sum(tensor.numel() for tensor in tensors) > _MOST:
-        return None
-    ahead = (_SLICES, *[1] * max(2, _MANY_DIMS - 1 - rank))
-
-    def change(tensor: Tensor) -> Tensor:
-        if tensor.dim() != rank or not tensor.numel():
-            return tensor
-        copies = tensor.repeat(_SLICES, *[1] * (rank - 1))
-        return _varied(copies, tensor.shape[0], rng, shuffle=False).reshape(ahead + tensor.shape)
-
-    return map_tensors(clone_call(call), change)
-
-
-_OPTIONAL = ("weight", "bias", "pos_weight")
-
-
-def without(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
-    """The call without one of the tensors that may be left out."""
-    given = arguments(op, call)
-    able = [
-        argument.name
-        for argument in op._schema.arguments
-        if argument.name in _OPTIONAL
-        and str(argument.type) == "Optional[Tensor]"
-        and isinstance(given[argument.name], Tensor)
-    ]
-    if not able or "backward" in base_name(op):
-        return None
-    left_out = able[turn % len(able)]
-    return call_of(op, arguments(op, clone_call(call)) | {left_out: None})
-
-
-_DILATES = names("convolution im2col")
-"""Operators of windows; a pool's may come to lie wholly in the padding, where ATen itself is at a loss."""
-
-
-def dilated(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
-    """The call of a window with twice the dilation."""
-    if base_name(op) not in _DILATES:
-        return None
-    given = arguments(op, call)
-    return call_of(
-        op, arguments(op, clone_call(call)) | {"dilation": [2 * step for step in given["dilation"]]}
+    # Beside nothing else a result of nearly nothing has no tolerance, though formulas lose the same there.
+    return max(
+        (map_tensors(call, pick) for _ in range(_CANDIDATES)), key=lambda each: _size_of_result(op, each)
     )
+
+
+_CANDIDATES = 4
+
+
+def _size_of_result(op: Op, call: Call) -> float:
+    """Of the first element of the first result; less than nothing where it is not finite, or ATen refuses."""
+    try:
+        found = [value for value in run_once(op, clone_call(call)).outputs if isinstance(value, Tensor)]
+    except REFUSALS:
+        return -1.0
+    if not found or not found[0].numel() or not bool(found[0].isfinite().all()):
+        return -1.0
+    return float(abs(found[0].reshape(-1)[0].item()))
+
+
+_PICKS = names("gather scatter scatter_add scatter_reduce")
+"""Operators of which the indices may be fewer along each dimension than what they choose from."""
+
+
+def fewer(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """The call with indices for less than all that there is, along each dimension."""
+    if base_name(op) not in _PICKS or entangled(call):
+        return None
+    copy = clone_call(call)
+    index = arguments(op, copy)["index"]
+    if not index.dim() or not index.numel() or max(index.shape) < 2:
+        return None
+    some = index[tuple(slice(max(1, size - 1 - turn)) for size in index.shape)].clone()
+    return map_tensors(copy, lambda tensor: some if tensor is index else tensor)
 
 
 def settle(op: Op, call: Call) -> None:
@@ -648,11 +462,12 @@ FORMS: dict[str, Callable[..., Call | None]] = {
     "without": without,
     "dilated": dilated,
     "late": late,
+    "renumbered": renumbered,
+    "from the end": from_the_end,
+    "single": single,
+    "fewer": fewer,
+    "oblong": oblong,
+    "skipping": skipping,
+    "masked": masked,
 }
 """By the purpose of their draws. Each is asked in two turns."""
-
-
-def _entangled(call: Call) -> bool:
-    """Whether two arguments share memory, which another form would part."""
-    storages = [storage_of(tensor) for tensor in tensors_of(call)]
-    return len(set(storages)) < len(storages)

@@ -191,14 +191,14 @@ def _element(tensor: Tensor, position: int) -> Tensor:
 _SHARE = 0.15  # of the elements become special: enough to be met, few enough to leave a test
 _LAST = 0.25  # of the tensors have one at their very end, where a kernel stops early that stops early
 _TAKES_NAN = names(
-    "sum mean nansum prod amax amin max min cumsum mm bmm addmm baddbmm addmv mv dot linalg_vector_norm norm"
+    "sum mean nansum prod amax amin max min cumsum mm bmm addmm baddbmm addbmm addmv addr mv dot linalg_vector_norm norm"
 )
 """Beside pointwise operators, those for which NaN and infinity have one obvious meaning."""
 _TAKES_MASKS = names("softmax _softmax log_softmax _log_softmax logsumexp _safe_softmax")
 """Operators that meet -inf as a mask; at +inf some sound formulas give NaN where others give zero."""
 _TAKES_NAN_ONLY = names(
     "native_layer_norm native_group_norm var std var_mean std_mean native_batch_norm avg_pool2d"
-    " _adaptive_avg_pool2d mse_loss l1_loss smooth_l1_loss huber_loss"
+    " avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool3d mse_loss l1_loss smooth_l1_loss huber_loss glu linalg_cross"
 )
 """Operators that infinity sends into inf - inf, where formulas part."""
 _MOVES = names(
@@ -207,7 +207,7 @@ _MOVES = names(
     " clone copy where index_copy index_fill slice_scatter select_scatter diagonal_scatter embedding"
     " repeat_interleave take narrow_copy permute_copy expand_copy view_copy scatter index_put masked_scatter put"
     " upsample_nearest1d upsample_nearest2d upsample_nearest3d pixel_shuffle pixel_unshuffle im2col diag_embed rot90 unfold_copy"
-    " split_with_sizes_copy unbind_copy squeeze_copy transpose_copy t_copy"
+    " split_with_sizes_copy unbind_copy squeeze_copy transpose_copy t_copy channel_shuffle select_backward slice_backward"
 )
 """Operators that carry values from place to place: whatever was there arrives, NaN and infinity too."""
 _TAKES_TIES = names(
@@ -229,6 +229,8 @@ _COMPARES = names("eq ne lt le gt ge isin isclose bucketize searchsorted maximum
 """Operators that tell equal from unequal, which random values never are."""
 _SEARCHED_SECOND = names("searchsorted")
 """Those of which the first input is the ordered one, and the second what is compared with it."""
+_SEARCHES = names("bucketize searchsorted")
+"""Operators that look up a place in order, where NaN comes last."""
 _MEETINGS = 0.6  # of their edge draws; the others have infinities and NaN
 _SAME_OR_NOT = names("eq ne isin")
 """Those among them that say the same of all random values."""
@@ -247,7 +249,7 @@ _ROUNDED_DIVISIONS = ("Tensor_mode", "Scalar_mode")
 """Overloads of `div` of which the same holds as of `floor_divide`."""
 _PASSES_NAN = names(
     "argmax argmin max min amax amin cummax cummin max_pool2d_with_indices max_pool3d_with_indices"
-    " adaptive_max_pool2d adaptive_max_pool3d median nanmedian"
+    " adaptive_max_pool2d adaptive_max_pool3d median nanmedian kthvalue aminmax"
 )
 """Selections in which NaN is larger and smaller than anything, or left out."""
 _BENT = names(
@@ -264,6 +266,8 @@ _LARGE_WHOLE = names(
 """Operators of whole numbers, of which the first input may hold larger ones than float32 can tell apart."""
 _BEYOND_FLOAT32 = [2**24 + 1, -(2**24) - 1]
 _ARITHMETIC = names("add sub mul rsub")
+_POLES = names("polygamma")
+"""Operators that ATen gives some large number where they go to infinity: at nought and all whole numbers below it."""
 _INTEGER_SAFE = names(
     "maximum minimum clamp clamp_min clamp_max eq ne lt le gt ge bitwise_and bitwise_or"
     " bitwise_xor bitwise_not sign relu"
@@ -304,9 +308,10 @@ def meet(op: Op, call: Call, rng: random.Random) -> None:
 
 
 def _sow(tensor: Tensor, values: list[float | int], rng: random.Random) -> None:
-    """Zeros with few ones, ones with few zeros, or many lines of few that cancel out."""
+    """Zeros with few ones, ones with few zeros, many lines of few that cancel out, or one in about every second line."""
     tensor.zero_()
-    _strew(tensor, values, rng, share=rng.choice((0.05, 0.4, 0.95)))
+    lone = min(0.7 / tensor.shape[-1], 0.5)
+    _strew(tensor, values, rng, share=rng.choice((0.05, 0.4, 0.95, lone, 1 - lone)))
 
 
 def _meet(op: Op, call: Call, rng: random.Random) -> bool:
@@ -381,9 +386,11 @@ def specials(op: Op, tensor: Tensor, rng: random.Random, *, first: bool = True) 
         return []  # one input is a degree
     if tensor.is_floating_point() and tensor.element_size() >= 2:
         if name in _ASKS_FOR_ZERO:
-            return [1.0, -1.0, torch.finfo(tensor.dtype).tiny]
+            return [1.0, -1.0, torch.finfo(tensor.dtype).tiny, math.nan]
         if is_pointwise(op):
             return _pointwise_specials(op, tensor)
+        if name in _SEARCHES:
+            return [math.nan, math.inf, -math.inf]
         if name in _PROBABILITIES:
             return [0.0, 1.0]
         if name in _PASSES_NAN and rng.random() < 0.6:
@@ -430,6 +437,8 @@ def _close_ones(tensor: Tensor) -> list[float | int]:
 def _pointwise_specials(op: Op, tensor: Tensor) -> list[float | int]:
     name, limits = base_name(op), torch.finfo(tensor.dtype)
     values = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.5, -2.5, 4.0]
+    if name in _POLES:
+        values = [value for value in values if value > 0 or value % 1]
     if name in UNTAGGED:
         return values
     values.append(math.nan)

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from backend_bench.cases import Call
 from backend_bench.grading.choices import arguments, call_of
-from backend_bench.grading.forms import MANY
+from backend_bench.grading.dimensions import DIMENSIONS, map_numbers
 from backend_bench.grading.inputs import clone_call, map_tensors, tensors_of
 from backend_bench.grading.running import REFUSALS, Run, run_once
 from backend_bench.grading.sameness import is_floating, same_values
+from backend_bench.grading.sizes import MANY
 from backend_bench.grading.traits import Op, base_name, is_pointwise, names
 
 LINE, _HEAD = 256, 8
@@ -191,6 +192,12 @@ def _along_the_old(op: Op, before: Call, after: Call) -> Call:
     return call_of(op, arguments(op, after) | {"dim": arguments(op, before)["dim"]})
 
 
+def _from_the_start(op: Op, before: Call, after: Call) -> Call:
+    """The dimensions without their sign."""
+    given = arguments(op, after)
+    return call_of(op, given | {name: map_numbers(given[name], abs) for name in DIMENSIONS & given.keys()})
+
+
 def _trusts_its_caller(op: Op, call: Call) -> bool:
     """Whether sizes that do not fit together, or an index out of bounds, may go unnoticed and write anywhere: tensors of one size have
     nothing that could not fit."""
@@ -221,5 +228,13 @@ _OVERLOOKING: dict[str, Callable[[Op, Call, Call], Call | None]] = {
     "without": _unchanged,
     "dilated": _unchanged,
     "reset": _unchanged,
+    "renumbered": _unchanged,
+    "from the end": _from_the_start,
+    "single": _unchanged,
+    "fewer": _unchanged,
+    "uneven": _unchanged,
+    "oblong": _unchanged,
+    "skipping": _unchanged,
+    "masked": _unchanged,
 }
 """What a kernel takes a call for that overlooks what a form changes in it; None where that changes nothing."""

@@ -148,6 +148,8 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
         terms, repeated = run(_absolute(call, whole=name in SUMS)), _repeated(op, call, dtypes)
         scattered = name in SCATTERED_SUMS
         apart = _addends(op, call, run) if name in ADDS_TO_PRODUCT else none
+        if name == "addbmm":
+            sizes = [_on_the_way(op, call)]
         whole = all(_is_whole(tensor) for tensor in tensors_of(call)[:1])
         return tuple(
             _sum_error(
@@ -169,10 +171,16 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
             slopes = tuple(map(torch.add, slopes, _projection(op, call)))
         if name in NORMALISATIONS:
             means = 4 * _finite_abs(run(_absolute(call))[1])  # they are sums, too
-            slopes = (slopes[0] + _subtracted_mean(op, call, exact), slopes[1] + means, *slopes[2:])
+            slopes = (slopes[0] + _subtracted_mean(op, call, exact, means), slopes[1] + means, *slopes[2:])
             sizes[0] = torch.maximum(sizes[0], _before_bias(op, call, exact, run))
+        if "attention" in name and "backward" not in name and not _short_step(dtypes[0]):
+            slopes = (slopes[0] + sizes[0] * _score(op, call), *slopes[1:])
         repeated = _repeated(op, call, dtypes)
         lost = _lost(op, call, exact, _step(dtypes[0], False)) if name in EXPONENTIAL_SUMS else none
+        if (
+            name in CHAINS
+        ):  # what lies between is rounded as the shortest result is, whatever another one is due in
+            dtypes = [max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)] * len(dtypes)
         return tuple(
             _accumulation_error(op, call, size, dtype, repeated) + slope * _step(dtype, False) + beside
             for size, slope, beside, dtype in zip(sizes, slopes, lost, dtypes, strict=True)
@@ -287,6 +295,13 @@ def _addends(op: Op, call: Call, run: Run) -> list[Tensor]:
     return [_finite_abs(result) for result in run(_without(call, factor))]
 
 
+def _on_the_way(op: Op, call: Call) -> Tensor:
+    """How large a sum of products of matrices may become before the last of them takes it back."""
+    given = arguments(op, call)
+    products: Tensor = _finite_abs(given["batch1"] @ given["batch2"]).sum(0)
+    return products * float(abs(given["alpha"]))
+
+
 def _without(call: Call, gone: Tensor) -> Call:
     """The call with zeros for one of its tensors."""
     return map_tensors(call, lambda t: torch.zeros_like(t) if t is gone else t)
@@ -394,6 +409,18 @@ def _exponent(op: Op, call: Call) -> Tensor:
     return sizes.amax(dim, keepdim=True) if sizes.dim() and sizes.shape[dim] else sizes
 
 
+def _score(op: Op, call: Call) -> Tensor:
+    """At most the size of what attention takes exp of, for each query: exp(a - logsumexp(a)) rounds it once before the exponential."""
+    given = arguments(op, call)
+    query, key = (
+        torch.linalg.vector_norm(_finite_abs(given[name]), dim=-1, keepdim=True) for name in ("query", "key")
+    )
+    scale = float(given["query"].shape[-1] ** -0.5 if given.get("scale") is None else abs(given["scale"]))
+    longest = float(key.max()) if key.numel() else 0.0
+    sizes: Tensor = query * (longest * scale)
+    return sizes
+
+
 def _subtracted_sum(op: Op, call: Call) -> Tensor:
     """What a softmax's gradient answers to the rounding of the sum that it subtracts: where one share is nearly all, that is nearly the
     gradient itself, and what is left is what was rounded away."""
@@ -447,13 +474,13 @@ def _before_bias(op: Op, call: Call, exact: Results, run: Run) -> Tensor:
     return _finite_abs(run(_without(call, bias))[0])
 
 
-def _subtracted_mean(op: Op, call: Call, exact: Results) -> Tensor:
-    """What a normalised result answers to a relative change of the mean alone, which is rounded once.
+def _subtracted_mean(op: Op, call: Call, exact: Results, means: Tensor) -> Tensor:
+    """What a normalised result answers to the rounding of the mean alone, which is as good as a sum is.
 
     That of two close values is lost in this way, though both answer to no change of the inputs.
     """
-    result, mean, rstd = exact[:3]
-    answer = _finite_abs(mean * rstd)
+    result, _, rstd = exact[:3]
+    answer = means * _finite_abs(rstd)
     if base_name(op) == "native_group_norm":  # one mean for some channels
         channels = result.shape[1]
         answer = answer.repeat_interleave(max(1, channels // max(1, answer.shape[1])), 1)
@@ -481,6 +508,8 @@ def _length(op: Op, call: Call, size: Tensor) -> int:
     """About how many terms meet in one element of a result with as many elements as `size`."""
     name = base_name(op)
     given = tensors_of(call)
+    if name == "addbmm":  # the products of all matrices are added up, too
+        return max(1, int(math.prod(arguments(op, call)["batch1"].shape[::2])))
     # Where there are no others, whole numbers are added up as fractions.
     floating = [tensor for tensor in given if _real_valued(tensor)] or given
     if not floating:

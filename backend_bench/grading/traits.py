@@ -241,7 +241,6 @@ UNDEFINED_OUTPUTS: dict[str, dict[int, str]] = {
     "_scaled_dot_product_cudnn_attention": dict.fromkeys(
         (1, 2, 3, 4, 5, 6, 7, 8), "statistics in ATen's own layout, random state"
     ),
-    "_scaled_dot_product_flash_attention_for_cpu": {1: "statistics in ATen's own layout"},
     "_ctc_loss": {1: "ATen's own table for backward, not written throughout"},
     "cudnn_batch_norm": {3: "cuDNN's reserve"},
     "_cudnn_rnn": {4: "cuDNN's reserve"},

@@ -146,7 +146,8 @@ def _passthrough(op: str, calls: Sequence[Operators], is_timed: bool) -> list[Ev
     return [
         Evidence(
             rule="passthrough",
-            detail=f"the kernel returned what {names[0]} computed from the kernel's own inputs",
+            detail=f"the kernel returned what {names[0]} computed from the kernel's own inputs, be it that another function of "
+            "PyTorch's called it",
             claimed=True,
         )
     ]

@@ -7,7 +7,6 @@ cases are called in shuffled order, the draws of a case at the same addresses. A
 from __future__ import annotations
 
 import functools
-import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,9 @@ import torch
 from backend_bench import wire
 from backend_bench.cases import Call
 from backend_bench.errors import Abandoned
-from backend_bench.grading import checker, forms, inputs, oracle, overlooked, spikes
+from backend_bench.grading import checker, forms, inputs, oracle, overlooked, settings, spikes, windows
 from backend_bench.grading.example import with_inputs
+from backend_bench.grading.running import result_elements
 from backend_bench.grading.sameness import same_bits
 from backend_bench.judge import audit
 from backend_bench.judge.bench import Bench, CompileFailed
@@ -36,12 +36,12 @@ HELD_BYTES = 512 << 20
 """All draws are held at once; beyond this no more are added for the sake of `MIN_CALLS`."""
 AHEAD_BYTES = 32 << 20
 """Held of draws whose expectation is worked out before they are called."""
-REFORMED = (*forms.FORMS, "reset")
+REFORMED = (*forms.FORMS, "reset", "uneven")
 """Purposes of draws that have another form than their case."""
 MOST_RESET = 5
 """Settings of an operator that are changed, at most."""
-TRIED = 8
-"""Draws that are looked at for one that tells something of a form."""
+TRIED, REFUSED = 8, 24
+"""Draws that are looked at for one that tells something of a form; and beside them so many that ATen refuses."""
 _FEW = 8
 """Elements below which a setting or a broadcast may well make no difference."""
 REFORMED_BYTES, LARGEST_REFORMED_BYTES = 1 << 20, 48 << 20
@@ -323,44 +323,61 @@ def _reformed(
         for limit in (REFORMED_BYTES, 4 * REFORMED_BYTES, LARGEST_REFORMED_BYTES)
     )), [])  # fmt: skip
     bases, edges = ([each for each in small if each.purpose == purpose] for purpose in ("base", "edges"))
+    few = frozenset(id(each) for each in bases + edges if _elements_of(overload, each) < _FEW)
+    telling = functools.partial(_telling, overload, few=few, rng=rng)
     for form, reform in forms.FORMS.items():
-        for turn, able in enumerate((bases, edges)):
+        for turn, able in enumerate((bases, edges or bases)):
             change = functools.partial(reform, overload, rng=rng, turn=turn)
-            yield from _telling(overload, form, able, rng, change)
-    for name in forms.settings(overload)[:MOST_RESET]:
-        for turn in range(2):
-            change = functools.partial(forms.reset, overload, rng=rng, turn=turn, name=name)
-            yield from _telling(overload, "reset", bases, rng, change)
+            yield from telling(form, able, change)
+    for name in windows.lists(overload):
+        change = functools.partial(windows.uneven, overload, rng=rng, name=name)
+        yield from telling("uneven", bases, change)
+    for name in settings.of(overload)[:MOST_RESET]:
+        for turn in range(settings.turns(name)):
+            change = functools.partial(settings.reset, overload, rng=rng, turn=turn, name=name)
+            able = edges if name in settings.IN_THE_PLACE_OF_SPECIAL else bases
+            yield from telling("reset", able, change)
 
 
-def _elements_of(attempt: Attempt) -> int:
-    return max((tensor.numel() for tensor in inputs.tensors_of(attempt.call)), default=0)
+def _elements_of(overload: torch._ops.OpOverload, attempt: Attempt) -> int:
+    """Of its largest tensor; where it is given none, of its result."""
+    tensors = inputs.tensors_of(attempt.call)
+    if not tensors:
+        return result_elements(overload, attempt.call) or 0
+    return max(tensor.numel() for tensor in tensors)
 
 
 def _telling(
     overload: torch._ops.OpOverload,
     form: str,
     able: list[Attempt],
-    rng: random.Random,
     reform: Callable[[Call], Call | None],
+    *,
+    few: frozenset[int],
+    rng: random.Random,
 ) -> Iterator[Attempt]:
-    """A draw that has this form, of cases in random order, those of a few elements last: the first on which a kernel that overlooks the
+    """A draw that has this form, of cases in random order, those of `few` elements, by `id`, last: the first on which a kernel that overlooks the
     form is wrong, or the first of all where there is none among a few; none that ATen refuses. With more dimensions, rather one where their order shows."""
     shuffled = rng.sample(able, len(able))
-    ordered = sorted(shuffled, key=lambda each: _elements_of(each) < _FEW)
+    ordered = sorted(shuffled, key=lambda each: id(each) in few)
     changed = ((each, call) for each in ordered if (call := reform(each.call)) is not None)
     best: Attempt | None = None
     told = 0
-    for base, call in itertools.islice(changed, TRIED):
+    tried = refused = 0
+    for base, call in changed:
         answer = overlooked.tells(overload, form, base.call, call)
         if answer is None:
+            refused += 1
+            if refused > REFUSED:
+                break
             continue
+        tried += 1
         tells = int(answer)
         if tells and form == "raised":
             tells += overlooked.shows_order(overload, call)
         if best is None or tells > told:
             best, told = Attempt(base.case, call, form), tells
-        if tells == 1 + (form == "raised"):
+        if tried == TRIED or tells == 1 + (form == "raised"):
             break
     if best is not None:
         yield best

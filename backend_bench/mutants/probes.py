@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from backend_bench.cases import Call
-from backend_bench.grading import forms, inputs
+from backend_bench.grading import forms, inputs, settings
 from backend_bench.grading.choices import arguments, call_of
 from backend_bench.grading.inputs import clone_call, map_tensors
 from backend_bench.grading.traits import Op, base_name
@@ -33,8 +33,8 @@ def probes(op: Op, calls: Sequence[Call], rng: random.Random) -> Iterator[tuple[
             varied = reform(op, call, rng, rng.randrange(2))
             if varied is not None:
                 yield what, varied
-        for name in forms.settings(op):
-            varied = forms.reset(op, call, rng, rng.randrange(4), name=name)
+        for name in settings.of(op):
+            varied = settings.reset(op, call, rng, rng.randrange(4), name=name)
             if varied is not None:
                 yield f"another {name}", varied
         yield from _other_settings(op, call)
@@ -61,8 +61,8 @@ _VARIATIONS: dict[str, Callable[[Op, Call, random.Random], Call | None]] = {
 }
 
 
-_TRUSTED = frozenset({"training", "train", "num_weights"})
-"""Arguments that ATen believes on a CPU: statistics that are not there end the process, and rows beyond the last are somebody else's memory. So
+_TRUSTED = frozenset({"training", "train", "num_weights", "N", "C", "HxW", "group"})
+"""Arguments that ATen believes on a CPU: sizes, statistics that are not there end the process, and rows beyond the last are somebody else's memory. So
 does a dtype that is given as a number, which torch's samples do."""
 
 

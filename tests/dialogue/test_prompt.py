@@ -24,7 +24,8 @@ from backend_bench.dialogue.prompt import (
     spread,
 )
 from backend_bench.errors import UsageError
-from backend_bench.grading import forms
+from backend_bench.grading import settings as judged_settings
+from backend_bench.grading import windows
 from backend_bench.operator import Operator
 from backend_bench.own_work import ALLOWED
 from backend_bench.submission import Language
@@ -243,7 +244,8 @@ def test_a_number_in_a_tensors_place_is_told() -> None:
 
 
 def test_the_settings_that_change_are_the_judges() -> None:
-    assert set(forms._SETTINGS) == module._SETTINGS
+    assert set(judged_settings._SETTINGS) == module._SETTINGS
+    assert set(windows._LISTS) == module._LISTS
 
 
 def test_dtypes_that_only_results_have_are_told() -> None:

@@ -8,23 +8,24 @@ import pytest
 import torch
 
 from backend_bench.cases import Call
+from backend_bench.grading import settings
 from backend_bench.grading.choices import arguments
+from backend_bench.grading.dimensions import from_the_end, raised, turned
 from backend_bench.grading.forms import (
-    MANY,
     deeper,
+    fewer,
     late,
     longer,
     promoted,
-    raised,
-    reset,
     restrided,
-    settings,
+    single,
     spread,
-    turned,
-    without,
     wrapped,
 )
 from backend_bench.grading.inputs import tensors_of
+from backend_bench.grading.settings import masked, renumbered, reset, turns, without
+from backend_bench.grading.sizes import MANY
+from backend_bench.grading.windows import lists, oblong, skipping, uneven
 
 aten = torch.ops.aten
 
@@ -120,20 +121,133 @@ def test_a_broadcast_leaves_the_written_input_whole() -> None:
 
 def test_a_setting_is_changed_to_another_of_its_kind_and_internal_operators_keep_theirs() -> None:
     call = Call((torch.randn(3), torch.randn(3)))
-    assert settings(aten.add.Tensor) == ["alpha"]  # the other one is a tensor
-    assert settings(aten.add.Scalar) == ["other", "alpha"]
-    assert settings(aten.pow.Scalar) == ["self"]
+    assert settings.of(aten.add.Tensor) == ["alpha"]  # the other one is a tensor
+    assert settings.of(aten.add.Scalar) == ["other", "alpha"]
+    assert settings.of(aten.pow.Scalar) == ["self"]
     assert reset(aten.add.Tensor, call, rng(), name="other") is None
     varied = reset(aten.add.Tensor, call, rng(), name="alpha")
     assert varied is not None
-    assert varied.kwargs["alpha"] in (2, -3)
-    assert settings(aten._embedding_bag.default) == []
+    assert varied.kwargs["alpha"] == 0
+    assert settings.of(aten._embedding_bag.default) == []
 
 
-def test_two_turns_give_two_values_of_a_setting() -> None:
+def test_each_turn_gives_another_value_of_a_setting() -> None:
     call = Call((torch.randn(9, 3), torch.randn(9, 3), 1))
-    turns = [reset(aten.mse_loss.default, call, rng(), turn, name="reduction") for turn in range(2)]
-    assert [varied.args[2] for varied in turns if varied] == [0, 2]
+    each = [
+        reset(aten.mse_loss.default, call, rng(), turn, name="reduction")
+        for turn in range(turns("reduction"))
+    ]
+    assert [varied and varied.args[2] for varied in each] == [0, None, 2]
+
+
+def test_statistics_that_are_not_there_are_not_asked_for() -> None:
+    values, each = torch.randn(2, 3, 4), torch.rand(3)
+    with_them, without = (
+        Call((values, None, None, *stats, True, 0.1, 1e-5)) for stats in ((each, each), (None, None))
+    )
+    changed = reset(aten.native_batch_norm.default, with_them, rng(), 1, name="training")
+    assert changed is not None
+    assert changed.args[5] is False
+    assert reset(aten.native_batch_norm.default, without, rng(), 1, name="training") is None
+
+
+def test_attention_looks_back_alone_only_where_that_means_one_thing() -> None:
+    op = aten._scaled_dot_product_flash_attention_for_cpu.default
+    heads = torch.randn(3, 1, 2, 4, 8)
+    assert settings.of(op) == ["is_causal", "scale"]
+    changed = reset(op, Call((*heads,)), rng(), name="is_causal")
+    assert changed is not None
+    assert arguments(op, changed)["is_causal"] is True
+    assert reset(op, Call((*heads,), {"attn_mask": torch.zeros(4, 4)}), rng(), name="is_causal") is None
+    assert reset(op, Call((heads[0][..., :3, :], *heads[1:])), rng(), name="is_causal") is None
+
+
+def test_data_and_ends_get_numbers_that_nobody_knows() -> None:
+    found = {
+        renumbered(
+            aten.full_like.default, Call((torch.zeros(2, dtype=torch.int64), 31)), random.Random(seed)
+        ).args[1]
+        for seed in range(9)
+    }
+    assert len(found) > 5
+    assert all(type(number) is int for number in found)
+    moved = renumbered(aten.arange.start_step, Call((0, 56, 2), {"dtype": torch.float32}), rng(), 1)
+    assert moved is not None
+    assert moved.args[0] != 0
+    assert moved.args[1] - moved.args[0] == pytest.approx(56)
+    assert (
+        renumbered(aten.bitwise_left_shift.Tensor_Scalar, Call((torch.ones(2, dtype=torch.int32), 1)), rng())
+        is None
+    )
+    as_tensor = renumbered(aten.div.Tensor_mode, Call((torch.randn(9), 2), {"rounding_mode": "floor"}), rng())
+    assert as_tensor is not None
+    assert as_tensor.args[1] > 32
+
+
+def test_dimensions_counted_from_the_other_end_are_the_same_ones() -> None:
+    op, x = aten.roll.default, torch.randn(2, 5, 7)
+    varied = from_the_end(op, Call((x, [3, -3], [1, -1])), rng())
+    assert varied is not None
+    assert varied.args[1:] == ([8, 11], [-2, 2])
+    assert torch.equal(op(*varied.args), torch.roll(x, [3, -3], [1, -1]))
+    stacked = from_the_end(aten.stack.default, Call(([x, x], 1)), rng())
+    assert stacked is not None
+    assert stacked.args[1] == -3
+    first = from_the_end(aten._softmax.default, Call((x, -1, False)), rng(), 1)
+    assert first is not None
+    assert first.args[1] == -3
+    assert from_the_end(aten._cummax_helper.default, Call((x, x, x.long(), 1)), rng()) is None
+
+
+def test_one_number_of_a_list_is_another_and_no_result_grows() -> None:
+    image = torch.randn(1, 2, 8, 8)
+    op, call = aten.max_pool2d_with_indices.default, Call((image, [3, 3], [2, 2], [1, 1]))
+    assert lists(op) == ["kernel_size", "stride", "padding", "dilation"]
+    for name, other in (("kernel_size", 2), ("stride", 1), ("padding", 0), ("dilation", 2)):
+        varied = uneven(op, call, rng(), name=name)
+        assert varied is not None
+        assert other in arguments(op, varied)[name]
+        assert len(set(arguments(op, varied)[name])) == 2
+    one_size = uneven(aten.upsample_linear1d.default, Call((image[0], [8], False)), rng(), name="output_size")
+    assert one_size is not None
+    assert one_size.args[1] == [7]
+    assert lists(aten.max_pool2d_with_indices_backward.default) == []
+
+
+def test_an_image_is_not_square_and_a_window_skips_its_edge() -> None:
+    call = Call((torch.randn(1, 2, 9, 9), [3, 3], [2, 2]))
+    varied = oblong(aten.avg_pool2d.default, call, rng())
+    assert varied is not None
+    assert varied.args[0].shape == (1, 2, 9, 6)
+    beyond = skipping(aten.avg_pool2d.default, call, rng(), 1)
+    assert beyond is not None
+    assert arguments(aten.avg_pool2d.default, beyond)["stride"] == [9, 2]
+    assert aten.avg_pool2d.default(*beyond.args, **beyond.kwargs).shape == (1, 2, 1, 4)
+
+
+def test_one_element_fewer_indices_and_one_gradient_fewer() -> None:
+    alone = single(aten.add.Tensor, Call((torch.randn(3), torch.randn(2, 3))), rng())
+    assert alone is not None
+    assert [tensor.dim() for tensor in tensors_of(alone)] == [0, 0]
+    index, source = torch.zeros(3, 4, dtype=torch.int64), torch.randn(3, 4)
+    less = fewer(aten.scatter.src, Call((torch.zeros(3, 4), 1, index, source)), rng())
+    assert less is not None
+    assert less.args[2].shape == (2, 3)
+    assert less.args[3].shape == (3, 4)
+    mask = masked(
+        aten.native_layer_norm_backward.default,
+        Call((*[source] * 2, [4], source, source, None, None, [True, False, True])),
+        rng(),
+    )
+    assert mask is not None
+    assert arguments(aten.native_layer_norm_backward.default, mask)["output_mask"] == [True, False, False]
+
+
+def test_what_is_too_large_to_be_had_several_times_is_cut() -> None:
+    varied = raised(aten.any.dim, Call((torch.zeros(1, 1, 128, 4100, dtype=torch.bool), -1)), rng())
+    assert varied is not None
+    assert varied.args[0].shape == (3, 1, 1, 10, 4100)
+    assert varied.args[1] == 4
 
 
 def test_what_beta_of_zero_leaves_out_is_nan() -> None:
@@ -271,7 +385,7 @@ def test_scales_grow_and_never_shrink() -> None:
         for turn in (0, 1)
     ]
     assert [each and arguments(aten.upsample_nearest2d.default, each)["scales_h"] for each in scaled] == [
-        16.0,
+        None,
         16.0,
     ]
 

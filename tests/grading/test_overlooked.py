@@ -80,7 +80,12 @@ def test_what_aten_refuses_is_no_draw() -> None:
     """Not even the first of all. On a GPU not every operator looks at what it is given."""
     attempt = correctness.Attempt(0, Call((ROWS, 1), {}), "base")
     refused = correctness._telling(
-        ATEN.cumsum.default, "turned", [attempt], random.Random(1), lambda call: Call((ROWS, 7), {})
+        ATEN.cumsum.default,
+        "turned",
+        [attempt],
+        lambda call: Call((ROWS, 7), {}),
+        few=frozenset(),
+        rng=random.Random(1),
     )
     assert list(refused) == []
 
@@ -126,8 +131,9 @@ def test_the_first_that_tells_is_taken_and_else_the_first() -> None:
                 op,
                 "longer",
                 able,
-                rng,
                 lambda call, rng=rng: forms.longer(op, call, rng),  # type: ignore[misc]
+                few=frozenset(),
+                rng=rng,
             )
             found[bool(attempt.call.args[0].amax() > 0)] += 1
         return found

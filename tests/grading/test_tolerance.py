@@ -318,13 +318,14 @@ def test_attention_may_round_its_weights_to_the_short_dtype() -> None:
         weights = torch.exp(scores - scores.amax(-1, keepdim=True))
         total = weights.sum(-1, keepdim=True)
         out = ((weights.bfloat16().float() @ v.float()) / total).bfloat16()
-        return out, (scores.logsumexp(-1) * 0)
+        return out, scores.bfloat16().float().logsumexp(-1)
 
     op = aten._scaled_dot_product_flash_attention_for_cpu.default
     call = Call((q, k, v))
     assert judge(op, call, flash).passed
     assert not judge(op, call, lambda q, k, v: flash(q, k * 1.1, v)).passed
     assert not judge(op, call, lambda q, k, v: flash(q * 0, k, v)).passed
+    assert not judge(op, call, lambda q, k, v: (flash(q, k, v)[0], torch.zeros(1, 2, 64))).passed
 
 
 def test_scatter_of_values_is_exact_and_of_sums_is_not() -> None:

@@ -10,7 +10,7 @@ from backend_bench.judge import correctness
 from backend_bench.operator import Operator
 from backend_bench.submission import SuiteSpec
 from backend_bench.suites import Suite, open_suite, resolve
-from tests.suites import subtle
+from tests.suites import subtle, subtle_forms
 
 RECORDED = """\
 Operator: aten.embedding_dense_backward.default
@@ -110,7 +110,7 @@ cnt: 1, ((T([2, 5, 6], f32), T([2, 5, 7], f32), T([2, 7, 6], f32)), {})
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Suite:
     file = tmp_path_factory.mktemp("recorded") / "calls.txt"
-    file.write_text(RECORDED)
+    file.write_text(RECORDED + subtle_forms.RECORDED)
     return open_suite(SuiteSpec(name="torchbench", source=str(file)))
 
 
