@@ -51,7 +51,7 @@ _SETTINGS = frozenset(
 )
 """Arguments that the judge sets to something else in a few draws; a test holds this beside its own list."""
 _LISTS = frozenset({"kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "pad"})
-"""Arguments with a number for each dimension, of which the judge makes one another; held beside its own, too."""
+"""Arguments with a number for each dimension, of which the judge makes one another, but for gradients; held beside its own, too."""
 _INDICES = ("index", "indices")
 """Arguments that name places."""
 
@@ -333,14 +333,16 @@ def _other_forms(entry: Entry) -> str:
         for argument in arguments
         if argument.name in _SETTINGS and "Tensor" not in argument.type
     ]
-    if uneven := [f"`{each.name}`" for each in arguments if each.name in _LISTS]:
+    is_gradient = "backward" in entry.op
+    uneven = [f"`{each.name}`" for each in arguments if each.name in _LISTS and not is_gradient]
+    if uneven:
         forms += [
             f"{' or '.join(uneven)} that is not the same for all dimensions",
             "an image that is not square",
         ]
     if any(each.name == "output_mask" for each in arguments):
         forms.append("one gradient fewer asked for")
-    is_attention = "attention" in entry.op and "backward" not in entry.op
+    is_attention = "attention" in entry.op and not is_gradient
     if settings and (is_attention or not entry.op.startswith("_")):
         forms.append(f"another value of {' or '.join(settings)}")
     return (

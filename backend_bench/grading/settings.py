@@ -222,8 +222,8 @@ def without(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | Non
 def masked(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
     """The call of a gradient with one fewer asked for. Never the first: without it ATen's own group normalisation writes to nowhere, on a
     CPU, in bfloat16 and channels last, and the process ends."""
-    mask = arguments(op, call).get("output_mask")
-    able = [place for place, asked in enumerate(mask or ()) if asked and place]
+    mask: list[bool] = arguments(op, call).get("output_mask") or []
+    able = [place for place, asked in enumerate(mask) if asked and place]
     if not able or not takes_other_sizes(op):
         return None
     left_out = rng.choice(able)

@@ -177,9 +177,8 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
             slopes = (slopes[0] + sizes[0] * _score(op, call), *slopes[1:])
         repeated = _repeated(op, call, dtypes)
         lost = _lost(op, call, exact, _step(dtypes[0], False)) if name in EXPONENTIAL_SUMS else none
-        if (
-            name in CHAINS
-        ):  # what lies between is rounded as the shortest result is, whatever another one is due in
+        if name in CHAINS:
+            # What lies between is rounded as the shortest result is, whatever another one is due in.
             dtypes = [max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)] * len(dtypes)
         return tuple(
             _accumulation_error(op, call, size, dtype, repeated) + slope * _step(dtype, False) + beside
