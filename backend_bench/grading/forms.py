@@ -19,11 +19,13 @@ from backend_bench.grading.choices import arguments, call_of
 from backend_bench.grading.dimensions import from_the_end, raised, turned
 from backend_bench.grading.inputs import (
     clone_call,
+    is_changeable,
     kept_normal,
     leaves,
     map_tensors,
     meet,
     overlaps_itself,
+    takes_nan,
     tensors_of,
 )
 from backend_bench.grading.running import REFUSALS, result_elements, run_once
@@ -394,6 +396,23 @@ def _size_of_result(op: Op, call: Call) -> float:
     return float(abs(found[0].reshape(-1)[0].item()))
 
 
+def poisoned(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
+    """The call with a NaN in its first floating tensor, or in the last one."""
+    if not takes_nan(op) or entangled(call):
+        return None
+    copy = clone_call(call)
+    able = [
+        tensor
+        for tensor in tensors_of(copy)
+        if tensor.is_floating_point() and tensor.element_size() > 1 and is_changeable(tensor)
+    ]
+    if not able:
+        return None
+    target = able[-1 if turn else 0]
+    target[tuple(rng.randrange(size) for size in target.shape)] = torch.nan
+    return copy
+
+
 _PICKS = names("gather scatter scatter_add scatter_reduce")
 """Operators of which the indices may be fewer along each dimension than what they choose from."""
 
@@ -466,6 +485,7 @@ FORMS: dict[str, Callable[..., Call | None]] = {
     "from the end": from_the_end,
     "single": single,
     "fewer": fewer,
+    "poisoned": poisoned,
     "oblong": oblong,
     "skipping": skipping,
     "masked": masked,

@@ -424,6 +424,17 @@ def specials(op: Op, tensor: Tensor, rng: random.Random, *, first: bool = True) 
     return []
 
 
+def takes_nan(op: Op) -> bool:
+    """Whether NaN has one meaning in the operator."""
+    name = base_name(op)
+    if is_pointwise(op):
+        return name not in UNTAGGED and name not in _ASKS_FOR_ZERO and "polynomial" not in name
+    return any(name in each for each in _WITH_NAN)
+
+
+_WITH_NAN = (_PASSES_NAN, _MOVES, _NAN_BESIDE_TIES, _TAKES_NAN, _TAKES_MASKS, _TAKES_NAN_ONLY, _SEARCHES)
+
+
 def _close_ones(tensor: Tensor) -> list[float | int]:
     """Values beyond all others, some steps of the dtype apart: less precision than the dtype's takes one for another."""
     finite = tensor.abs().nan_to_num(0.0, 0.0, 0.0)

@@ -232,6 +232,7 @@ _OVERLOOKING: dict[str, Callable[[Op, Call, Call], Call | None]] = {
     "from the end": _from_the_start,
     "single": _unchanged,
     "fewer": _unchanged,
+    "poisoned": _unchanged,
     "uneven": _unchanged,
     "oblong": _unchanged,
     "skipping": _unchanged,

@@ -30,8 +30,8 @@ from backend_bench.suites import Suite, domains, resolve
 from backend_bench.suites.calls import describe
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Example
 
-MIN_CALLS = 32
-"""At least so many calls an operator: one lucky or memorised answer must not decide."""
+MIN_CALLS, MIN_OWN = 32, 24
+"""At least so many calls an operator, and of these in its cases' own forms: one lucky or memorised answer must not decide."""
 HELD_BYTES = 512 << 20
 """All draws are held at once; beyond this no more are added for the sake of `MIN_CALLS`."""
 AHEAD_BYTES = 32 << 20
@@ -276,7 +276,10 @@ def _in_more_forms(
     attempts = bases + list(_varied(overload, bases, rng)) + others
     attempts += _reformed(overload, attempts, rng)
     round_bytes = sum(inputs.bytes_of(attempt.call) for attempt in bases)
-    while bases and len(attempts) < MIN_CALLS and len(attempts) * round_bytes < HELD_BYTES * len(bases):
+    own = sum(attempt.purpose not in REFORMED for attempt in attempts)
+    short = max(MIN_CALLS - len(attempts), MIN_OWN - own)
+    enough = len(attempts) + short
+    while bases and len(attempts) < enough and len(attempts) * round_bytes < HELD_BYTES * len(bases):
         bases = list(fresh(suite, op, rng))
         attempts += bases + list(_varied(overload, bases, rng))
     return attempts

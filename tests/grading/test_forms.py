@@ -16,6 +16,7 @@ from backend_bench.grading.forms import (
     fewer,
     late,
     longer,
+    poisoned,
     promoted,
     restrided,
     single,
@@ -395,3 +396,13 @@ def test_an_internal_operator_whose_sizes_fit_no_longer_has_no_such_form() -> No
     call = Call((torch.randn(64, 32), torch.randn(1, 32), 1))
     for form in (raised, turned, longer):
         assert form(aten._weight_norm_interface.default, call, rng()) is None
+
+
+def test_nan_is_in_the_first_tensor_and_in_the_last() -> None:
+    call = Call((torch.randn(3, 4), 1, torch.zeros(3, 4, dtype=torch.int64), torch.randn(3, 4)))
+    found = [poisoned(aten.scatter_add.default, call, rng(), turn) for turn in range(2)]
+    assert [each and [int(tensor.isnan().sum()) for tensor in tensors_of(each)] for each in found] == [
+        [1, 0, 0],
+        [0, 0, 1],
+    ]
+    assert poisoned(aten.topk.default, Call((torch.randn(9), 2)), rng()) is None

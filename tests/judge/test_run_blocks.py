@@ -87,7 +87,7 @@ def keeper_of(channel: Channel, course: Course) -> Keeper:
     )
     keeper = Keeper(life, torch.device("cpu"), memory_bytes=0)  # type: ignore[arg-type]
     keeper._course = course  # type: ignore[assignment]
-    keeper._watch = SimpleNamespace(excess_bytes=None)  # type: ignore[assignment]
+    keeper._watch = SimpleNamespace(excess_bytes=None, check=lambda: None)  # type: ignore[assignment]
     return keeper
 
 
