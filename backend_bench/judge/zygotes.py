@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,8 +31,9 @@ EXIT_LIMIT_S = 20.0
 
 _STOP_LOOKS = 500
 """Looks at a process that was told to stop, some 20 us each; it takes one or two."""
-_STOP_TRIES = 10
-"""Processes may wake each other until all of them stand still at once."""
+_STOP_LIMIT_S, _STOP_PAUSE_S = 2.0, 0.001
+"""Processes may wake each other until all of them stand still at once; and one that waits for a core stops when it has one, which it has
+sooner when we do not look."""
 _STILL = "TtZX"
 """Stopped, or gone."""
 
@@ -93,13 +95,15 @@ class Life:
 
     def freeze(self) -> bool:
         """Stop every process of this life but its relay; whether all of them stand still."""
-        for _ in range(_STOP_TRIES):
+        deadline = time.monotonic() + _STOP_LIMIT_S
+        while time.monotonic() < deadline:
             for pid in self._signal(signal.SIGSTOP):
                 for _ in range(_STOP_LOOKS):
                     if is_still(pid):
                         break
             if all(map(is_still, self.processes())):
                 return True
+            time.sleep(_STOP_PAUSE_S)
         return False
 
     def thaw(self) -> None:
