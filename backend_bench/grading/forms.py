@@ -374,7 +374,7 @@ def single(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
         return None
 
     def pick(tensor: Tensor) -> Tensor:
-        return tensor[tuple(rng.randrange(size) for size in tensor.shape)].clone()
+        return tensor[_somewhere(tensor, rng)].clone()
 
     # Beside nothing else a result of nearly nothing has no tolerance, though formulas lose the same there.
     return max(
@@ -383,6 +383,11 @@ def single(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None
 
 
 _CANDIDATES = 4
+
+
+def _somewhere(tensor: Tensor, rng: random.Random) -> tuple[int, ...]:
+    """The place of one of its elements."""
+    return tuple(rng.randrange(size) for size in tensor.shape)
 
 
 def _size_of_result(op: Op, call: Call) -> float:
@@ -409,7 +414,7 @@ def poisoned(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | No
     if not able:
         return None
     target = able[-1 if turn else 0]
-    target[tuple(rng.randrange(size) for size in target.shape)] = torch.nan
+    target[_somewhere(target, rng)] = torch.nan
     return copy
 
 

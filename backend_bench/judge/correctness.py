@@ -277,8 +277,7 @@ def _in_more_forms(
     attempts += _reformed(overload, attempts, rng)
     round_bytes = sum(inputs.bytes_of(attempt.call) for attempt in bases)
     own = sum(attempt.purpose not in REFORMED for attempt in attempts)
-    short = max(MIN_CALLS - len(attempts), MIN_OWN - own)
-    enough = len(attempts) + short
+    enough = max(MIN_CALLS, len(attempts) + MIN_OWN - own)
     while bases and len(attempts) < enough and len(attempts) * round_bytes < HELD_BYTES * len(bases):
         bases = list(fresh(suite, op, rng))
         attempts += bases + list(_varied(overload, bases, rng))
