@@ -21,7 +21,7 @@ FLOORS = {
     "suites": 2, "grading": 2, "dialogue": 2, "records": 2, "wire": 2, "buffers": 2, "gate": 2, "kernels": 2, "languages": 2,
     "runtime": 2, "own_kernels": 2,
     "operator": 1, "submission": 1, "verdict": 1, "errors": 1, "cases": 1, "fates": 1,
-    "own_work": 1, "files": 1, "precise": 1, "together": 1, "leases": 1,
+    "own_work": 1, "files": 1, "precise": 1, "refused": 1, "together": 1, "leases": 1,
 }  # fmt: skip
 """Floor of each room; a room may import rooms below it, and of its own floor only what `BESIDE` names."""
 

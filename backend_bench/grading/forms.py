@@ -47,8 +47,11 @@ from backend_bench.grading.traits import (
 )
 from backend_bench.grading.windows import dilated, oblong, skipping
 
-_FIXED = MEMORY_BOUND | names("_weight_norm_interface _weight_norm_interface_backward")
-"""Operators whose strides stay; ATen's kernel of the last reads past them, out of bounds."""
+_FIXED = MEMORY_BOUND | names(
+    "_weight_norm_interface _weight_norm_interface_backward"
+    " _scaled_dot_product_cudnn_attention _scaled_dot_product_cudnn_attention_backward"
+)
+"""Operators whose strides stay; ATen's kernels of weight norms read past them, out of bounds, and cuDNN's attention takes no others."""
 _DECIDED = {"all": True, "any": False}
 """Operators that a single element may decide, and the answer where none does. Of random ones some does nearly always, and of what lies between
 them too."""

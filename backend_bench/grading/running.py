@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from backend_bench import refused
 from backend_bench.cases import Call
 from backend_bench.errors import JudgeError
 from backend_bench.grading.choices import arguments
@@ -60,7 +61,7 @@ def flatten(result: Any) -> list[Any]:
 
 def run_once(op: Op, call: Call) -> Run:
     with torch.no_grad(), full_precision():
-        return Run(call, op(*call.args, **call.kwargs))
+        return Run(call, refused.call(op, *call.args, **call.kwargs))
 
 
 def run_wide(op: Op, call: Call, reference: Run) -> Run:

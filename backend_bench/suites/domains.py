@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from backend_bench import refused
 from backend_bench.cases import Call
 from backend_bench.operator import Operator
 from backend_bench.suites.catalog import resolve
@@ -326,12 +327,13 @@ def _attention_backward(forward: str, *outputs: str) -> Rule:
         op = getattr(torch.ops.aten, forward).default
         taken = {argument.name for argument in op._schema.arguments}
         known = {**given.values, "compute_log_sumexp": True}
-        results = op(
+        results = refused.call(
+            op,
             **{
                 name: value
                 for name, value in known.items()
                 if name in taken and (value is not None or name == "attn_bias")
-            }
+            },
         )
         for name, result in zip(outputs, results, strict=False):
             _put(given.tensor(name), result)

@@ -1,0 +1,39 @@
+"""What ATen refused once and must not be asked for again.
+
+cuDNN's attention keeps the plan that it failed to make (torch 2.11): the same arguments are an exception the first time, and end the process the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_FATAL_TWICE = ("_scaled_dot_product_cudnn_attention", "_scaled_dot_product_cudnn_attention_backward")
+_refused: dict[tuple[Any, ...], str] = {}
+
+
+def call(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call ATen's operator; what it refused in this process, it refuses again without being asked."""
+    packet = getattr(op, "overloadpacket", None)
+    if packet is None or packet.__name__ not in _FATAL_TWICE:
+        return op(*args, **kwargs)
+    form = (op, *map(_form, args), *((name, _form(value)) for name, value in sorted(kwargs.items())))
+    if form in _refused:
+        raise RuntimeError(_refused[form])
+    try:
+        return op(*args, **kwargs)
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise  # which says nothing of the arguments
+    except RuntimeError as refusal:
+        _refused[form] = str(refusal)
+        raise
+
+
+def _form(value: Any) -> Any:
+    """What a plan is made for: of a tensor, all but its values."""
+    if isinstance(value, Tensor):
+        return value.dtype, value.device, tuple(value.shape), value.stride()
+    return value
