@@ -275,6 +275,10 @@ class Timed(msgspec.Struct, frozen=True, tag=True):
     """In the order of the block."""
     elapsed_us: float = 0.0
     """Time of all of them by the worker's own events; a claim."""
+    kernels: Kernels = ()
+    """On a GPU, since the last reply, where somebody listens."""
+    is_deaf: bool = False
+    """As in `Done`."""
 
 
 class Spawn(msgspec.Struct, frozen=True, tag=True):

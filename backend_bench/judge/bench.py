@@ -89,6 +89,10 @@ class Timed:
     """Text of the exception, if one was raised."""
     operators: tuple[wire.OperatorCall, ...] = ()
     """What the kernel called and should not; on a CPU."""
+    kernels: tuple[wire.Kernel, ...] = ()
+    """That it had the GPU run, where that is heard."""
+    is_deaf: bool = False
+    """What tells of them was switched off."""
     is_late: bool = False
     """The judge was: the times mean nothing."""
     answer: BlockAnswer | None = None
@@ -206,7 +210,7 @@ class Bench:
 
     @property
     def _listening_wish(self) -> Wish:
-        return dataclasses.replace(self._wish, listens=True, channels=UNTIMED_CHANNELS)
+        return dataclasses.replace(self._wish, listens=True)
 
     @property
     def listens(self) -> bool:
@@ -362,9 +366,11 @@ class Bench:
 def _timed(keeper: Keeper, answer: BlockAnswer) -> Timed:
     error = wire.printable(answer.claims.error, wire.MAX_TEXT) if answer.claims.error else ""
     observed = functools.partial(_observed, keeper, answer)
+    claims = answer.claims
     return Timed(
-        observed, answer.claims.elapsed_us, answer.wall_us, error, is_late=answer.is_late, answer=answer
-    )
+        observed, claims.elapsed_us, answer.wall_us, error,
+        kernels=claims.kernels, is_deaf=claims.is_deaf, is_late=answer.is_late, answer=answer,
+    )  # fmt: skip
 
 
 def _observed(keeper: Keeper, answer: BlockAnswer) -> tuple[Observed, ...]:

@@ -197,6 +197,8 @@ class Judge:
                         [wants_performance[case] for case in timed], seed=seed ^ 2, profile=submission.profile,
                     )  # fmt: skip
                     protocol.note_heard(phase, timed=len(timed))
+                    if wants_performance and protocol.is_promising and not phase.ended:
+                        protocol.note_heard_times(timing.heard())
                     protocol.note_deaf(bench.sandbox)
             protocol.note_deaf(bench.sandbox)
 
@@ -378,14 +380,28 @@ class _Protocol:
                 f"nobody heard which kernels ran: {phase.unjudgeable or 'there was no call to hear'}"
             )
 
+    def note_heard_times(self, phase: performance.Phase) -> None:
+        """Of the cases that were timed once more there: those that failed, and those that took longer."""
+        self.evidence += phase.evidence
+        calls = [call for operators in phase.operators.values() for call in operators]
+        self.evidence += self._own_work(calls, are_few=True)
+        self.ended = self.ended or phase.ended
+        for heard in phase.results:
+            if heard.passed:
+                self._replace(heard)
+            else:
+                self._fail(CaseKind.PERFORMANCE, heard)
+
     def _fail(self, kind: CaseKind, heard: CaseResult) -> None:
         """A case that had passed has not, by what was heard of it."""
+        message = f"called once more, to hear which kernels run: {heard.message}"
+        self._replace(dataclasses.replace(heard, kind=kind, message=message))
+
+    def _replace(self, heard: CaseResult) -> None:
+        """What counts of a case that had passed."""
         for place, case in enumerate(self.cases):
-            if case.passed and (case.kind, case.args) == (kind, heard.args):
-                message = f"called once more, to hear which kernels run: {heard.message}"
-                self.cases[place] = dataclasses.replace(
-                    case, status=heard.status, message=message, example=heard.example
-                )
+            if case.passed and (case.kind, case.args) == (heard.kind, heard.args):
+                self.cases[place] = heard
                 return
 
     def note_deaf(self, sandbox: tuple[str, ...]) -> None:

@@ -302,11 +302,11 @@ class Keeper:
 
     @contextlib.contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Nothing of this worker is beside a timing inside: on a CPU all of it is frozen, on a GPU its processes are kept from the
-        device, where the driver can do that; their processors go on. Raises `Ended` (`WorkerLost` without candidate code) where they do
-        not let that be done.
+        """Nothing of this worker is beside a timing inside: on a CPU all of it is frozen, and so it is where it listens; on a GPU its
+        processes are kept from the device, where the driver can do that; their processors go on. Raises `Ended` (`WorkerLost` without
+        candidate code) where they do not let that be done.
         """
-        if self.stage.device.type == "cpu":
+        if self.stage.device.type == "cpu" or self._life.listens:
             self._freeze()
             try:
                 yield

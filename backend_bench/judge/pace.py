@@ -118,6 +118,10 @@ LEASE_LIMIT_S = 5.0
 FEW_PAIRS = 3
 TURN_S = 0.1
 """A turn is no longer, but for `HEAVY_TURN` blocks: who begins a process in the meantime must not have it at work beside the reference."""
+HEARD_PAIRS = (1, 8)
+"""Of a case that is timed once more where its kernels are heard: to see whether it takes longer there, and to be sure of that."""
+LONGER = 1.25
+"""By so much it may take longer there: one that tunes itself chooses anew."""
 FURTHER = 0.5
 """A further round has so many pairs of those that there are, or more: each is one more chance to look narrow by accident."""
 DRAWN_BEFORE = 2

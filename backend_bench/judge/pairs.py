@@ -83,6 +83,8 @@ class State:
     pairs: list[Pair] = field(default_factory=list)
     """Run, and not checked yet."""
     spent_s: float = 0.0
+    is_heard: bool = False
+    """In a worker that listens, after it was timed in one that does not."""
     is_doubted: bool = False
     """Its samples contradicted each other at the first look: it gets a second one, and that counts."""
     errors: Errors = field(default_factory=Errors)

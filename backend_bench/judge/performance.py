@@ -42,7 +42,9 @@ from backend_bench.judge.pace import (
     DRAWN_BEFORE,
     FEW_PAIRS,
     FURTHER,
+    HEARD_PAIRS,
     LEASE_LIMIT_S,
+    LONGER,
     PACES,
     REWRITTEN,
     ROUND_S,
@@ -102,6 +104,7 @@ class Timing:
         self._plans: dict[int, Plan] = {}
         self._before: dict[int, Before] = {}
         self._bias = Bias()
+        self._states: list[State] = []
         self._disagree_bytes = 0
         """Of this round, beyond what was planned: what is kept of pairs that were looked at."""
         self.phase = Phase()
@@ -177,22 +180,86 @@ class Timing:
 
     def run(self) -> Phase:
         """Time every case against the twin, some pairs of each in turn."""
-        states = [
-            State(case, Times(plan.calls), Times(plan.calls), self._pace.warm_up)
-            for case, plan in self._plans.items()
-        ]
-        while waiting := {state.case: state for state in states if state.result is None}:
-            for state in waiting.values():
+        states = self._states = [self._state(case) for case in self._plans]
+        while waiting := [state for state in states if state.result is None]:
+            for state in waiting:
                 state.wanted = max(self._lacking(state), len(state.blocks))
-            needs = {case: self._plans[case].needs(state.wanted) for case, state in waiting.items()}
-            batch = [waiting[case] for case in self._fitting(needs)]
-            if self.phase.ended is not None and self._bench.give_up(self.phase.ended):
-                for state in batch:
-                    self._note(state, CaseStatus.NOT_RUN, "not run: the worker was gone")
-                continue
-            self._round(batch)
+            self._next_round(waiting)
         self.phase.results = [state.result for state in states if state.result is not None]
         return self.phase
+
+    def heard(self) -> Phase:
+        """Time some pairs of each case that has a time once more, while it is heard which kernels run. The candidate's worker listens by now, and has
+        had its first calls there.
+
+        Who has ATen work only where nobody hears it is slower here, or gains little. The results are those that differ from what `run` came to:
+        of cases that failed, or took longer, and that is what counts then.
+        """
+        self.phase = Phase()
+        self._checks = Checks(self._overload, self._texts, self._profile, self.phase.evidence)
+        worker = self._bench.candidate()
+        before = {state.case: state.result for state in self._states if state.result and state.result.passed}
+        states = [
+            dataclasses.replace(self._state(state.case), metas=state.metas, worker=worker, is_heard=True)
+            for state in self._states
+            if state.case in before
+        ]
+        for pairs in HEARD_PAIRS:
+            doubted = [
+                state
+                for state in states
+                if state.result is None
+                and (not state.measured.claimed_us or self._is_slower(state, before[state.case]))
+            ]
+            for state in doubted:
+                state.wanted = pairs + state.waiting
+            while doubted:
+                for state in self._next_round(doubted):
+                    doubted.remove(state)
+        for state in states:
+            if state.result is not None:
+                self.phase.results.append(state.result)
+            elif not state.measured.claimed_us:
+                raise JudgeError("no timed block could be queued in time: the driver stalls them")
+            elif self._is_slower(state, before[state.case]):
+                self.phase.results.append(self._as_heard(state, before[state.case]))
+        return self.phase
+
+    def _is_slower(self, heard: State, before: CaseResult) -> bool:
+        assert before.speedup is not None
+        return self._reading(heard).speedup * LONGER < before.speedup
+
+    def _as_heard(self, heard: State, before: CaseResult) -> CaseResult:
+        """What counts of a case that took longer where it was heard."""
+        found = self._reading(heard)
+        detail = (
+            f"{before.args}: {found.speedup:.3g} times as fast as PyTorch while it was heard which kernels ran, and "
+            f"{before.speedup:.3g} times before; the former counts"
+        )
+        self.phase.evidence.append(Evidence(rule="slower_when_heard", detail=detail))
+        return dataclasses.replace(
+            before,
+            candidate_us=found.candidate_us,
+            reference_us=found.reference_us,
+            speedup=found.speedup,
+            noise=found.noise,
+        )
+
+    def _next_round(self, waiting: Sequence[State]) -> list[State]:
+        """Of the first of those that fit into memory together; which they were."""
+        by_case = {state.case: state for state in waiting}
+        needs = {case: self._plans[case].needs(state.wanted) for case, state in by_case.items()}
+        batch = [by_case[case] for case in self._fitting(needs)]
+        if self.phase.ended is not None and self._bench.give_up(self.phase.ended):
+            for state in batch:
+                self._note(state, CaseStatus.NOT_RUN, "not run: the worker was gone")
+        else:
+            self._round(batch)
+        return batch
+
+    def _state(self, case: int) -> State:
+        calls = self._plans[case].calls
+        return State(case, Times(calls), Times(calls), self._pace.warm_up)
 
     def _note(self, state: State, status: CaseStatus, message: str) -> None:
         args = self._texts[state.case]
@@ -290,6 +357,8 @@ class Timing:
     def _rewritten(self, state: State) -> list[int]:
         """Which blocks of a round: a quarter, or one more or less, so that enough others are left. In every fourth round it may be any
         number: nobody can count them and know when it is over."""
+        if state.is_heard:  # what is computed ahead in a block is in its time
+            return []
         able = [number for number, both in enumerate(state.ready) if len(both.ours.asked.calls) > 1]
         spare = len(able) - state.waiting - max(self._pace.least - len(state.measured.claimed_us), 0)
         usual = round(REWRITTEN * len(able))
@@ -315,7 +384,9 @@ class Timing:
                 state.measured.add(pair.theirs)
         state.waiting = max(state.waiting - len(pairs), 0)
         for pair in pairs:
-            operators = audit.Operators(pair.theirs.operators)
+            operators = audit.Operators(
+                pair.theirs.operators, kernels=pair.theirs.kernels, is_deaf=pair.theirs.is_deaf
+            )
             self.phase.operators.setdefault(state.case, []).append(operators)
             with self._bench.sharing(), self._bench.stages("check"):
                 self._checks.pair(state.case, pair, state.errors)
@@ -390,6 +461,8 @@ class Timing:
 
     def _enough(self, state: State) -> bool:
         pairs, pace = len(state.measured.claimed_us), self._pace
+        if state.is_heard:
+            return False
         if pairs >= FEW_PAIRS and state.spent_s > LEASE_LIMIT_S:
             return True
         if pairs < pace.least:

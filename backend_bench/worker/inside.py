@@ -324,7 +324,7 @@ def _answer_blocks(
                 following = _following(kernel, block, desk, inbox, within_s=_LOOK_S)
             else:
                 time.sleep(_LOOK_S)
-        channel.send(block.answer())
+        channel.send(block.answer(desk.ran()))
         block = following
 
 
@@ -382,8 +382,8 @@ class _Block:
             self._error = _text_of(error), _name_of(error)
             return True
 
-    def answer(self) -> wire.Timed:
-        """The claims."""
+    def answer(self, ran: Ran) -> wire.Timed:
+        """The claims, and what the GPU was given since the last answer."""
         elapsed_us = 0.0
         try:
             elapsed_us = 0.0 if self._error else self._course.elapsed_us()
@@ -392,7 +392,13 @@ class _Block:
         if self._error is not None:
             text, name = self._error
             return wire.Timed(number=self._number, error=text, error_type=name)
-        return wire.Timed(number=self._number, calls=self._done, elapsed_us=elapsed_us)
+        return wire.Timed(
+            number=self._number,
+            calls=self._done,
+            elapsed_us=elapsed_us,
+            kernels=ran.kernels,
+            is_deaf=ran.is_deaf,
+        )
 
 
 def _bytes_of(request: wire.Block) -> int:

@@ -109,6 +109,47 @@ def test_a_wrong_answer_to_a_call_that_is_timed_is_heard_too(judge: Judge) -> No
     assert timed.message.startswith("called once more")
 
 
+SLOW = f"for _ in range(30 * (heard and a.shape[0] > 100)): {RIGHT}"
+
+
+def test_who_is_slower_where_he_is_heard_has_that_time(judge: Judge) -> None:
+    honest, slow = (verdict_of(judge, body) for body in ("pass", SLOW))
+    assert honest.status is slow.status is Status.OK
+    assert not honest.evidence
+    assert [each.rule for each in slow.evidence] == ["slower_when_heard"]
+    assert slow.performance_score is not None
+    assert honest.performance_score is not None
+    assert slow.performance_score < honest.performance_score / 4
+    [timed] = [case for case in slow.cases if case.kind is CaseKind.PERFORMANCE]
+    assert timed.candidate_us is not None
+    assert timed.reference_us is not None
+    assert timed.candidate_us > 4 * timed.reference_us
+
+
+def test_what_is_timed_where_it_is_heard_is_checked(judge: Judge) -> None:
+    """The first call of that shape there is an ordinary one."""
+    verdict = verdict_of(
+        judge,
+        "global calls; calls = globals().get('calls', 0) + (a.shape[0] > 100)\n"
+        "    if heard and calls > 1: return a.new_zeros(a.shape[0], b.shape[1])",
+    )
+    [timed] = [case for case in verdict.cases if case.kind is CaseKind.PERFORMANCE]
+    assert timed.status is CaseStatus.WRONG
+    assert timed.message.startswith("called once more, to hear which kernels run: in a timed call: ")
+    assert timed.speedup is None
+
+
+def test_who_ends_while_he_is_timed_and_heard_has_no_time(judge: Judge) -> None:
+    verdict = verdict_of(
+        judge,
+        "global calls; calls = globals().get('calls', 0) + (a.shape[0] > 100)\n"
+        "    if heard and calls > 1: os._exit(3)",
+    )
+    assert verdict.status is Status.CRASHED
+    assert statuses(verdict, CaseKind.PERFORMANCE) == [CaseStatus.CRASHED]
+    assert not verdict.reward
+
+
 def test_a_file_that_loads_only_once_does_not_compile(judge: Judge) -> None:
     verdict = judge.judge(
         Submission(
