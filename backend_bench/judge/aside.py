@@ -3,7 +3,7 @@
 A first call is nearly all compiling, and needs the device for its last milliseconds. So when somebody wants to time, the worker is
 kept from the GPU, its share of the device is given up until he is done, and the compiler goes on meanwhile. Where the driver
 cannot do that (`paused`) he waits for the answer. A worker that listens (`worker.driver`) is one with which it cannot; that one is
-stopped, its compiler too. While nobody wants the device, the judge does what it will have to do anyway.
+stopped, its compiler too, and what it has given the GPU is waited for (`quiet`). While nobody wants the device, the judge does what it will have to do anyway.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ class Aside:
     """Steps aside on one device, for whoever wants it alone, on behalf of one submission."""
 
     def __init__(
-        self, lease: Lease, stages: Stages, held_longer: Callable[[float], None], settle: Callable[[], None] = lambda: None
+        self, lease: Lease, stages: Stages, held_longer: Callable[[float], None], settle: Callable[[], None] = lambda: None,
+        is_quiet: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
-        self._lease, self._stages, self._held_longer, self._settle = lease, stages, held_longer, settle
+        """`settle` returns when what this process has given the device is done, `is_quiet` when nobody has it do anything, or says no."""
+        self._lease, self._stages, self._held_longer = lease, stages, held_longer
+        self._settle, self._is_quiet = settle, is_quiet
         self._refused = False
         """A worker could not be kept from the GPU."""
         self.waited_s = 0.0
@@ -85,6 +88,8 @@ class Aside:
         try:
             with _off_the_gpu(life):
                 self._settle()  # what was done meanwhile
+                if life.listens and not self._is_quiet():
+                    return  # as below: it goes on, and comes to its end sooner than if it were stopped for longer
                 self._lease.give_way()
         except paused.Busy:
             return  # it is in the middle of a long kernel: the next try may do

@@ -26,6 +26,7 @@ from backend_bench.judge.aside import Aside
 from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.overdue import Watched, overdue
+from backend_bench.judge.quiet import quiet
 from backend_bench.judge.stages import Stages
 from backend_bench.judge.twins import Twins
 from backend_bench.leases import Lease
@@ -53,7 +54,7 @@ class Stay:
         self._nursery, self._twins, self._lease, self._share = nursery, twins, lease, share
         self._when_stuck = when_stuck
         self.stages = Stages()
-        aside = Aside(lease, self.stages, self._held_longer, self._settle)
+        aside = Aside(lease, self.stages, self._held_longer, self._settle, self._is_quiet)
         self.aside = aside if nursery.device.type == "cuda" else None
         """How workers are waited for while the device is shared; on a CPU, where compilers are in a timing's way, to the end."""
         self._held: Watched | None = None
@@ -111,6 +112,13 @@ class Stay:
             # A broken context has nothing to be done; that is told elsewhere.
             with contextlib.suppress(RuntimeError):
                 torch.cuda.current_stream(self.device).synchronize()
+
+    def _is_quiet(self) -> bool:
+        """Whether, in a moment, nobody else has the device do anything."""
+        try:
+            return quiet(self.device).comes()
+        except RuntimeError:
+            return True  # as above
 
     @contextlib.contextmanager
     def alone(self, *, limit_s: float) -> Iterator[None]:

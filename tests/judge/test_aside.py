@@ -146,6 +146,25 @@ def test_a_worker_that_listens_is_stopped_and_not_asked_of_the_driver(
     assert left_s
 
 
+def test_a_worker_that_listens_goes_on_as_long_as_the_gpu_is_at_its_work(
+    tmp_path: Path, worker: Worker, told: list[tuple[str, int]]
+) -> None:
+    worker.listens = True
+    lease, has_it, left_s = Lease("gpu", tmp_path), threading.Event(), list[float]()
+    looks = iter((False, False, True))
+    steps = Aside(lease, Stages(), lambda _: None, is_quiet=lambda: next(looks))
+    sharer = threading.Thread(target=shared_by, args=(lease, steps, worker, has_it, left_s))
+    sharer.start()
+    assert has_it.wait(60)
+    with lease.alone():
+        assert worker.said == ["freeze", "thaw", "freeze", "thaw", "freeze"]
+        assert next(looks, None) is None
+        worker.answer()
+    sharer.join(60)
+    assert worker.said[-1] == "thaw"
+    assert told == []
+
+
 def stepping(lease: Lease) -> Aside:
     return Aside(lease, Stages(), lambda _: None)
 
@@ -266,6 +285,8 @@ def test_the_limit_of_a_lock_is_the_first_word() -> None:
 
 class Idle:
     """A life with nothing in it."""
+
+    listens = False
 
     def __init__(self, pid: int = 21) -> None:
         self.gone, self._pid = threading.Event(), pid
