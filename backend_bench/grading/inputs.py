@@ -291,7 +291,7 @@ def edges(op: Op, call: Call, rng: random.Random) -> Call | None:
     if is_pointwise(op):
         values_of[id(chosen)] += _kinks(op, call, chosen.dtype)
     if base_name(op) in _ASKS_FOR_ZERO:
-        _sow(chosen, values_of[id(chosen)], rng)
+        _sow(chosen, values_of[id(chosen)], rng, _decisive(op, call, chosen))
     else:
         _strew(chosen, values_of[id(chosen)], rng)
     return copy
@@ -304,14 +304,27 @@ def meet(op: Op, call: Call, rng: random.Random) -> None:
     elif base_name(op) in _ASKS_FOR_ZERO:
         for tensor in filter(is_changeable, tensors_of(call)):
             if values := specials(op, tensor, rng):
-                _sow(tensor, values, rng)
+                _sow(tensor, values, rng, _decisive(op, call, tensor))
 
 
-def _sow(tensor: Tensor, values: list[float | int], rng: random.Random) -> None:
+def _sow(tensor: Tensor, values: list[float | int], rng: random.Random, line: int) -> None:
     """Zeros with few ones, ones with few zeros, many lines of few that cancel out, or one in about every second line."""
     tensor.zero_()
-    lone = min(0.7 / tensor.shape[-1], 0.5)
-    _strew(tensor, values, rng, share=rng.choice((0.05, 0.4, 0.95, lone, 1 - lone)))
+    lone = min(0.7 / max(line, 1), 0.5)
+    _strew(tensor, values, rng, share=rng.choice((0.05, 0.4, 0.95, lone, 1 - lone)), most=1.0)
+
+
+def _decisive(op: Op, call: Call, tensor: Tensor) -> int:
+    """How many elements decide one of the result, by the dimensions that the call names."""
+    order = [argument.name for argument in op._schema.arguments]
+    if "dim" not in order:
+        return 1 if is_pointwise(op) else tensor.numel()
+    place = order.index("dim")
+    dims = call.args[place] if place < len(call.args) else call.kwargs.get("dim")
+    if dims is None or dims == []:
+        return tensor.numel()
+    sizes = tensor.shape or (1,)
+    return math.prod(sizes[dim] for dim in (dims if isinstance(dims, (list, tuple)) else (dims,)))
 
 
 def _meet(op: Op, call: Call, rng: random.Random) -> bool:
@@ -465,11 +478,13 @@ def _pointwise_specials(op: Op, tensor: Tensor) -> list[float | int]:
     return list(values)
 
 
-def _strew(tensor: Tensor, values: list[float | int], rng: random.Random, share: float = _SHARE) -> None:
-    """Overwrite a share of the elements, at least one; a lone NaN or infinity goes in once."""
+def _strew(
+    tensor: Tensor, values: list[float | int], rng: random.Random, share: float = _SHARE, most: float = 0.5
+) -> None:
+    """Overwrite a share of the elements, at least one, and at most another; a lone NaN or infinity goes in once."""
     wild = sum(not math.isfinite(value) for value in values)
-    most = max(1, tensor.numel() // 2)
-    count = 1 if len(values) == 1 else min(most, max(wild, round(tensor.numel() * share), 1))
+    able = max(1, int(tensor.numel() * most))
+    count = 1 if len(values) == 1 else min(able, max(wild, round(tensor.numel() * share), 1))
     order = _wildest_first(values, rng)
     palette = torch.tensor(order, dtype=tensor.dtype, device=tensor.device)
     places = torch.randperm(tensor.numel(), generator=_generator(tensor, rng), device=tensor.device)[:count]

@@ -210,3 +210,19 @@ def test_half_precision_keeps_its_subnormals() -> None:
     half = torch.tensor([6e-8, 1.0, 0.0], dtype=torch.float16)
     assert torch.equal(kept_normal(half, torch.ones_like(half)), half)
     assert kept_normal(torch.tensor([1e-39, 2.0, 0.0]), torch.ones(3)).tolist() == [1.0, 2.0, 0.0]
+
+
+@pytest.mark.parametrize(("op", "dims"), [(aten.all.dims, [1, 3]), (aten.any.dims, [0, -1])])
+def test_few_zeros_among_ones_are_few(op: OpOverload, dims: list[int]) -> None:
+    """Of twelve elements half were zeros at least, so that hardly a line of four had none."""
+    seen = set()
+    for seed in range(40):
+        call = Call((torch.randn(3, 2, 1, 2), dims, True), {})
+        varied = edges(op, call, random.Random(seed))
+        assert varied is not None
+        seen.add(int((varied.args[0] == 0).sum()))
+        if op(*varied.args).unique().numel() == 2:
+            seen.add(-1)
+    assert min(seen - {-1}) <= 2
+    assert max(seen) >= 10
+    assert -1 in seen
