@@ -33,6 +33,7 @@ def dilated(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | Non
 
 _LISTS = ("kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "pad")
 """Arguments that have a number for each dimension of a window, an edge or a result."""
+_SCALES = ("scales", "scales_d", "scales_h", "scales_w")
 _COUNTS = ("padding", "output_padding", "pad")
 """Those among them that may be nought."""
 
@@ -51,9 +52,11 @@ def uneven(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) 
     numbers = given[name]
     if not isinstance(numbers, (list, tuple)) or len(numbers) < (1 if name == "output_size" else 2):
         return None
-    if len(set(numbers)) > 1:
+    is_scaled = name == "output_size" and any(given.get(scale) is not None for scale in _SCALES)
+    if len(set(numbers)) > 1 and not is_scaled:
         return clone_call(call_of(op, given | {name: [*reversed(numbers)]}))
-    place, number = rng.choice((0, -1)), numbers[0]
+    place = rng.choice((0, -1))
+    number = numbers[place]
     # Fewer places of a result: for more of them ATen would read what lies behind its input, where scales are given.
     least = 0 if name in _COUNTS else 1
     if name == "dilation":
@@ -68,15 +71,22 @@ def uneven(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) 
 
 
 def oblong(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:
-    """The call of a window, or of another size, on an image that is not square: of its last dimension a part."""
+    """The call of a window, or of another size, on an image that is not square: of its last dimension a part. Where it is scaled, so is that."""
     if not lists(op) or entangled(call):
         return None
     copy = clone_call(call)
     image = tensors_of(copy)[0]
     if image.dim() < 3 or not image.numel() or image.shape[-1] != image.shape[-2]:
         return None
-    part = image[..., : max(1, image.shape[-1] * 2 // 3)].clone()
-    return map_tensors(copy, lambda tensor: part if tensor is image else tensor)
+    width = max(1, image.shape[-1] * 2 // 3)
+    part = image[..., :width].clone()
+    cut = map_tensors(copy, lambda tensor: part if tensor is image else tensor)
+    given = arguments(op, cut)
+    if given.get("scales_w") is None:
+        return cut
+    # A GPU's kernels read by the scale, behind their input where the result is larger than it says.
+    scaled = max(1, int(width * given["scales_w"]))
+    return call_of(op, given | {"output_size": [*given["output_size"][:-1], scaled]})
 
 
 def skipping(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | None:

@@ -406,3 +406,20 @@ def test_nan_is_in_the_first_tensor_and_in_the_last() -> None:
         [0, 0, 1],
     ]
     assert poisoned(aten.topk.default, Call((torch.randn(9), 2)), rng()) is None
+
+
+@pytest.mark.parametrize("scales", [(2.0, 2.0), (2.0, None), (1.5, 2.5)])
+def test_a_scaled_image_is_never_larger_than_its_scales_make_it(
+    scales: tuple[float | None, float | None],
+) -> None:
+    """A GPU's kernels read behind their input then."""
+    op = aten.upsample_bilinear2d.default
+    for height, width in ((8, 8), (8, 5), (5, 8)):
+        sizes = [int(size * (scale or 3)) for size, scale in zip((height, width), scales, strict=True)]
+        call = Call((torch.randn(1, 2, height, width), sizes, False, *scales), {})
+        made = [oblong(op, call, random.Random(seed)) for seed in range(4)]
+        made += [uneven(op, call, random.Random(seed), name="output_size") for seed in range(4)]
+        for varied in filter(None, made):
+            image, size = varied.args[:2]
+            for dim, scale in enumerate(scales):
+                assert scale is None or size[dim] <= image.shape[2 + dim] * scale
