@@ -20,7 +20,7 @@ def call(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     packet = getattr(op, "overloadpacket", None)
     if packet is None or packet.__name__ not in _FATAL_TWICE:
         return op(*args, **kwargs)
-    form = (op, *map(_form, args), *((name, _form(value)) for name, value in sorted(kwargs.items())))
+    form = _form_of(op, args, kwargs)
     if form in _refused:
         raise RuntimeError(_refused[form])
     try:
@@ -32,8 +32,18 @@ def call(op: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         raise
 
 
+_NOT_PLANNED = ("scale",)
+"""Numbers that a plan does not depend on."""
+
+
+def _form_of(op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """What a plan is made for: of a tensor all but its values, however the arguments are handed over."""
+    given = {each.name: each.default_value for each in op._schema.arguments if each.has_default_value()}
+    given |= dict(zip((each.name for each in op._schema.arguments), args, strict=False)) | kwargs
+    return (op, *((name, _form(value)) for name, value in sorted(given.items()) if name not in _NOT_PLANNED))
+
+
 def _form(value: Any) -> Any:
-    """What a plan is made for: of a tensor, all but its values."""
     if isinstance(value, Tensor):
         return value.dtype, value.device, tuple(value.shape), value.stride()
     return value

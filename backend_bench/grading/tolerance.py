@@ -23,6 +23,7 @@ from backend_bench.grading.traits import (
     CHAINS,
     EXPONENTIAL_SUMS,
     FROM_ITS_SIZE,
+    INTERPOLATIONS,
     NORMALISATIONS,
     SAMPLERS,
     SCATTERED_SUMS,
@@ -159,6 +160,7 @@ def growth(op: Op, call: Call, exact: Results, dtypes: list[torch.dtype], run: R
                 _step(dtype, scattered),
             )
             + addend * _short_step(dtype)
+            + (_misplaced(call, dtype, run) if name in INTERPOLATIONS else 0.0)
             for term, size, addend, dtype in zip(terms, sizes, apart, dtypes, strict=True)
         )
     if name in ACCUMULATIONS or name in CHAINS:
@@ -292,6 +294,22 @@ def _addends(op: Op, call: Call, run: Run) -> list[Tensor]:
     """What is added to the products: the results without any product."""
     factor = arguments(op, call)[ADDS_TO_PRODUCT[base_name(op)]]
     return [_finite_abs(result) for result in run(_without(call, factor))]
+
+
+_MISPLACED = 3
+"""Roundings of a place in an image: of a scale, of its product, of the half that is taken off."""
+
+
+def _misplaced(call: Call, dtype: torch.dtype, run: Run) -> Tensor:
+    """What interpolation answers to the rounding of the place that it looks at, which is as large as the image is long: neighbours differ by as
+    much as both."""
+    image = tensors_of(call)[0]
+    lengths = image.shape[2:]
+    pool = (torch.nn.functional.max_pool1d, torch.nn.functional.max_pool2d, torch.nn.functional.max_pool3d)
+    near = pool[len(lengths) - 1](_finite_abs(image), 3, stride=1, padding=1)
+    around = _finite_abs(run(map_tensors(call, lambda tensor: near if tensor is image else tensor))[0])
+    inside = torch.float64 if dtype is torch.float64 else torch.float32
+    return around * (_MISPLACED * sum(lengths) * torch.finfo(inside).eps)
 
 
 def _on_the_way(op: Op, call: Call) -> Tensor:

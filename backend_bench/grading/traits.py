@@ -164,6 +164,9 @@ SUMS = names(
 )
 """Sums of products: the magnitude of their terms is the same operator on absolute values."""
 
+INTERPOLATIONS = names("upsample_linear1d upsample_bilinear2d upsample_trilinear3d upsample_bicubic2d")
+"""Those among them that look at places between the elements of an image."""
+
 ADDS_TO_PRODUCT: dict[str, str] = {
     "addmm": "mat1",
     "addmv": "mat",

@@ -71,11 +71,14 @@ class Aside:
             if self._lease.is_wanted():
                 begun = awake.now()
                 with self._stages("device"):
-                    self._step(life)
+                    gave_way = self._step(life)
                 took_s = awake.now() - begun
-                deadline += took_s
-                self.waited_s += took_s
-                self._held_longer(took_s)
+                if gave_way:
+                    deadline += took_s
+                    self.waited_s += took_s
+                    self._held_longer(took_s)
+                else:  # it goes on for as long as it stood still, in its own time
+                    life.channel.answers(min(took_s, max(deadline - awake.now(), 0.0)))
             elif is_busy:
                 is_busy = meanwhile()
         return done_meanwhile(life, deadline - awake.now(), meanwhile)
@@ -83,19 +86,21 @@ class Aside:
     def _can_step(self, life: Life) -> bool:
         return (life.listens or paused.is_offered()) and not self._refused
 
-    def _step(self, life: Life) -> None:
-        """Aside, and back when nobody wants it any more."""
+    def _step(self, life: Life) -> bool:
+        """Aside, and back when nobody wants it any more; whether that came to be."""
         try:
             with _off_the_gpu(life):
                 self._settle()  # what was done meanwhile
                 if life.listens and not self._is_quiet():
-                    return  # as below: it goes on, and comes to its end sooner than if it were stopped for longer
+                    return False  # as below
                 self._lease.give_way()
+            return True
         except paused.Busy:
-            return  # it is in the middle of a long kernel: the next try may do
+            return False  # it is in the middle of a long kernel: the next try may do
         except paused.Refused as error:
             log.warning("%s", error)
             self._refused = True
+            return False
 
 
 def _off_the_gpu(life: Life) -> contextlib.AbstractContextManager[object]:

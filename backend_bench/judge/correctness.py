@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -226,19 +226,13 @@ def run(bench: Bench, ahead: Ahead, texts: Sequence[str], *, seed: int, record: 
     return phase
 
 
-def call_some(bench: Bench, batches: Iterable[Ahead], texts: Sequence[str]) -> Phase:
-    """Call the draws of all batches, one batch after the other, and check them. The results are of all cases, in their order; `NOT_RUN`
-    where no draw was called."""
+def call_some(bench: Bench, ahead: Ahead, texts: Sequence[str]) -> Phase:
+    """Call these draws and check them. The results are of all cases, in their order; `NOT_RUN` where no draw was called."""
     tallies, phase = [_Tally(args=text) for text in texts], Phase()
-    for ahead in batches:
-        # Nobody holds the draws of one batch while the next is drawn.
-        goes_on = all(
-            _attempt(bench, ahead, number, tallies[ahead.attempts()[number].case], phase, False)
-            for number in range(len(ahead.attempts()))
-        )
-        ahead.forget()
-        if not goes_on:
+    for number, attempt in enumerate(ahead.attempts()):
+        if not _attempt(bench, ahead, number, tallies[attempt.case], phase, False):
             break
+    ahead.forget()
     phase.results = [tally.result() for tally in tallies]
     return phase
 
@@ -284,10 +278,10 @@ def _in_more_forms(
     return attempts
 
 
-def fresh(suite: Suite, op: Operator, rng: random.Random, *, first: int = 0) -> Iterator[Attempt]:
-    """A draw of each case, as the suite makes it; the first case has this number."""
+def fresh(suite: Suite, op: Operator, rng: random.Random) -> Iterator[Attempt]:
+    """A draw of each case, as the suite makes it."""
     seed = rng.getrandbits(48)
-    for case, call in enumerate(suite.draws(op, CaseKind.CORRECTNESS, seed), first):
+    for case, call in enumerate(suite.draws(op, CaseKind.CORRECTNESS, seed)):
         if call is not None:
             yield Attempt(case, call, "base")
 

@@ -191,16 +191,35 @@ class Judge:
                     protocol.note_performance(timing.run())
             if bench.can_listen and not bench.listens and protocol.is_promising:
                 with stay.stages("listen"), bench.listening():
-                    timed = [n for n, text in enumerate(wants_performance) if text not in protocol.left_out]
-                    phase = listening.run(
-                        bench, suite, submission.op, wants.correctness, timed,
-                        [wants_performance[case] for case in timed], seed=seed ^ 2, profile=submission.profile,
-                    )  # fmt: skip
-                    protocol.note_heard(phase, timed=len(timed))
-                    if wants_performance and protocol.is_promising and not phase.ended:
-                        protocol.note_heard_times(timing.heard())
+                    self._listen(
+                        protocol, bench, suite, wants, timing if wants_performance else None, seed=seed ^ 2
+                    )
                     protocol.note_deaf(bench.sandbox)
             protocol.note_deaf(bench.sandbox)
+
+    def _listen(
+        self, protocol: _Protocol, bench: Bench, suite: Suite, wants: _Wants, timing: performance.Timing | None, *, seed: int
+    ) -> None:  # fmt: skip
+        """Time what was timed once more, and call some of the rest, where it is heard which kernels run."""
+        submission = protocol.submission
+        try:
+            bench.candidate()
+        except CompileFailed as error:
+            protocol.compile_error = str(error)
+        except Ended as error:
+            protocol.note_end(error)
+            protocol.note_unheard(str(error))
+        else:
+            timed = timing.heard() if timing is not None else performance.Phase()
+            protocol.note_heard_times(timed)
+            gives_up = timed.ended is not None and bench.give_up(timed.ended)
+            if wants.correctness and protocol.is_promising and not gives_up:
+                protocol.note_heard(
+                    listening.run(
+                        bench, suite, submission.op, wants.correctness, seed=seed, profile=submission.profile
+                    )
+                )
+            protocol.note_if_unheard()
 
     def _peaks(self, bench: Bench) -> roofline.Peaks:
         with self._measuring:
@@ -254,6 +273,8 @@ class _Protocol:
     evidence: list[Evidence] = field(default_factory=list)
     recorded: list[audit.Operators] = field(default_factory=list)
     """What the kernel called in the calls in which all of it was recorded."""
+    heard: list[audit.Operators] = field(default_factory=list)
+    """And in those after the times in which it was heard which kernels ran."""
     kernels: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     sandbox: tuple[str, ...] = ()
@@ -360,37 +381,43 @@ class _Protocol:
         self.ended = self.ended or phase.ended
         self.compile_error = phase.compile_error
 
-    def note_heard(self, phase: correctness.Phase, *, timed: int) -> None:
-        """Of a few more calls, in a worker whose driver was heard; the first cases are those that are timed. They count as all others do,
-        and where they came to an end no time counts: who does not want to be heard fails."""
-        self.evidence += phase.evidence + self._own_work(phase.operators, are_few=True)
-        self.kernels = audit.launches(phase.operators)
-        self.ended = self.ended or phase.ended
-        self.compile_error = self.compile_error or phase.compile_error
-        over = str(phase.ended or phase.compile_error or "")
-        for number, heard in enumerate(phase.results):
-            kind = CaseKind.PERFORMANCE if number < timed else CaseKind.CORRECTNESS
-            if heard.status is CaseStatus.NOT_RUN and over and kind is CaseKind.PERFORMANCE:
-                heard = dataclasses.replace(heard, message=f"not run: {over}")
-            elif heard.passed or heard.status is CaseStatus.NOT_RUN:
-                continue
-            self._fail(kind, heard)
-        if not phase.operators and not (phase.ended or phase.compile_error):
-            self.notes.append(
-                f"nobody heard which kernels ran: {phase.unjudgeable or 'there was no call to hear'}"
-            )
-
     def note_heard_times(self, phase: performance.Phase) -> None:
-        """Of the cases that were timed once more there: those that failed, and those that took longer."""
-        self.evidence += phase.evidence
-        calls = [call for operators in phase.operators.values() for call in operators]
-        self.evidence += self._own_work(calls, are_few=True)
+        """Of the cases that were timed once more, where it was heard which kernels ran: those that failed there, and those that took longer."""
         self.ended = self.ended or phase.ended
+        self._note_heard_calls([call for calls in phase.operators.values() for call in calls])
+        self.evidence += phase.evidence
         for heard in phase.results:
             if heard.passed:
                 self._replace(heard)
             else:
                 self._fail(CaseKind.PERFORMANCE, heard)
+
+    def note_heard(self, phase: correctness.Phase) -> None:
+        """Of a few more calls, in a worker whose driver was heard. They count as all others do."""
+        self.ended = self.ended or phase.ended
+        self.compile_error = self.compile_error or phase.compile_error
+        self._note_heard_calls(phase.operators)
+        self.evidence += phase.evidence
+        for heard in phase.results:
+            if not heard.passed and heard.status is not CaseStatus.NOT_RUN:
+                self._fail(CaseKind.CORRECTNESS, heard)
+
+    def _note_heard_calls(self, calls: list[audit.Operators]) -> None:
+        self.heard += calls
+        self.evidence += self._own_work(calls, are_few=True)
+        self.kernels = audit.launches(self.heard)
+
+    def note_unheard(self, why: str) -> None:
+        """No time counts: who does not want to be heard fails."""
+        for case in self.cases:
+            if case.kind is CaseKind.PERFORMANCE and case.passed:
+                message = f"not run: {why}"
+                self._fail(case.kind, dataclasses.replace(case, status=CaseStatus.NOT_RUN, message=message))
+
+    def note_if_unheard(self) -> None:
+        """Say so where there was nothing to hear."""
+        if not (self.heard or self.ended or self.compile_error):
+            self.notes.append("nobody heard which kernels ran: there was no call to hear")
 
     def _fail(self, kind: CaseKind, heard: CaseResult) -> None:
         """A case that had passed has not, by what was heard of it."""

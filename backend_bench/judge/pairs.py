@@ -100,3 +100,4 @@ class State:
         self.result = result
         self.blocks.clear()
         self.ready.clear()
+        self.pairs.clear()

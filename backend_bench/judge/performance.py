@@ -189,64 +189,75 @@ class Timing:
         return self.phase
 
     def heard(self) -> Phase:
-        """Time some pairs of each case that has a time once more, while it is heard which kernels run. The candidate's worker listens by now, and has
-        had its first calls there.
+        """Call each case that has a time once more, and time some pairs of it, while it is heard which kernels run: the candidate's worker listens by
+        now.
 
         Who has ATen work only where nobody hears it is slower here, or gains little. The results are those that differ from what `run` came to:
         of cases that failed, or took longer, and that is what counts then.
         """
         self.phase = Phase()
         self._checks = Checks(self._overload, self._texts, self._profile, self.phase.evidence)
-        worker = self._bench.candidate()
         before = {state.case: state.result for state in self._states if state.result and state.result.passed}
-        states = [
-            dataclasses.replace(self._state(state.case), metas=state.metas, worker=worker, is_heard=True)
-            for state in self._states
-            if state.case in before
-        ]
+        states = [dataclasses.replace(self._state(case), is_heard=True) for case in before]
         for pairs in HEARD_PAIRS:
-            doubted = [
-                state
+            wanted = {
+                state.case: len(state.measured.claimed_us) + pairs
                 for state in states
-                if state.result is None
-                and (not state.measured.claimed_us or self._is_slower(state, before[state.case]))
-            ]
-            for state in doubted:
-                state.wanted = pairs + state.waiting
-            while doubted:
-                for state in self._next_round(doubted):
-                    doubted.remove(state)
+                if not state.measured.claimed_us or self._is_slower(state, before[state.case])
+            }
+            while left := [
+                state for state in states if state.case in wanted and self._lacks(state, wanted[state.case])
+            ]:
+                for state in left:
+                    lacking = wanted[state.case] - len(state.measured.claimed_us)
+                    pairs_at_once = min(lacking, self._plans[state.case].pairs) + state.waiting
+                    state.wanted = max(pairs_at_once, len(state.blocks))
+                self._next_round(left)
         for state in states:
             if state.result is not None:
                 self.phase.results.append(state.result)
-            elif not state.measured.claimed_us:
-                raise JudgeError("no timed block could be queued in time: the driver stalls them")
             elif self._is_slower(state, before[state.case]):
                 self.phase.results.append(self._as_heard(state, before[state.case]))
         return self.phase
 
+    def _lacks(self, heard: State, wanted: int) -> bool:
+        """Whether a case has fewer times than wanted, and its kernel is not so slow that a few must do."""
+        found = len(heard.measured.claimed_us)
+        is_slow = found >= FEW_PAIRS and heard.spent_s > LEASE_LIMIT_S
+        return heard.result is None and found < wanted and not is_slow
+
     def _is_slower(self, heard: State, before: CaseResult) -> bool:
+        if heard.result is not None:
+            return False
         assert before.speedup is not None
-        return self._reading(heard).speedup * LONGER < before.speedup
+        return self._heard_speedup(self._reading(heard), before) * LONGER < before.speedup
+
+    @staticmethod
+    def _heard_speedup(found: Figures, before: CaseResult) -> float:
+        """Beside the reference that ran in turn, or by its time from before: a worker that listens is not kept from the device, and may have left it work
+        that slows the reference."""
+        assert before.reference_us is not None
+        return min(found.speedup, before.reference_us / found.candidate_us)
 
     def _as_heard(self, heard: State, before: CaseResult) -> CaseResult:
         """What counts of a case that took longer where it was heard."""
         found = self._reading(heard)
+        speedup = self._heard_speedup(found, before)
         detail = (
-            f"{before.args}: {found.speedup:.3g} times as fast as PyTorch while it was heard which kernels ran, and "
+            f"{before.args}: {speedup:.3g} times as fast as PyTorch while it was heard which kernels ran, and "
             f"{before.speedup:.3g} times before; the former counts"
         )
-        self.phase.evidence.append(Evidence(rule="slower_when_heard", detail=detail))
+        self.phase.evidence += [*found.evidence, Evidence(rule="slower_when_heard", detail=detail)]
         return dataclasses.replace(
             before,
             candidate_us=found.candidate_us,
-            reference_us=found.reference_us,
-            speedup=found.speedup,
+            reference_us=speedup * found.candidate_us,
+            speedup=speedup,
             noise=found.noise,
         )
 
-    def _next_round(self, waiting: Sequence[State]) -> list[State]:
-        """Of the first of those that fit into memory together; which they were."""
+    def _next_round(self, waiting: Sequence[State]) -> None:
+        """Of the first of those that fit into memory together."""
         by_case = {state.case: state for state in waiting}
         needs = {case: self._plans[case].needs(state.wanted) for case, state in by_case.items()}
         batch = [by_case[case] for case in self._fitting(needs)]
@@ -255,7 +266,6 @@ class Timing:
                 self._note(state, CaseStatus.NOT_RUN, "not run: the worker was gone")
         else:
             self._round(batch)
-        return batch
 
     def _state(self, case: int) -> State:
         calls = self._plans[case].calls
@@ -384,10 +394,8 @@ class Timing:
                 state.measured.add(pair.theirs)
         state.waiting = max(state.waiting - len(pairs), 0)
         for pair in pairs:
-            operators = audit.Operators(
-                pair.theirs.operators, kernels=pair.theirs.kernels, is_deaf=pair.theirs.is_deaf
-            )
-            self.phase.operators.setdefault(state.case, []).append(operators)
+            if not state.is_heard:
+                self._note_operators(state, audit.Operators(pair.theirs.operators))
             with self._bench.sharing(), self._bench.stages("check"):
                 self._checks.pair(state.case, pair, state.errors)
         if self._enough(state):
@@ -405,6 +413,8 @@ class Timing:
                 self._plans[case].metas,
                 meanwhile=lambda: self._draw_one(state),
             )
+            if state.is_heard:
+                self._note_operators(state, _heard(sample.claims))
             if sample.claims.error:
                 raise Wrong(CaseStatus.RAISED, f"the kernel raised {sample.claims.error}")
             self._checks.call(case, call, sample.observed, state.errors)
@@ -439,7 +449,7 @@ class Timing:
     def _turn(self, state: State, plan: Plan) -> None:
         """Some blocks of both sides; those that a slow kernel did not come to are still ready afterwards."""
         few = [state.ready.pop() for _ in range(min(plan.turn, len(state.ready)))]
-        candidates = functools.partial(self._candidates, few, FEW_PAIRS + state.waiting)
+        candidates = functools.partial(self._candidates, state, few, FEW_PAIRS + state.waiting)
         ours, theirs = self._in_turn([both.ours for both in few], few[0].theirs.keeper, candidates)
         state.ready += few[len(theirs) :]
         for both, our, their in zip(few, ours, theirs, strict=False):
@@ -458,6 +468,9 @@ class Timing:
             dataclasses.replace(side, observed=tuple, answer=None) for side in (pair.ours, pair.theirs)
         )
         return dataclasses.replace(pair, calls=(), ours=ours, theirs=theirs, agrees=True)
+
+    def _note_operators(self, state: State, operators: audit.Operators) -> None:
+        self.phase.operators.setdefault(state.case, []).append(operators)
 
     def _enough(self, state: State) -> bool:
         pairs, pace = len(state.measured.claimed_us), self._pace
@@ -490,7 +503,7 @@ class Timing:
         return Reading(
             self._texts[state.case], self._before[state.case], state.reference, state.measured,
             bias=self._bias, on_cpu=self._bench.device.type == "cpu", trust=self._pace.trust,
-            floor_us=self._plans[state.case].floor_us, kept_apart=paused.is_offered(),
+            floor_us=self._plans[state.case].floor_us, kept_apart=paused.is_offered() and not state.is_heard,
         ).figures()  # fmt: skip
 
     def _result(self, state: State) -> CaseResult:
@@ -585,19 +598,27 @@ class Timing:
                 came[is_ours] = self._references(ours[: len(came.get(False, ours))]) if is_ours else theirs()
         return came[True][: len(came[False])], came[False]
 
-    def _candidates(self, few: Sequence[Both], least: int) -> list[Timed]:
+    def _candidates(self, state: State, few: Sequence[Both], least: int) -> list[Timed]:
         """Blocks of the candidate, so many in any case and all that it comes to in time; raises `Wrong` if one failed or claims no time."""
         came = self._bench.timed(
             [both.theirs for both in few],
             [both.rewritten for both in few],
             patience=Patience(least, LEASE_LIMIT_S),
         )
+        if state.is_heard:
+            for timed in came:
+                self._note_operators(state, _heard(timed))
         for both, timed in zip(few, came, strict=False):
             if timed.error:
                 raise Wrong(CaseStatus.RAISED, f"the kernel raised {timed.error}")
             if not LEAST_US * len(both.theirs.asked.calls) < timed.claimed_us < float("inf"):
                 raise Wrong(CaseStatus.CHEATED, "the worker claims that the call took no time at all")
         return came
+
+
+def _heard(claims: wire.Done | Timed) -> audit.Operators:
+    """What was heard of a call or of a block. That nothing was launched in it says nothing: a copy may be right."""
+    return audit.Operators(claims.operators, kernels=claims.kernels, is_deaf=claims.is_deaf)
 
 
 def _as_laid_out(metas: Sequence[Meta | None], claims: Sequence[wire.OutputClaim]) -> tuple[Meta | None, ...]:

@@ -55,14 +55,16 @@ def _inside(op: Op, widened: Callable[[torch.dtype], torch.dtype], wanted: str) 
         if all(widened(dtype) is dtype for dtype in dtypes):
             raise DoesNotApply(wanted)
         copy = clone_call(call)
-        due = tensors_of(Call((op(*copy.args, **copy.kwargs),)))
+        due = op(*copy.args, **copy.kwargs)
         owned = {id(tensor) for tensor in tensors_of(call)}
-        pending = iter(due)
 
-        def rounded(tensor: Tensor) -> Tensor:
-            dtype = next(pending).dtype
-            return tensor if id(tensor) in owned else tensor.to(dtype)
+        def rounded(came: Any, wanted: Any) -> Any:
+            if isinstance(came, Tensor) and isinstance(wanted, Tensor):
+                return came if id(came) in owned else came.to(wanted.dtype)
+            if isinstance(came, (list, tuple)):
+                return type(came)(map(rounded, came, wanted))
+            return came if wanted is not None else None
 
-        return map_tensors(Call((inner(*args, **kwargs),)), rounded).args[0]
+        return rounded(inner(*args, **kwargs), due)
 
     return kernel

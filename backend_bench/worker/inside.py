@@ -391,7 +391,9 @@ class _Block:
             self._error = _text_of(error), _name_of(error)
         if self._error is not None:
             text, name = self._error
-            return wire.Timed(number=self._number, error=text, error_type=name)
+            return wire.Timed(
+                number=self._number, error=text, error_type=name, kernels=ran.kernels, is_deaf=ran.is_deaf
+            )
         return wire.Timed(
             number=self._number,
             calls=self._done,

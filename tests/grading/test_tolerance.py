@@ -443,3 +443,25 @@ def test_a_weight_norm_of_single_elements_adds_nothing_up() -> None:
         return right[0], right[1] * 1.001
 
     assert not judge(aten._weight_norm_interface_backward.default, call, a_thousandth_off).passed
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "size", "scales"),
+    [
+        (aten.upsample_linear1d.default, (2, 64, 120), [503], (4.2,)),
+        (aten.upsample_bilinear2d.default, (1, 16, 60, 120), [252, 503], (4.2, 4.2)),
+        (aten.upsample_bicubic2d.default, (1, 16, 60, 120), [252, 503], (4.2, 4.2)),
+    ],
+    ids=["linear", "bilinear", "bicubic"],
+)
+def test_a_place_between_elements_is_rounded_to_float32(
+    op: Any, shape: tuple[int, ...], size: list[int], scales: tuple[float, ...]
+) -> None:
+    """Between a large element and one that takes it back, half precision tells more than the place does: two of three such kernels were refused."""
+    for seed in range(8):
+        image = (8 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))).half()
+        call = Call((image, size, False, *scales), {})
+        right = judge(op, call, lambda image, *rest: op(image.float(), *rest).half())
+        assert right.passed, right.message
+        wrong = judge(op, call, lambda image, *rest: op(image.float(), *rest[:-1], rest[-1] * 1.001).half())
+        assert not wrong.passed

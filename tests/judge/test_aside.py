@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -163,6 +164,31 @@ def test_a_worker_that_listens_goes_on_as_long_as_the_gpu_is_at_its_work(
     sharer.join(60)
     assert worker.said[-1] == "thaw"
     assert told == []
+
+
+def test_who_never_leaves_the_gpu_in_peace_has_no_more_time_than_others(
+    tmp_path: Path, worker: Worker, told: list[tuple[str, int]]
+) -> None:
+    """What it has given the GPU does not end, or a neighbour's work does not; it is not stopped for longer than it goes on."""
+    worker.listens = True
+    lease, has_it, left_s = Lease("gpu", tmp_path), threading.Event(), list[float]()
+
+    def look() -> bool:
+        threading.Event().wait(0.02)
+        return False
+
+    steps = Aside(lease, Stages(), lambda _: None, is_quiet=look)
+    waiting = threading.Thread(target=lambda: has_it.wait(60) and lease.alone().__enter__(), daemon=True)
+    waiting.start()
+    with lease.shared():
+        has_it.set()
+        begun = time.monotonic()
+        left_s.append(steps.wait(worker, 1.0))  # type: ignore[arg-type]
+        took_s = time.monotonic() - begun
+    assert left_s == [0.0]
+    assert steps.waited_s == 0
+    assert took_s < 30  # an endless wait else
+    assert 2 < worker.said.count("freeze") <= 40
 
 
 def stepping(lease: Lease) -> Aside:

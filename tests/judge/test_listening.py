@@ -17,27 +17,28 @@ from backend_bench.judge.zygotes import Zygotes
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.suites.smoke import SmokeSuite
-from backend_bench.verdict import CaseKind, CaseStatus, Status, Verdict
+from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Status, Verdict
 
 MM = Operator.parse("mm")
 SPEC = SuiteSpec(name="smoke", device="cpu", dtype="float32")
 COUNT = 6
+TIMED = 2
 RIGHT = "torch.bmm(a[None], b[None])[0]"
 
 
 class Few(SmokeSuite):
-    """Six cases of `mm`, more than are heard, and one that is timed."""
+    """Six cases of `mm`, more than are heard, and some that are timed."""
 
     def index(self) -> SuiteIndex:
         index = super().index()
         entry = index.entries[str(MM)]
         few = dataclasses.replace(
-            entry, correctness=entry.correctness[:COUNT], performance=entry.performance[:1]
+            entry, correctness=entry.correctness[:COUNT], performance=entry.performance[:TIMED]
         )
         return dataclasses.replace(index, entries={str(MM): few})
 
     def draws(self, op: Operator, kind: CaseKind, seed: int) -> Iterator[Call | None]:
-        yield from list(super().draws(op, kind, seed))[: COUNT if kind is CaseKind.CORRECTNESS else 1]
+        yield from list(super().draws(op, kind, seed))[: COUNT if kind is CaseKind.CORRECTNESS else TIMED]
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,8 @@ def judge() -> Iterator[Judge]:
 def verdict_of(judge: Judge, body: str) -> Verdict:
     """Of a kernel that knows when it is listened to, by what this package has in its process."""
     source = (
-        "import os, sys, torch\n"
+        "import os, sys, time, torch\n"
+        "calls = {}\n"
         'heard = "CUPTI" in sys.modules["backend_bench.worker.driver"].DRIVER.lack\n'
         f"def mm__default_kernel_impl(a, b):\n    {body}\n    return {RIGHT}\n"
     )
@@ -104,50 +106,66 @@ def test_a_wrong_answer_to_a_call_that_is_timed_is_heard_too(judge: Judge) -> No
     verdict = verdict_of(judge, "if heard and a.shape[0] > 100: return a.new_zeros(a.shape[0], b.shape[1])")
     assert verdict.status is Status.WRONG
     assert statuses(verdict, CaseKind.CORRECTNESS) == [CaseStatus.PASSED] * COUNT
-    [timed] = [case for case in verdict.cases if case.kind is CaseKind.PERFORMANCE]
-    assert timed.status is CaseStatus.WRONG
-    assert timed.message.startswith("called once more")
+    assert statuses(verdict, CaseKind.PERFORMANCE) == [CaseStatus.WRONG] * TIMED
+    assert all(case.message.startswith("called once more") for case in timed(verdict))
+
+
+def timed(verdict: Verdict) -> list[CaseResult]:
+    return [case for case in verdict.cases if case.kind is CaseKind.PERFORMANCE]
 
 
 SLOW = f"for _ in range(30 * (heard and a.shape[0] > 100)): {RIGHT}"
 
 
-def test_who_is_slower_where_he_is_heard_has_that_time(judge: Judge) -> None:
-    honest, slow = (verdict_of(judge, body) for body in ("pass", SLOW))
-    assert honest.status is slow.status is Status.OK
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (SLOW, Status.OK),
+        ("if heard and a.shape[0] > 100: time.sleep(0.3)", Status.OK),
+        (f"if heard and a.shape[0] < 100: os._exit(3)\n    {SLOW}", Status.CRASHED),
+    ],
+    ids=["slow", "longer than a round", "slow, and ends elsewhere"],
+)
+def test_who_is_slower_where_he_is_heard_has_that_time(judge: Judge, body: str, status: Status) -> None:
+    honest, slow = verdict_of(judge, "pass"), verdict_of(judge, body)
+    assert honest.status is Status.OK
+    assert slow.status is status
     assert not honest.evidence
-    assert [each.rule for each in slow.evidence] == ["slower_when_heard"]
-    assert slow.performance_score is not None
-    assert honest.performance_score is not None
-    assert slow.performance_score < honest.performance_score / 4
-    [timed] = [case for case in slow.cases if case.kind is CaseKind.PERFORMANCE]
-    assert timed.candidate_us is not None
-    assert timed.reference_us is not None
-    assert timed.candidate_us > 4 * timed.reference_us
+    assert [each.rule for each in slow.evidence] == ["slower_when_heard"] * TIMED
+    for before, case in zip(timed(honest), timed(slow), strict=True):
+        assert case.passed
+        assert case.speedup is not None
+        assert before.speedup is not None
+        assert case.speedup < before.speedup / 4
+        assert case.candidate_us is not None
+        assert case.reference_us is not None
+        assert case.candidate_us > 4 * case.reference_us
+
+
+LATER = (
+    "calls[a.shape] = calls.get(a.shape, 0) + 1\n    if heard and a.shape[0] > 100 and calls[a.shape] > 1: "
+)
+"""In all calls of a shape that is timed but the first."""
 
 
 def test_what_is_timed_where_it_is_heard_is_checked(judge: Judge) -> None:
-    """The first call of that shape there is an ordinary one."""
-    verdict = verdict_of(
-        judge,
-        "global calls; calls = globals().get('calls', 0) + (a.shape[0] > 100)\n"
-        "    if heard and calls > 1: return a.new_zeros(a.shape[0], b.shape[1])",
-    )
-    [timed] = [case for case in verdict.cases if case.kind is CaseKind.PERFORMANCE]
-    assert timed.status is CaseStatus.WRONG
-    assert timed.message.startswith("called once more, to hear which kernels run: in a timed call: ")
-    assert timed.speedup is None
+    verdict = verdict_of(judge, f"{LATER}return a.new_zeros(a.shape[0], b.shape[1])")
+    assert statuses(verdict, CaseKind.PERFORMANCE) == [CaseStatus.WRONG] * TIMED
+    for case in timed(verdict):
+        assert case.message.startswith("called once more, to hear which kernels run: in a timed call: ")
+        assert case.speedup is None
 
 
-def test_who_ends_while_he_is_timed_and_heard_has_no_time(judge: Judge) -> None:
-    verdict = verdict_of(
-        judge,
-        "global calls; calls = globals().get('calls', 0) + (a.shape[0] > 100)\n"
-        "    if heard and calls > 1: os._exit(3)",
-    )
-    assert verdict.status is Status.CRASHED
-    assert statuses(verdict, CaseKind.PERFORMANCE) == [CaseStatus.CRASHED]
-    assert not verdict.reward
+@pytest.mark.parametrize(
+    ("does", "status"),
+    [("os._exit(3)", Status.CRASHED), ("raise ValueError", Status.WRONG)],
+    ids=["ends", "raises"],
+)
+def test_who_fails_while_he_is_timed_and_heard_has_no_time(judge: Judge, does: str, status: Status) -> None:
+    verdict = verdict_of(judge, f"{LATER}{does}")
+    assert verdict.status is status
+    assert CaseStatus.PASSED not in statuses(verdict, CaseKind.PERFORMANCE)
+    assert not verdict.performance_score or verdict.performance_score <= 1
 
 
 def test_a_file_that_loads_only_once_does_not_compile(judge: Judge) -> None:

@@ -20,6 +20,7 @@ class Attention:
 
     def __init__(self, name: str) -> None:
         self.overloadpacket = SimpleNamespace(__name__=name)
+        self._schema = aten._scaled_dot_product_cudnn_attention.default._schema
         self.asked = 0
 
     def __call__(self, query: Tensor, *, scale: float | None = None) -> Tensor:
@@ -43,6 +44,19 @@ def test_what_was_refused_is_refused_again_without_being_asked(name: str, asked:
     with pytest.raises(RuntimeError, match=r"no plan for \(3, 16\)"):
         refused.call(op, torch.randn(3, 16), scale=0.5)
     assert op.asked == asked + 2
+
+
+def test_a_plan_is_the_same_by_whatever_name_and_at_any_scale() -> None:
+    op, query = Attention("_scaled_dot_product_cudnn_attention"), torch.randn(4, 16)
+    for ask in (
+        lambda: refused.call(op, query),
+        lambda: refused.call(op, query=query),
+        lambda: refused.call(op, query, scale=0.25),
+        lambda: refused.call(op, query.clone(), scale=None),
+    ):
+        with pytest.raises(RuntimeError, match="no plan"):
+            ask()
+    assert op.asked == 1
 
 
 def test_a_lack_of_memory_is_no_refusal() -> None:
