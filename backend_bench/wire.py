@@ -295,7 +295,7 @@ class Spawn(msgspec.Struct, frozen=True, tag=True):
     channels: int = 0
     """Of its CUDA context, by which kernels of several streams run at once; 0: as many as the driver makes."""
     listens: bool = False
-    """It hears which kernels it has the GPU run. Who does cannot be paused there, and so is not timed."""
+    """It hears which kernels it has the GPU run. Who does cannot be kept from the GPU by the driver."""
 
 
 class Spawned(msgspec.Struct, frozen=True, tag=True):

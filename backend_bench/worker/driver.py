@@ -3,7 +3,7 @@
 Listening begins before the process has a context and does not end. Whoever wants a kernel run asks the driver for it by name, out of an image
 that was loaded before, and then launches it: torch, a vendor's library, Triton, code of the candidate's own, a graph. So ATen's functions that
 are called by their addresses are heard as well as those that the dispatcher leads to. A process with CUPTI in it cannot be kept
-from the GPU for a while, so nothing is timed in it (docs/design/gpu-kernels.md).
+from the GPU for a while, so it is timed beside another one that is not heard (docs/design/gpu-kernels.md).
 
 A claim all the same: who gets at CUPTI in this process can make it deaf, and who finds it there can behave. Not covered: what a kernel does
 with its arguments.

@@ -75,20 +75,19 @@ def test_what_a_stopped_process_has_given_the_gpu_is_seen() -> None:
     device = torch.device("cuda:0")
     one = Quiet(device)
     assert one.comes(limit_s=10)
-    other = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", SPINS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert other.stdout is not None
-    try:
-        assert other.stdout.readline() == "ready\n"
-        assert other.stdout.readline() == "given\n"
-        other.send_signal(signal.SIGSTOP)
-        assert not one.comes(limit_s=0.05)
-        begun = time.monotonic()
-        assert one.comes(limit_s=60)
-        waited_s = time.monotonic() - begun
-        assert waited_s > 0.1  # it had a second to do, and nobody let it go on
-        assert one.comes(limit_s=0)
-    finally:
-        other.kill()
-        other.wait()
+    ) as other:
+        assert other.stdout is not None
+        try:
+            assert other.stdout.readline() == "ready\n"
+            assert other.stdout.readline() == "given\n"
+            other.send_signal(signal.SIGSTOP)
+            assert not one.comes(limit_s=0.05)
+            begun = time.monotonic()
+            assert one.comes(limit_s=60)
+            waited_s = time.monotonic() - begun
+            assert waited_s > 0.1  # it had a second to do, and nobody let it go on
+            assert one.comes(limit_s=0)
+        finally:
+            other.kill()
