@@ -175,9 +175,7 @@ class Keeper:
         if self.sandbox.level == wire.REFUSED:
             raise SandboxUnavailable("; ".join(self.sandbox.missing))
         self._life.is_relayed = "pid-namespace" in self.sandbox.holds
-        if (
-            self.stage.device.type == "cuda" and not self._life.listens
-        ):  # the driver keeps that one from nothing
+        if self.stage.device.type == "cuda" and not self._life.listens:  # whom the driver does not pause
             missing = paused.missing(self.processes)
             if missing and self._life.gone.is_set():
                 raise WorkerLost(f"worker {self._life.pid} died before any candidate ({self._end()})")
