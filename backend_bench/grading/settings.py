@@ -23,6 +23,7 @@ from backend_bench.grading.inputs import (
 from backend_bench.grading.sameness import is_floating
 from backend_bench.grading.sizes import takes_other_sizes
 from backend_bench.grading.traits import ADDS_TO_PRODUCT, Op, base_name
+from backend_bench.grading.windows import SCALES
 
 IN_THE_PLACE_OF_SPECIAL = ("nan", "posinf", "neginf")
 """Settings that change nothing where no value is special."""
@@ -39,7 +40,7 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
         ("descending", "largest", "invert", "right", "upper", "unitriangular", "transpose", "transposed"),
         (True, False),
     ),
-    **dict.fromkeys(("scales", "scales_d", "scales_h", "scales_w"), (4.0, 16.0)),
+    **dict.fromkeys(SCALES, (4.0, 16.0)),
     **dict.fromkeys(("unpack_data", "unpack_pivots"), (True, False)),
     **dict.fromkeys(
         ("include_self", "scale_grad_by_freq", "is_result", "self_is_result", "accumulate"), (True, False)
@@ -74,8 +75,6 @@ _SETTINGS: dict[str, tuple[Any, ...]] = {
 _OF_ATTENTION: dict[str, tuple[Any, ...]] = {"scale": (0.0625, 0.1), "is_causal": (True, False)}
 """With a larger scale a short dtype could not tell scores apart."""
 _IN_TRAINING = frozenset({"train", "training"})
-_ONLY_LARGER = ("scales", "scales_d", "scales_h", "scales_w")
-"""With a smaller one ATen would read what lies behind its input."""
 _MAY_BE_LEFT_OUT = (
     "dtype",
     "divisor_override",
@@ -131,7 +130,7 @@ def reset(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) -
         value = []  # all of them, in most operators
     elif not _is_another(old, value, name):
         return None
-    if name in _ONLY_LARGER and given.get("align_corners"):
+    if name in SCALES and given.get("align_corners"):
         given = given | {"align_corners": False}  # else it has no say
     varied = clone_call(call_of(op, given | {name: value}))
     if leaves_out and value == 0:
@@ -156,7 +155,7 @@ def _is_another(old: Any, new: Any, name: str) -> bool:
         return type(old) is type(new) and bool(old != new)
     if name == "exponent":
         return isinstance(old, (int, float)) and bool(old != new)
-    if name in _ONLY_LARGER:
+    if name in SCALES:
         return isinstance(old, float) and bool(old < new)
     if isinstance(new, float):
         return isinstance(old, float) and bool(old != new)

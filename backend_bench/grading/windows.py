@@ -31,9 +31,10 @@ def dilated(op: Op, call: Call, rng: random.Random, turn: int = 0) -> Call | Non
     )
 
 
+SCALES = ("scales", "scales_d", "scales_h", "scales_w")
+"""Of images. With a smaller one, or a result that is larger than it says, ATen would read what lies behind its input."""
 _LISTS = ("kernel_size", "stride", "padding", "dilation", "output_padding", "output_size", "pad")
 """Arguments that have a number for each dimension of a window, an edge or a result."""
-_SCALES = ("scales", "scales_d", "scales_h", "scales_w")
 _COUNTS = ("padding", "output_padding", "pad")
 """Those among them that may be nought."""
 
@@ -52,7 +53,7 @@ def uneven(op: Op, call: Call, rng: random.Random, turn: int = 0, *, name: str) 
     numbers = given[name]
     if not isinstance(numbers, (list, tuple)) or len(numbers) < (1 if name == "output_size" else 2):
         return None
-    is_scaled = name == "output_size" and any(given.get(scale) is not None for scale in _SCALES)
+    is_scaled = name == "output_size" and any(given.get(scale) is not None for scale in SCALES)
     if len(set(numbers)) > 1 and not is_scaled:
         return clone_call(call_of(op, given | {name: [*reversed(numbers)]}))
     place = rng.choice((0, -1))

@@ -203,7 +203,8 @@ class Timing:
             wanted = {
                 state.case: len(state.measured.claimed_us) + pairs
                 for state in states
-                if not state.measured.claimed_us or self._is_slower(state, before[state.case])
+                if state.result is None
+                and (not state.measured.claimed_us or self._is_slower(state, before[state.case]))
             }
             while left := [
                 state for state in states if state.case in wanted and self._lacks(state, wanted[state.case])
@@ -227,8 +228,6 @@ class Timing:
         return heard.result is None and found < wanted and not is_slow
 
     def _is_slower(self, heard: State, before: CaseResult) -> bool:
-        if heard.result is not None:
-            return False
         assert before.speedup is not None
         return self._heard_speedup(self._reading(heard), before) * LONGER < before.speedup
 

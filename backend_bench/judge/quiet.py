@@ -28,7 +28,7 @@ class Quiet:
     """Looks at one device. A piece writes as much as the judge's flush."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device, self._name = device, f"{lease_name(device)}-quiet"
+        self._name = f"{lease_name(device)}-quiet"
         self._flush, self._stream = flush_of(device), stream_of(device)
         self._piece_ms = math.inf
 

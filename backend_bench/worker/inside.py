@@ -391,16 +391,10 @@ class _Block:
             self._error = _text_of(error), _name_of(error)
         if self._error is not None:
             text, name = self._error
-            return wire.Timed(
-                number=self._number, error=text, error_type=name, kernels=ran.kernels, is_deaf=ran.is_deaf
-            )
-        return wire.Timed(
-            number=self._number,
-            calls=self._done,
-            elapsed_us=elapsed_us,
-            kernels=ran.kernels,
-            is_deaf=ran.is_deaf,
-        )
+            claims = wire.Timed(number=self._number, error=text, error_type=name)
+        else:
+            claims = wire.Timed(number=self._number, calls=self._done, elapsed_us=elapsed_us)
+        return msgspec.structs.replace(claims, kernels=ran.kernels, is_deaf=ran.is_deaf)
 
 
 def _bytes_of(request: wire.Block) -> int:
