@@ -16,7 +16,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -130,6 +130,10 @@ class Load(msgspec.Struct, frozen=True, tag=True):
     """First take out of the worker what this kernel may not call, or watch it."""
 
 
+class Listen(msgspec.Struct, frozen=True, tag=True):
+    """Judge: hear from now on which kernels you have the GPU run; the source will be loaded anew. `Loaded` says why not, if so."""
+
+
 class Clear(msgspec.Struct, frozen=True, tag=True):
     """Judge: forget all buffers and give back what memory is kept; only a twin is asked."""
 
@@ -240,7 +244,18 @@ class Kernel(msgspec.Struct, frozen=True):
     launches: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
 
 
-Kernels = Annotated[tuple[Kernel, ...], msgspec.Meta(max_length=MAX_KERNELS)]
+class Heard(msgspec.Struct, frozen=True):
+    """What the GPU was given since the last reply, where somebody listens."""
+
+    kernels: Annotated[tuple[Kernel, ...], msgspec.Meta(max_length=MAX_KERNELS)] = ()
+    """Those of others that compute first, and those that move memory last; as many as a reply has room for."""
+    is_deaf: bool = False
+    """Somebody in this process has switched off what tells which kernels run."""
+    has_strangers: bool = False
+    """A kernel was launched that was fetched before anybody listened, or a graph that may be as old."""
+
+
+UNHEARD: Final = Heard()
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -258,10 +273,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     launched: bool | None = None
     """Kernels that were launched in this call made the outputs out of the inputs, or on a GPU were the candidate's at all; None where nobody
     can tell."""
-    kernels: Kernels = ()
-    """On a GPU, since the last reply, where somebody listens."""
-    is_deaf: bool = False
-    """Somebody in this process has switched off what tells which kernels run."""
+    heard: Heard = UNHEARD
 
 
 class Timed(msgspec.Struct, frozen=True, tag=True):
@@ -275,10 +287,7 @@ class Timed(msgspec.Struct, frozen=True, tag=True):
     """In the order of the block."""
     elapsed_us: float = 0.0
     """Time of all of them by the worker's own events; a claim."""
-    kernels: Kernels = ()
-    """On a GPU, since the last reply, where somebody listens."""
-    is_deaf: bool = False
-    """As in `Done`."""
+    heard: Heard = UNHEARD
 
 
 class Spawn(msgspec.Struct, frozen=True, tag=True):

@@ -16,7 +16,7 @@ from backend_bench.own_kernels import is_foreign_kernel, is_own_kernel
 from backend_bench.own_work import base_of, is_foreign, is_same_work
 from backend_bench.submission import Language
 from backend_bench.verdict import Evidence
-from backend_bench.wire import Kernel, OperatorCall, printable
+from backend_bench.wire import UNHEARD, Heard, OperatorCall, printable
 
 _ENOUGH = 3
 """Calls of a sample, none of which may have launched anything."""
@@ -35,10 +35,7 @@ class Operators:
     """All operators are there; else only those that the kernel may not call."""
     is_copy: bool = False
     """The right results are inputs as they are; looked at where launches are known."""
-    kernels: tuple[Kernel, ...] = ()
-    """Of the GPU, that were fetched or launched."""
-    is_deaf: bool = False
-    """What tells of them was switched off."""
+    heard: Heard = UNHEARD
 
 
 def own_work(
@@ -58,10 +55,10 @@ def own_work(
 
 def _foreign_kernels(op: str, language: Language, calls: Sequence[Operators], source: str) -> list[Evidence]:
     """Kernels of the GPU that neither the file has nor torch needs to make and move memory."""
-    if any(call.is_deaf for call in calls):
+    if any(call.heard.is_deaf for call in calls):
         detail = "the kernel has switched off what tells which kernels the GPU's driver is given"
         return [Evidence(rule="foreign_kernel", detail=detail, claimed=True)]
-    seen = dict.fromkeys((each.name, each.origin) for call in calls for each in call.kernels)
+    seen = dict.fromkeys((each.name, each.origin) for call in calls for each in call.heard.kernels)
     foreign = [each for each in seen if is_foreign_kernel(*each, op, source)]
     if not foreign:
         return []
@@ -73,7 +70,7 @@ def _foreign_kernels(op: str, language: Language, calls: Sequence[Operators], so
 def launches(calls: Sequence[Operators]) -> dict[str, int]:
     """How often kernels of its own were launched on a GPU, the most frequent first."""
     counts: Counter[str] = Counter()
-    for kernel in (kernel for call in calls for kernel in call.kernels):
+    for kernel in (kernel for call in calls for kernel in call.heard.kernels):
         if kernel.launches and is_own_kernel(kernel.name, kernel.origin):
             counts[_readable(kernel.name)] += kernel.launches
     return dict(counts.most_common(_MOST))

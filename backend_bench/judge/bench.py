@@ -89,10 +89,7 @@ class Timed:
     """Text of the exception, if one was raised."""
     operators: tuple[wire.OperatorCall, ...] = ()
     """What the kernel called and should not; on a CPU."""
-    kernels: tuple[wire.Kernel, ...] = ()
-    """That it had the GPU run, where that is heard."""
-    is_deaf: bool = False
-    """What tells of them was switched off."""
+    heard: wire.Heard = wire.UNHEARD
     is_late: bool = False
     """The judge was: the times mean nothing."""
     answer: BlockAnswer | None = None
@@ -217,9 +214,22 @@ class Bench:
         """The candidate's worker hears which kernels it has the GPU run."""
         return self._wish.listens
 
+    def listen_late(self) -> str:
+        """The candidate's worker listens from now on, its source loaded anew; why that cannot be, or an empty text. It is the last: another would
+        not listen. Raises as `candidate` does."""
+        keeper, self._relaunches = self._candidate, 0
+        if keeper is None or not keeper.alive:
+            return "it is gone"
+        self._seen.clear()
+        with self.sharing():
+            if lack := keeper.listen(limit_s=self._left(self.limits.load_s)):
+                return lack
+            return keeper.load(self._load, limit_s=self._left(self.limits.load_s), aside=self._stay.aside)
+
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """The candidate has another worker inside, which listens, and all its time again; it is gone afterwards, and so is the one before."""
+        """The candidate has another worker inside, which listens from its birth, and all its time again; it is gone afterwards, and so is the one
+        before."""
         self._close_workers()
         kept = self._wish, self.sandbox, self._deadline
         self._wish = self._listening_wish
@@ -369,7 +379,7 @@ def _timed(keeper: Keeper, answer: BlockAnswer) -> Timed:
     claims = answer.claims
     return Timed(
         observed, claims.elapsed_us, answer.wall_us, error,
-        kernels=claims.kernels, is_deaf=claims.is_deaf, is_late=answer.is_late, answer=answer,
+        heard=claims.heard, is_late=answer.is_late, answer=answer,
     )  # fmt: skip
 
 

@@ -422,8 +422,7 @@ def _attempt(bench: Bench, ahead: Ahead, number: int, tally: _Tally, phase: Phas
             claims.launched,
             is_recorded=record,
             is_copy=is_copy,
-            kernels=claims.kernels,
-            is_deaf=claims.is_deaf,
+            heard=claims.heard,
         )
     )
     if claims.error:

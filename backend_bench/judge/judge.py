@@ -23,11 +23,12 @@ from backend_bench.cases import Entry
 from backend_bench.errors import Abandoned, BackendBenchError, UsageError, WorkerLost
 from backend_bench.grading.running import ran_out_of_memory, tells_of_no_memory
 from backend_bench.grading.score import score
-from backend_bench.judge import audit, cores, correctness, listening, performance, refusals, roofline
+from backend_bench.judge import audit, cores, correctness, performance, refusals, roofline
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.figures import UNSTABLE
 from backend_bench.judge.hello import Hello
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Killed, TimedOut
+from backend_bench.judge.listening import Heard, Listening
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.room import Room
 from backend_bench.judge.stay import Stay
@@ -190,36 +191,27 @@ class Judge:
                 with stay.stages("timing"):
                     protocol.note_performance(timing.run())
             if bench.can_listen and not bench.listens and protocol.is_promising:
-                with stay.stages("listen"), bench.listening():
-                    self._listen(
-                        protocol, bench, suite, wants, timing if wants_performance else None, seed=seed ^ 2
-                    )
-                    protocol.note_deaf(bench.sandbox)
+                heard_in = Listening(
+                    bench, suite, submission, wants.correctness, timing if wants_performance else None, seed ^ 2
+                )  # fmt: skip
+                with stay.stages("listen"):
+                    self._listen(protocol, bench, heard_in)
             protocol.note_deaf(bench.sandbox)
 
-    def _listen(
-        self, protocol: _Protocol, bench: Bench, suite: Suite, wants: _Wants, timing: performance.Timing | None, *, seed: int
-    ) -> None:  # fmt: skip
+    def _listen(self, protocol: _Protocol, bench: Bench, heard_in: Listening) -> None:
         """Time what was timed once more, and call some of the rest, where it is heard which kernels run."""
-        submission = protocol.submission
-        try:
-            bench.candidate()
-        except CompileFailed as error:
-            protocol.compile_error = str(error)
-        except Ended as error:
-            protocol.note_end(error)
-            protocol.note_unheard(str(error))
-        else:
-            timed = timing.heard() if timing is not None else performance.Phase()
-            protocol.note_heard_times(timed)
-            gives_up = timed.ended is not None and bench.give_up(timed.ended)
-            if wants.correctness and protocol.is_promising and not gives_up:
-                protocol.note_heard(
-                    listening.run(
-                        bench, suite, submission.op, wants.correctness, seed=seed, profile=submission.profile
-                    )
-                )
-            protocol.note_if_unheard()
+        if heard := heard_in.late():
+            protocol.note_heard(heard)
+            return
+        with bench.listening():
+            try:
+                protocol.note_heard(heard_in.from_birth())
+            except CompileFailed as error:
+                protocol.compile_error = str(error)
+            except Ended as error:
+                protocol.note_end(error)
+                protocol.note_unheard(str(error))
+            protocol.note_deaf(bench.sandbox)
 
     def _peaks(self, bench: Bench) -> roofline.Peaks:
         with self._measuring:
@@ -273,8 +265,6 @@ class _Protocol:
     evidence: list[Evidence] = field(default_factory=list)
     recorded: list[audit.Operators] = field(default_factory=list)
     """What the kernel called in the calls in which all of it was recorded."""
-    heard: list[audit.Operators] = field(default_factory=list)
-    """And in those after the times in which it was heard which kernels ran."""
     kernels: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     sandbox: tuple[str, ...] = ()
@@ -381,31 +371,31 @@ class _Protocol:
         self.ended = self.ended or phase.ended
         self.compile_error = phase.compile_error
 
-    def note_heard_times(self, phase: performance.Phase) -> None:
-        """Of the cases that were timed once more, where it was heard which kernels ran: those that failed there, and those that took longer."""
-        self.ended = self.ended or phase.ended
-        self._note_heard_calls([call for calls in phase.operators.values() for call in calls])
-        self.evidence += phase.evidence
-        for heard in phase.results:
-            if heard.passed:
-                self._replace(heard)
-            else:
-                self._fail(CaseKind.PERFORMANCE, heard)
+    def note_heard(self, heard: Heard) -> None:
+        """Of the calls in a worker whose driver was heard. They count as all others do."""
+        self.evidence += heard.evidence
+        self.kernels = audit.launches(heard.calls)
+        self._note_heard_times(heard.times)
+        if heard.few is not None:
+            self._note_heard_few(heard.few)
+        if not (heard.calls or self.ended or self.compile_error):
+            self.notes.append("nobody heard which kernels ran: there was no call to hear")
 
-    def note_heard(self, phase: correctness.Phase) -> None:
-        """Of a few more calls, in a worker whose driver was heard. They count as all others do."""
+    def _note_heard_times(self, phase: performance.Phase) -> None:
+        """Those that failed there, and those that took longer."""
+        self.ended = self.ended or phase.ended
+        for timed in phase.results:
+            if timed.passed:
+                self._replace(timed)
+            else:
+                self._fail(CaseKind.PERFORMANCE, timed)
+
+    def _note_heard_few(self, phase: correctness.Phase) -> None:
         self.ended = self.ended or phase.ended
         self.compile_error = self.compile_error or phase.compile_error
-        self._note_heard_calls(phase.operators)
-        self.evidence += phase.evidence
-        for heard in phase.results:
-            if not heard.passed and heard.status is not CaseStatus.NOT_RUN:
-                self._fail(CaseKind.CORRECTNESS, heard)
-
-    def _note_heard_calls(self, calls: list[audit.Operators]) -> None:
-        self.heard += calls
-        self.evidence += self._own_work(calls, are_few=True)
-        self.kernels = audit.launches(self.heard)
+        for called in phase.results:
+            if not called.passed and called.status is not CaseStatus.NOT_RUN:
+                self._fail(CaseKind.CORRECTNESS, called)
 
     def note_unheard(self, why: str) -> None:
         """No time counts: who does not want to be heard fails."""
@@ -413,11 +403,6 @@ class _Protocol:
             if case.kind is CaseKind.PERFORMANCE and case.passed:
                 message = f"not run: {why}"
                 self._fail(case.kind, dataclasses.replace(case, status=CaseStatus.NOT_RUN, message=message))
-
-    def note_if_unheard(self) -> None:
-        """Say so where there was nothing to hear."""
-        if not (self.heard or self.ended or self.compile_error):
-            self.notes.append("nobody heard which kernels ran: there was no call to hear")
 
     def _fail(self, kind: CaseKind, heard: CaseResult) -> None:
         """A case that had passed has not, by what was heard of it."""
@@ -454,11 +439,9 @@ class _Protocol:
             )
         self.ended = self.ended or phase.ended
 
-    def _own_work(
-        self, calls: list[audit.Operators], *, is_timed: bool = False, are_few: bool = False
-    ) -> list[Evidence]:
+    def _own_work(self, calls: list[audit.Operators], *, is_timed: bool = False) -> list[Evidence]:
         op, source = str(self.submission.op), self.submission.source
-        return audit.own_work(op, self.language, calls, source=source, is_timed=is_timed, are_few=are_few)
+        return audit.own_work(op, self.language, calls, source=source, is_timed=is_timed)
 
     def verdict(self, stages_s: dict[str, float]) -> Verdict:
         submission = self.submission

@@ -186,12 +186,18 @@ class Keeper:
         self, load: wire.Load, *, limit_s: float, aside: Aside | None = None, meanwhile: Meanwhile | None = None
     ) -> str:  # fmt: skip
         """Load a source; the text of its error, or an empty one. From here on the worker is the candidate's."""
-        if load.source:
+        if load.source and self._watch is None:
             self._watch = Watch(
                 self._life.family, self._memory_bytes, ours=self.stage.host_bytes, end=self._life.interrupt
             ).__enter__()
         self._send(load)
         return self._receive(wire.Loaded, limit_s, "while its file was imported", aside, meanwhile).error
+
+    def listen(self, *, limit_s: float) -> str:
+        """Have it hear from now on which kernels it has the GPU run; why that cannot be, or an empty text. Its source is to be loaded anew."""
+        self._life.listens = True  # the driver does not keep it from the GPU any more, be it that it fails
+        self._send(wire.Listen())
+        return self._receive(wire.Loaded, limit_s, "while it began to listen").error
 
     def clear(self, *, limit_s: float) -> None:
         """Make it forget all calls, for the next who wants it: only a worker that never held candidate code."""
@@ -348,7 +354,9 @@ class Keeper:
             self._blame(Forged("the worker answered a call that was not asked for"))
 
     def _send(
-        self, frame: wire.Load | wire.Clear | wire.Call | wire.Room | wire.Block, fds: tuple[int, ...] = ()
+        self,
+        frame: wire.Load | wire.Listen | wire.Clear | wire.Call | wire.Room | wire.Block,
+        fds: tuple[int, ...] = (),
     ) -> None:
         try:
             self._life.channel.send(frame, fds, now=awake.now)

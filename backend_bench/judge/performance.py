@@ -617,7 +617,7 @@ class Timing:
 
 def _heard(claims: wire.Done | Timed) -> audit.Operators:
     """What was heard of a call or of a block. That nothing was launched in it says nothing: a copy may be right."""
-    return audit.Operators(claims.operators, kernels=claims.kernels, is_deaf=claims.is_deaf)
+    return audit.Operators(claims.operators, heard=claims.heard)
 
 
 def _as_laid_out(metas: Sequence[Meta | None], claims: Sequence[wire.OutputClaim]) -> tuple[Meta | None, ...]:

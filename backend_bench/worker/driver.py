@@ -1,9 +1,10 @@
 """Which kernels this process has the CUDA driver run, as CUPTI hears it.
 
-Listening begins before the process has a context and does not end. Whoever wants a kernel run asks the driver for it by name, out of an image
-that was loaded before, and then launches it: torch, a vendor's library, Triton, code of the candidate's own, a graph. So ATen's functions that
-are called by their addresses are heard as well as those that the dispatcher leads to. A process with CUPTI in it cannot be kept
-from the GPU for a while, so it is timed beside another one that is not heard (docs/design/gpu-kernels.md).
+Whoever wants a kernel run asks the driver for it by name, out of an image that was loaded before, and then launches it: torch, a vendor's
+library, Triton, code of the candidate's own, a graph. So ATen's functions that are called by their addresses are heard as well as those that the
+dispatcher leads to. Listening does not end, and a process with CUPTI in it cannot be kept from the GPU for a while (docs/design/gpu-kernels.md). So
+it begins before the process has a context, or late, after all that had to be timed without it: then what was fetched and what was captured
+before are strangers, of which nobody knows where they come from.
 
 A claim all the same: who gets at CUPTI in this process can make it deaf, and who finds it there can behave. Not covered: what a kernel does
 with its arguments.
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from backend_bench import own_kernels
-from backend_bench.wire import MAX_KERNEL, MAX_KERNELS, MAX_NAME, Kernel
+from backend_bench.wire import MAX_KERNEL, MAX_KERNELS, MAX_NAME, UNHEARD, Heard, Kernel
 from backend_bench.worker.mapped import MappedFile, mapped_files
 
 _DRIVER_CALLS: Final = 1
@@ -34,15 +35,19 @@ _LAUNCHES: Final = frozenset(
     for ending in ("", "_ptsz")
 )
 _GRAPHS: Final = frozenset({"cuGraphLaunch", "cuGraphLaunch_ptsz"})
+_AT_SECOND: Final = frozenset({"cuLaunchKernelEx", "cuLaunchKernelEx_ptsz"})
+"""These name their kernel there; the others do so first."""
 _FETCHES: Final = frozenset({"cuModuleGetFunction", "cuLibraryGetKernel"})
 """Of `(result, module, name)`."""
+_TURNS: Final = frozenset({"cuKernelGetFunction"})
+"""Of `(result, kernel)`: the same one by another handle."""
 _LOADS: Final = frozenset(
     {"cuModuleLoadData", "cuModuleLoadDataEx", "cuModuleLoadFatBinary", "cuLibraryLoadData"}
 )
 """Of `(module, image, …)`."""
 
 
-class _Heard(ctypes.Structure):
+class _Called(ctypes.Structure):
     """The head of `CUpti_CallbackData`."""
 
     _fields_ = (
@@ -54,19 +59,16 @@ class _Heard(ctypes.Structure):
     )
 
 
-_Callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.POINTER(_Heard))
+_Callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.POINTER(_Called))
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
     """What was heard since the last time of asking."""
 
-    kernels: tuple[Kernel, ...] = ()
-    """Those of others that compute first, and those that move memory last; as many as a reply has room for."""
+    heard: Heard = UNHEARD
     is_own: bool = False
     """A kernel that is neither torch's nor a vendor's was launched, alone or in a graph."""
-    is_deaf: bool = False
-    """Somebody has undone what `listen` did."""
 
 
 class Driver:
@@ -77,7 +79,7 @@ class Driver:
         """Why nothing is heard; empty where it is."""
         self._cupti: ctypes.CDLL | None = None
         self._subscriber = ctypes.c_void_p()
-        self._hear = _Callback(self._heard)
+        self._hear = _Callback(self._called)
         self._names: dict[int, str] = {}
         """Of the functions that are heard, by CUPTI's numbers."""
         self._images: dict[int, int] = {}
@@ -90,9 +92,15 @@ class Driver:
         self._graphs = 0
         self._has_own = False
         """A kernel of its own was fetched or launched, at any time: a graph may replay it."""
+        self._is_late = False
+        self._known: set[int] = set()
+        """Where it began late: handles of kernels that were fetched since, out of images that were loaded since."""
+        self._strangers: set[str] = set()
+        """Names of others that were launched since the last time of asking."""
 
-    def listen(self) -> None:
-        """Begin, if CUPTI is there."""
+    def listen(self, *, late: bool = False) -> None:
+        """Begin, if CUPTI is there; `late`: the process has had kernels run before."""
+        self._is_late = late
         path = next((each.path for each in mapped_files() if "/libcupti.so" in each.path), "")
         if not path:
             self.lack = "PyTorch has brought no CUPTI"
@@ -101,7 +109,7 @@ class Driver:
         if code := self._cupti.cuptiSubscribe(ctypes.byref(self._subscriber), self._hear, None):
             self.lack = f"CUPTI refuses with error {code}"
             return
-        wanted = _LAUNCHES | _GRAPHS | _FETCHES | _LOADS
+        wanted = _LAUNCHES | _GRAPHS | _FETCHES | _LOADS | _TURNS
         name = ctypes.c_char_p()
         for number in range(1, _FUNCTIONS):
             if self._cupti.cuptiGetCallbackName(_DRIVER_CALLS, number, ctypes.byref(name)) or not name.value:
@@ -128,6 +136,8 @@ class Driver:
         launched, self._launched = self._launched, Counter()
         fetched, self._fetched = self._fetched, []
         graphs, self._graphs = self._graphs, 0
+        strangers, self._strangers = self._strangers, set()
+        has_strangers = any(not own_kernels.is_moving_kernel(name, "") for name in strangers)
         if fetched:
             files = list(mapped_files())
             for name, module in fetched:
@@ -144,20 +154,28 @@ class Driver:
         own = [each for each in kernels if own_kernels.is_own_kernel(each.name, each.origin)]
         self._has_own |= bool(own)
         is_own = any(each.launches for each in own) or (graphs > 0 and self._has_own)
-        return Ran(tuple(sorted(kernels, key=_rank)[:MAX_KERNELS]), is_own, self._is_deaf())
+        kernels.sort(key=_rank)
+        has_strangers |= self._is_late and graphs > 0
+        return Ran(Heard(tuple(kernels[:MAX_KERNELS]), self._is_deaf(), has_strangers), is_own)
 
-    def _heard(self, _: int | None, domain: int, number: int, heard: ctypes._Pointer[_Heard]) -> None:
+    def _called(self, _: int | None, domain: int, number: int, called: ctypes._Pointer[_Called]) -> None:
         """On the thread that called the driver, before and after it has done what it was asked for."""
-        call = heard.contents
+        call = called.contents
         function = self._names.get(number, "")
         if call.site == _ENTER and function in _LAUNCHES:
-            self._launched[(call.symbol or b"").decode(errors="replace")] += 1
+            name = (call.symbol or b"").decode(errors="replace")
+            self._launched[name] += 1
+            if self._is_late and call.params[function in _AT_SECOND] not in self._known:
+                self._strangers.add(name)
         elif call.site == _ENTER and function in _GRAPHS:
             self._graphs += 1
         elif call.site == _ENTER and function in _FETCHES:
             place = call.params[2]
-            name = ctypes.string_at(place) if place else b""
-            self._fetched.append((name.decode(errors="replace"), call.params[1] or 0))
+            asked = ctypes.string_at(place) if place else b""
+            self._fetched.append((asked.decode(errors="replace"), call.params[1] or 0))
+        elif call.site == _EXIT and function in _FETCHES | _TURNS and self._is_late:
+            if call.params[0] and call.params[1] in (self._known if function in _TURNS else self._images):
+                self._known.add(ctypes.c_void_p.from_address(call.params[0]).value or 0)
         elif call.site == _EXIT and function in _LOADS and call.params[0]:
             module = ctypes.c_void_p.from_address(call.params[0]).value
             self._images[module or 0] = call.params[1] or 0

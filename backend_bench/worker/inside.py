@@ -52,6 +52,9 @@ def live(channel: wire.Channel, *, device: torch.device, folder: Path) -> None:
         if isinstance(request, wire.Load):
             kernel, reply = _load(request, folder, desk)
             channel.send(reply)
+        elif isinstance(request, wire.Listen):
+            DRIVER.listen(late=True)
+            channel.send(wire.Loaded(error=DRIVER.lack))
         elif isinstance(request, wire.Clear):
             desk.clear()
             channel.send(wire.Loaded())
@@ -109,7 +112,7 @@ class _Inbox:
         """The next request and its descriptors; waits for it."""
         came, self._next = self._next, None
         return came or self._channel.receive_with_fds(
-            wire.Load | wire.Clear | wire.Call | wire.Room | wire.Block
+            wire.Load | wire.Listen | wire.Clear | wire.Call | wire.Room | wire.Block
         )
 
     def follows(self, within_s: float) -> wire.Block | None:
@@ -288,8 +291,7 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, fds: list[int], desk
             error=_text_of(error),
             error_type=_name_of(error),
             operators=_withheld(),
-            kernels=ran.kernels,
-            is_deaf=ran.is_deaf,
+            heard=ran.heard,
         )
     seen = (recorder.calls(result) if recorder else ()) + (desk.watch.end(result) if desk.watch else ())
     ran = desk.ran()
@@ -301,8 +303,7 @@ def _answer(kernel: Callable[..., Any], request: wire.Call, fds: list[int], desk
         elapsed_us=elapsed_us,
         operators=(*seen, *_withheld()),
         launched=launched,
-        kernels=ran.kernels,
-        is_deaf=ran.is_deaf,
+        heard=ran.heard,
     )
 
 
@@ -324,7 +325,7 @@ def _answer_blocks(
                 following = _following(kernel, block, desk, inbox, within_s=_LOOK_S)
             else:
                 time.sleep(_LOOK_S)
-        channel.send(block.answer(desk.ran()))
+        channel.send(block.answer(desk.ran().heard))
         block = following
 
 
@@ -382,7 +383,7 @@ class _Block:
             self._error = _text_of(error), _name_of(error)
             return True
 
-    def answer(self, ran: Ran) -> wire.Timed:
+    def answer(self, heard: wire.Heard) -> wire.Timed:
         """The claims, and what the GPU was given since the last answer."""
         elapsed_us = 0.0
         try:
@@ -394,7 +395,7 @@ class _Block:
             claims = wire.Timed(number=self._number, error=text, error_type=name)
         else:
             claims = wire.Timed(number=self._number, calls=self._done, elapsed_us=elapsed_us)
-        return msgspec.structs.replace(claims, kernels=ran.kernels, is_deaf=ran.is_deaf)
+        return msgspec.structs.replace(claims, heard=heard)
 
 
 def _bytes_of(request: wire.Block) -> int:

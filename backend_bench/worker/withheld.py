@@ -63,8 +63,9 @@ _MOST_NOTED: Final = 50
 _noted: list[str] = []
 
 
+@functools.cache
 def withhold(under_test: str, device: str) -> None:
-    """From now on this process has permitted operators only, `under_test` (`add.Tensor`) not among them."""
+    """From now on this process has permitted operators only, `under_test` (`add.Tensor`) not among them; once is for good."""
     register = Registrations()
     for name, keys in _table():
         refuse = functools.partial(_refuse, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backend_bench.judge.audit import Operators, launches, own_work
-from backend_bench.wire import Kernel, OperatorCall
+from backend_bench.wire import Heard, Kernel, OperatorCall
 
 RELU = "relu.default"
 
@@ -136,13 +136,13 @@ RADIX = "_ZN14at_cuda_detail3cub6detail10radix_sort31DeviceRadixSortSingleTileKe
 def test_a_kernel_of_somebody_else_is_evidence(
     op: str, name: str, origin: str, source: str, is_foreign: bool
 ) -> None:
-    calls = [Operators((), True, kernels=(Kernel(name=name, origin=origin, launches=1),))]
+    calls = [Operators((), True, heard=Heard((Kernel(name=name, origin=origin, launches=1),)))]
     found = [each.rule for each in own_work(op, "triton", calls, source=source)]
     assert found == (["foreign_kernel"] if is_foreign else [])
 
 
 def test_who_switches_off_what_tells_of_kernels_has_a_reason() -> None:
-    [found] = own_work("tanh.default", "cuda", [Operators((), True, is_deaf=True)])
+    [found] = own_work("tanh.default", "cuda", [Operators((), True, heard=Heard(is_deaf=True))])
     assert (found.rule, found.claimed) == ("foreign_kernel", True)
 
 
@@ -156,7 +156,7 @@ def test_a_name_that_no_demangler_gets_to_the_end_of_is_told_in_no_time() -> Non
     """Each part says twice what the one before says; and what a worker says of a file is not fit for a terminal."""
     name = "_Z1a" + "".join(f"1aIS{number}_S{number}_E" for number in range(80))
     kernel = Kernel(name=name[:1000], origin="libcublas\x1b[2J.so", launches=1)
-    [found] = own_work("mm.default", "triton", [Operators((), True, kernels=(kernel,))])
+    [found] = own_work("mm.default", "triton", [Operators((), True, heard=Heard((kernel,)))])
     assert len(found.detail) < 400
     assert found.detail.isprintable()
 
@@ -165,12 +165,12 @@ def test_what_tells_of_a_kernel_is_told() -> None:
     [found] = own_work(
         "tanh.default",
         "triton",
-        [Operators((), True, kernels=(Kernel(name=TANH, origin="libtorch_cuda.so"),))],
+        [Operators((), True, heard=Heard((Kernel(name=TANH, origin="libtorch_cuda.so"),)))],
     )
     assert "vectorized_elementwise_kernel tanh_kernel_cuda of libtorch_cuda.so" in found.detail
 
 
 def test_launches_of_its_own_are_counted() -> None:
     mine, theirs = Kernel(name="mine", launches=2), Kernel(name="gemm", origin="libcublas.so", launches=9)
-    calls = [Operators((), True, kernels=(mine, theirs)), Operators((), True, kernels=(mine,))]
+    calls = [Operators((), True, heard=Heard((mine, theirs))), Operators((), True, heard=Heard((mine,)))]
     assert launches(calls) == {"mine": 4}

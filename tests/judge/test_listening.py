@@ -11,8 +11,10 @@ import torch
 
 from backend_bench.cases import Call, SuiteIndex
 from backend_bench.judge import judge as judges
+from backend_bench.judge import performance
 from backend_bench.judge.bench import Bench
 from backend_bench.judge.judge import Judge
+from backend_bench.judge.keeper import Keeper
 from backend_bench.judge.zygotes import Zygotes
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
@@ -57,12 +59,13 @@ def judge() -> Iterator[Judge]:
     made.close()
 
 
-def verdict_of(judge: Judge, body: str) -> Verdict:
+def verdict_of(judge: Judge, body: str, head: str = "") -> Verdict:
     """Of a kernel that knows when it is listened to, by what this package has in its process."""
     source = (
         "import os, sys, time, torch\n"
         "calls = {}\n"
         'heard = "CUPTI" in sys.modules["backend_bench.worker.driver"].DRIVER.lack\n'
+        f"{head}\n"
         f"def mm__default_kernel_impl(a, b):\n    {body}\n    return {RIGHT}\n"
     )
     return judge.judge(Submission(op=MM, source=source, suite=SPEC, limits=Limits(call_s=5, first_call_s=5)))
@@ -163,6 +166,68 @@ def test_who_fails_while_he_is_timed_and_heard_has_no_time(judge: Judge, does: s
     assert verdict.status is status
     assert CaseStatus.PASSED not in statuses(verdict, CaseKind.PERFORMANCE)
     assert not verdict.performance_score or verdict.performance_score <= 1
+
+
+@pytest.fixture
+def born_to_listen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A worker that begins to listen late hears nothing here, and does not say so. Grows with each that listens from its birth."""
+    listen, listening, born = Keeper.listen, Bench.listening, []
+
+    def silent(self: Keeper, *, limit_s: float) -> str:
+        assert "CUPTI" in listen(self, limit_s=limit_s)
+        return ""
+
+    def noted(self: Bench) -> Any:
+        born.append("one")
+        return listening(self)
+
+    monkeypatch.setattr(Keeper, "listen", silent)
+    monkeypatch.setattr(Bench, "listening", noted)
+    monkeypatch.setattr(performance, "LONGER", 8.0)  # other work on this machine slows nobody so much
+    return born
+
+
+def test_the_worker_that_was_timed_will_do_where_nothing_speaks_against_the_kernel(
+    judge: Judge, born_to_listen: list[str]
+) -> None:
+    verdict = verdict_of(judge, "calls[heard] = 1\n    assert len(calls) == 1")  # the file is loaded anew
+    assert verdict.status is Status.OK, verdict
+    assert verdict.stages_s["listen"] > 0
+    assert not born_to_listen
+
+
+TWICE = 'twice, sys.loaded = hasattr(sys, "loaded"), True'
+"""Whether the file is loaded the second time in a process."""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "assert not twice",
+        "if twice and a.shape[0] < 100: raise ValueError",
+        "if twice: os._exit(3)",
+        "if twice: return a.new_zeros(a.shape[0], b.shape[1])",
+        f"for _ in range(30 * (twice and a.shape[0] > 100)): {RIGHT}",
+    ],
+    ids=["raises", "raises elsewhere", "ends", "wrong", "slow"],
+)
+def test_what_speaks_against_a_kernel_there_decides_nothing(
+    judge: Judge, born_to_listen: list[str], body: str
+) -> None:
+    verdict = verdict_of(judge, body, TWICE)
+    assert verdict.status is Status.OK, verdict
+    assert born_to_listen == ["one"]
+
+
+def test_nor_does_a_file_that_loads_once_in_a_process(judge: Judge, born_to_listen: list[str]) -> None:
+    verdict = verdict_of(judge, "pass", f"{TWICE}\nassert not twice")
+    assert verdict.status is Status.OK, verdict
+    assert born_to_listen == ["one"]
+
+
+def test_who_fails_wherever_he_is_heard_fails(judge: Judge, born_to_listen: list[str]) -> None:
+    assert verdict_of(judge, "assert not heard").status is Status.WRONG
+    assert born_to_listen == ["one"]
 
 
 def test_a_file_that_loads_only_once_does_not_compile(judge: Judge) -> None:

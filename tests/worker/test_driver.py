@@ -17,6 +17,8 @@ NUMBERS = {
     "cuLaunchKernel": 3,
     "cuGraphLaunch": 4,
     "cuMemAlloc": 5,
+    "cuLaunchKernelEx": 6,
+    "cuKernelGetFunction": 7,
 }
 TANH = "_ZN2at6native29vectorized_elementwise_kernelILi4EZZZNS0_16tanh_kernel_cudaERNS_18TensorIteratorBaseEE"
 FILL = "_ZN2at6native29vectorized_elementwise_kernelILi2ENS0_11FillFunctorIlEESt5arrayIPcLm1EEEEviT0_T1_"
@@ -32,7 +34,7 @@ class Spoken(Driver):
 
     def say(self, function: str, *params: int, site: int = ENTER, symbol: str = "") -> None:
         words = (ctypes.c_void_p * max(1, len(params)))(*params)
-        heard = driver._Heard(
+        heard = driver._Called(
             site,
             function.encode(),
             ctypes.cast(words, ctypes.POINTER(ctypes.c_void_p)),
@@ -47,10 +49,19 @@ class Spoken(Driver):
         self._kept.append(place)
         self.say("cuLibraryLoadData", ctypes.addressof(place), image, site=EXIT)
 
-    def fetch(self, module: int, name: str) -> None:
-        text = ctypes.create_string_buffer(name.encode())
-        self._kept.append(text)
-        self.say("cuLibraryGetKernel", 0, module, ctypes.addressof(text))
+    def fetch(self, module: int, name: str, handle: int = 0) -> None:
+        text, place = ctypes.create_string_buffer(name.encode()), ctypes.c_void_p(handle)
+        self._kept += [text, place]
+        self.say("cuLibraryGetKernel", ctypes.addressof(place), module, ctypes.addressof(text))
+        self.say("cuLibraryGetKernel", ctypes.addressof(place), module, ctypes.addressof(text), site=EXIT)
+
+    def turn(self, kernel: int, function: int) -> None:
+        place = ctypes.c_void_p(function)
+        self._kept.append(place)
+        self.say("cuKernelGetFunction", ctypes.addressof(place), kernel, site=EXIT)
+
+    def has_strangers(self) -> bool:
+        return self.take().heard.has_strangers
 
 
 @pytest.fixture
@@ -65,7 +76,7 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> Spoken:
 
 
 def told(spoken: Spoken) -> dict[str, tuple[str, int]]:
-    return {kernel.name: (kernel.origin, kernel.launches) for kernel in spoken.take().kernels}
+    return {kernel.name: (kernel.origin, kernel.launches) for kernel in spoken.take().heard.kernels}
 
 
 def test_a_kernel_is_told_with_the_file_that_it_comes_from(spoken: Spoken) -> None:
@@ -102,7 +113,7 @@ def test_others_kernels_are_told_before_ones_own_however_many_there_are(spoken: 
         spoken.say("cuLaunchKernel", symbol=f"decoy_{number}")
     spoken.fetch(8, "gemm")
     spoken.say("cuLaunchKernel", symbol="gemm")
-    kernels = spoken.take().kernels
+    kernels = spoken.take().heard.kernels
     assert len(kernels) == driver.MAX_KERNELS
     assert kernels[0].name == "gemm"
 
@@ -117,14 +128,14 @@ def test_a_namesake_of_ones_own_makes_nobodys_kernel_ones_own(spoken: Spoken) ->
     spoken.fetch(9, "gemm")
     spoken.say("cuLaunchKernel", symbol="gemm")
     ran = spoken.take()
-    assert ran.kernels[0].origin == "libcublasLt.so.13"
+    assert ran.heard.kernels[0].origin == "libcublasLt.so.13"
     assert not ran.is_own
 
 
 def test_what_is_fetched_and_not_launched_is_told_and_launches_nothing(spoken: Spoken) -> None:
     spoken.fetch(9, "mine")
     ran = spoken.take()
-    assert [(kernel.name, kernel.launches) for kernel in ran.kernels] == [("mine", 0)]
+    assert [(kernel.name, kernel.launches) for kernel in ran.heard.kernels] == [("mine", 0)]
     assert not ran.is_own
 
 
@@ -138,11 +149,69 @@ def test_a_graph_replays_kernels_that_were_fetched_when_it_was_made(spoken: Spok
     assert not spoken.take().is_own
 
 
+@pytest.fixture
+def late(spoken: Spoken) -> Spoken:
+    """The process has had kernels run before, one of module 5."""
+    spoken._is_late = True
+    spoken.load(9, 9999)
+    return spoken
+
+
+def test_what_was_fetched_since_is_no_stranger_by_either_handle(late: Spoken) -> None:
+    late.fetch(9, "mine", handle=90)
+    late.turn(90, 91)
+    late.say("cuLaunchKernel", 90, symbol="mine")
+    late.say("cuLaunchKernelEx", 1, 91, symbol="mine")
+    ran = late.take()
+    assert (ran.is_own, ran.heard.has_strangers) == (True, False)
+
+
+def test_what_was_fetched_before_is_a_stranger_whatever_it_is_called(late: Spoken) -> None:
+    late.fetch(9, "mine", handle=90)
+    late.say("cuLaunchKernel", 50, symbol="mine")
+    assert late.has_strangers()
+    assert not late.has_strangers()  # that was told
+    late.say("cuLaunchKernelEx", 90, 50, symbol="mine")
+    assert late.has_strangers()
+    late.say("cuLaunchKernel", symbol="mine")
+    assert late.has_strangers()
+
+
+def test_so_is_what_comes_out_of_a_module_that_was_there_before(late: Spoken) -> None:
+    late.fetch(5, "mine", handle=50)
+    late.turn(50, 51)
+    late.say("cuLaunchKernel", 50, symbol="mine")
+    assert late.has_strangers()
+    late.say("cuLaunchKernel", 51, symbol="mine")
+    assert late.has_strangers()
+
+
+def test_so_is_a_graph_that_may_have_been_captured_before(late: Spoken) -> None:
+    late.fetch(9, "mine", handle=90)
+    late.say("cuLaunchKernel", 90, symbol="mine")
+    assert not late.has_strangers()
+    late.say("cuGraphLaunch")
+    assert late.has_strangers()
+
+
+def test_what_torch_moves_memory_with_is_known_by_its_name(late: Spoken) -> None:
+    late.say("cuLaunchKernel", 50, symbol=FILL)
+    assert not late.has_strangers()
+    late.say("cuLaunchKernel", 50, symbol=TANH)
+    assert late.has_strangers()
+
+
+def test_who_listens_from_the_beginning_knows_all(spoken: Spoken) -> None:
+    spoken.say("cuLaunchKernel", 50, symbol="mine")
+    spoken.say("cuGraphLaunch")
+    assert not spoken.has_strangers()
+
+
 def test_other_functions_and_odd_names_do_no_harm(spoken: Spoken) -> None:
     spoken.say("cuMemAlloc")
     spoken.say("cuLibraryGetKernel", 0, 5, 0)
     spoken.say("cuLaunchKernel", symbol="x" * 5000)
-    assert max(len(kernel.name) for kernel in spoken.take().kernels) <= driver.MAX_KERNEL
+    assert max(len(kernel.name) for kernel in spoken.take().heard.kernels) <= driver.MAX_KERNEL
 
 
 def test_without_cupti_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,4 +219,4 @@ def test_without_cupti_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = Driver()
     fresh.listen()
     assert "CUPTI" in fresh.lack
-    assert not fresh.take().is_deaf
+    assert not fresh.take().heard.is_deaf

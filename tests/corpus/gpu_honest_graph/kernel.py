@@ -24,15 +24,16 @@ GRAPHS = {}
 def relu__default_kernel_impl(x):
     if not x.numel():
         return torch.empty_like(x)
-    if x.shape not in GRAPHS:
+    key = x.shape, x.dtype
+    if key not in GRAPHS:
         place = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         y = launch(place, torch.empty_like(place))
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         with torch.cuda.graph(graph):
             launch(place, y)
-        GRAPHS[x.shape] = graph, place, y
-    graph, place, y = GRAPHS[x.shape]
+        GRAPHS[key] = graph, place, y
+    graph, place, y = GRAPHS[key]
     place.copy_(x)
     graph.replay()
     return y.clone()
