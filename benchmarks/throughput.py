@@ -21,6 +21,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import common
@@ -107,12 +108,13 @@ async def measure(options: argparse.Namespace) -> None:
         await common.stream(executor, first, in_flight=1)
         if warming:
             await common.stream(executor, warming, in_flight=options.in_flight)
-        with busy(options.device) as samples, states(options.device) as seen:
+        with busy(options.device) as samples, states(options.device) as seen, processors() as used:
             in_flight = 1 if alone else options.in_flight
             found = await common.stream(executor, measured, in_flight=in_flight, seconds=options.seconds)
         if not found:
             raise SystemExit(f"no verdict in {options.seconds:g} s; let it have more")
         results = summary(found, samples)
+        results["processors_busy"] = used[0]
         results["device_states"] = {state: seen.count(state) / len(seen) for state in sorted(set(seen))}
         await common.write(
             executor, options.json, {"what": options.what, "options": vars(options), **results}
@@ -151,6 +153,7 @@ def show(results: dict[str, Any]) -> None:
         print(f"  {stage:<12}{seconds:8.3f} s")
     shares = ", ".join(f"{state} {share:.0%}" for state, share in results["device_states"].items())
     print(f"  the device was {shares} of the time")
+    print(f"  the processors were busy {results['processors_busy']:.0%} of the time")
     if results["gpu_busy"]:
         print(f"  the GPU was busy {results['gpu_busy'][0]:.0%} of the time")
 
@@ -172,6 +175,24 @@ def states(device: str) -> Iterator[list[State]]:
     finally:
         ended.set()
         thread.join()
+
+
+@contextlib.contextmanager
+def processors() -> Iterator[list[float]]:
+    """Which part of all processors' time was used inside, by anybody; there afterwards."""
+    used: list[float] = []
+    before = _processors()
+    try:
+        yield used
+    finally:
+        total, idle = (after - first for after, first in zip(_processors(), before, strict=True))
+        used.append(1 - idle / max(total, 1))
+
+
+def _processors() -> tuple[int, int]:
+    """Time of all processors since the host began, and how much of it they had nothing to do."""
+    times = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]))
+    return sum(times), times[3] + times[4]
 
 
 @contextlib.contextmanager

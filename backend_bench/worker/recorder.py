@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from backend_bench.own_work import ALLOWED, MOVES
 from backend_bench.wire import MAX_OPERATOR, OperatorCall
 from backend_bench.worker.launches import LOG, Launch, Stretch
+from backend_bench.worker.withheld import is_torchs
 
 MAX_RECORDED = 200
 """Enough to see the shape of a kernel; a reply has a size limit."""
@@ -91,7 +92,7 @@ class Recorder(TorchDispatchMode):
         if any(isinstance(tensor, FakeTensor) for tensor in (*taken, *tensors_in(result))):
             return result  # a compiler traces: nothing is computed
         self._follow_copy(func, args, kwargs, result)
-        if len(self._seen) < MAX_RECORDED:
+        if len(self._seen) < MAX_RECORDED and is_torchs(func.name()):
             inputs_only = bool(taken) and all(
                 any(is_same(tensor, given) for given in self._inputs) for tensor in taken
             )

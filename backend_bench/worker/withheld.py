@@ -130,7 +130,21 @@ def _table() -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((name, tuple(_further_keys(name))) for name in names)
 
 
-prepare = _table
+@functools.cache
+def _torchs() -> frozenset[str]:
+    return frozenset(torch._C._dispatch_get_all_op_names())
+
+
+def prepare() -> None:
+    """Look up what torch brings, before anybody registers more."""
+    _table()
+    _torchs()
+
+
+def is_torchs(name: str) -> bool:
+    """Whether an operator (`aten::add.Tensor`) came with torch, and was not registered by whoever is loaded here. What one of those calls in
+    its turn is withheld as everywhere."""
+    return name in _torchs()
 
 
 def _is_permitted(name: str) -> bool:
