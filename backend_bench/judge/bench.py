@@ -34,6 +34,7 @@ from backend_bench.judge.keeper import (
     TimedOut,
 )
 from backend_bench.judge.nursery import Wish
+from backend_bench.judge.room import round_of_much
 from backend_bench.judge.stage import Meta
 from backend_bench.judge.stay import Stay
 from backend_bench.languages import PLUGINS
@@ -182,6 +183,14 @@ class Bench:
         """Have the device to oneself, for timing; the wait does not count either."""
         asked = awake.now()
         with self._stay.alone(limit_s=ALONE_S + ALONE_CALLS * self.limits.call_s):
+            self._deadline += awake.now() - asked
+            yield
+
+    @contextlib.contextmanager
+    def holding_much(self) -> Iterator[None]:
+        """Hold much of the device's memory, which others of this process do not meanwhile; the wait does not count."""
+        asked = awake.now()
+        with self._stay.waited_for(round_of_much()):
             self._deadline += awake.now() - asked
             yield
 

@@ -92,12 +92,14 @@ calls in a block divide what that varies by, and what an event adds."""
 BLOCK_BYTES, BLOCK_PARTS = 256 << 20, 256
 """Inputs and results of a block, and which part of a device's memory if that is more; each worker holds so much, and one call where
 that is larger. Two blocks of the same calls differ by half a microsecond and more, so what is timed has to be long."""
-HELD_BYTES, HELD_PARTS = 3 << 30, 20
-"""Of a round: what was drawn, and what both sides left behind, until it is checked. Twelve submissions are in hand at once; those that had the
-device one after the other wait together until it is shared again, and hold what is not checked yet."""
-HEAVY_PARTS = 24
+HELD_BYTES, HELD_PARTS = 3 << 30, 10
+"""Of a round: what was drawn, and what both sides left behind, until it is checked. A judge has one round at a time that holds much; those that had
+the device one after the other wait together until it is shared again, and hold what is not checked yet."""
+LIGHT_PARTS = 6
+"""Of what is held, what is not much: others of the same judge may hold as much at the same time."""
+HEAVY_PARTS = 48
 """Of what is held, what is much for a pair: a round of two cases is held to its end."""
-HEAVY_TURN, HEAVY_SHARE = 2, 0.65
+HEAVY_TURN, HEAVY_SHARE = 2, 0.325
 """Blocks of a turn that leave much memory: so many, and more as long as they leave no more than that share of what may be held."""
 MOST_OUTPUTS = 1024
 """Of all calls of a block together: what a worker says of each goes into one reply (`wire.MAX_REPLY_BYTES`)."""
@@ -139,6 +141,8 @@ class Space:
     heavy_bytes: float = math.inf
     """Where a pair leaves more, both sides are compared at once: what agrees need not be kept, so one round suffices where it took
     five."""
+    light_bytes: float = math.inf
+    """What a round may hold beside others of this judge."""
 
     @classmethod
     def of(cls, device: torch.device) -> Space:
@@ -147,13 +151,15 @@ class Space:
             return cls()
         total = torch.cuda.get_device_properties(device).total_memory
         held = max(HELD_BYTES, total // HELD_PARTS)
-        return cls(max(BLOCK_BYTES, total // BLOCK_PARTS), held, held // HEAVY_PARTS)
+        return cls(max(BLOCK_BYTES, total // BLOCK_PARTS), held, held // HEAVY_PARTS, held // LIGHT_PARTS)
 
     def holds(self, needs: Iterable[Needs]) -> bool:
         """Whether there is room for cases that are timed one after the other in a round."""
-        each = list(needs)
-        lasting = sum(case.drawn_bytes + case.kept_bytes for case in each)
-        return lasting + max((case.passing_bytes for case in each), default=0) <= self.held_bytes
+        return Needs.of(needs).bytes <= self.held_bytes
+
+    def is_light(self, needs: Iterable[Needs]) -> bool:
+        """Whether a round of these cases holds little."""
+        return Needs.of(needs).bytes <= self.light_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +172,21 @@ class Needs:
     """What both sides leave, until all is checked."""
     passing_bytes: int
     """What they leave, until it was looked at and agrees: while this very case is timed."""
+
+    @property
+    def bytes(self) -> int:
+        """All of it."""
+        return self.drawn_bytes + self.kept_bytes + self.passing_bytes
+
+    @classmethod
+    def of(cls, needs: Iterable[Needs]) -> Needs:
+        """What cases take that are timed one after the other."""
+        each = list(needs)
+        return cls(
+            sum(case.drawn_bytes for case in each),
+            sum(case.kept_bytes for case in each),
+            max((case.passing_bytes for case in each), default=0),
+        )
 
 
 @dataclass(frozen=True, slots=True)

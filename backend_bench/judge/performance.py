@@ -125,25 +125,33 @@ class Timing:
             count = 1 + self._pace.baseline
             needs = {case: self._plans[case].needs(count, drawn=DRAWN_BEFORE) for case in waiting}
             batch = self._fitting(needs)
-            many = [asked for case in batch for asked in self._asked_before(case, count)]
-            with self._bench.sharing(), self._bench.stages("draw"):
-                ready = [self._bench.prepare(keeper, many) for keeper in (clean, twin)]
-                self._bench.reserve(
-                    max(max(needs[case].kept_bytes, needs[case].passing_bytes) for case in batch)
-                )
-            for first in (*ready[0][::count], *ready[1][::count]):
-                if first.block is not None:
-                    self._rehearse(first)
-            with self._bench.alone():
-                for number, case in _for_a_round(list(enumerate(batch))):
-                    own = slice(number * count, (number + 1) * count)
-                    self._baseline(case, ready[0][own], ready[1][own])
+            is_light = self._space.is_light(needs[case] for case in batch)
+            with contextlib.nullcontext() if is_light else self._bench.holding_much():
+                for case in self._baselines(batch, needs, count):
                     waiting.remove(case)
         for case, sides in self._before.items():
             if min(*sides.clean.claimed_us, *sides.twin.claimed_us) < self._pace.least_us:
                 self._leave_out(case, NOTHING)
         self._bias = Bias.of(self._before[case] for case in self._plans)
         self._plans = {case: self._as_seen(plan, self._before[case]) for case, plan in self._plans.items()}
+
+    def _baselines(self, batch: Sequence[int], needs: Mapping[int, Needs], count: int) -> list[int]:
+        """Time the reference on so many blocks of these cases, as many cases as make a round."""
+        clean, twin = self._bench.clean(), self._bench.twin()
+        many = [asked for case in batch for asked in self._asked_before(case, count)]
+        with self._bench.sharing(), self._bench.stages("draw"):
+            ready = [self._bench.prepare(keeper, many) for keeper in (clean, twin)]
+            self._bench.reserve(max(max(needs[case].kept_bytes, needs[case].passing_bytes) for case in batch))
+        for first in (*ready[0][::count], *ready[1][::count]):
+            if first.block is not None:
+                self._rehearse(first)
+        done: list[int] = []
+        with self._bench.alone():
+            for number, case in _for_a_round(list(enumerate(batch))):
+                own = slice(number * count, (number + 1) * count)
+                self._baseline(case, ready[0][own], ready[1][own])
+                done.append(case)
+        return done
 
     def _as_seen(self, plan: Plan, sides: Before) -> Plan:
         """By what the reference took before the candidate came: how much has to be sampled, and what is possible in any case."""
@@ -264,7 +272,13 @@ class Timing:
             for state in batch:
                 self._note(state, CaseStatus.NOT_RUN, "not run: the worker was gone")
         else:
-            self._round(batch)
+            is_light = self._space.is_light(needs[state.case] for state in batch)
+            for state in batch:
+                with self._noting(state):
+                    self._meet(state, draws=is_light)
+            met = [state for state in batch if state.result is None]
+            with contextlib.nullcontext() if is_light else self._bench.holding_much():
+                self._round(met)
 
     def _state(self, case: int) -> State:
         calls = self._plans[case].calls
@@ -310,12 +324,12 @@ class Timing:
 
     def _round(self, batch: list[State]) -> None:
         """Draw for all, time all, check all: the device is asked for once."""
-        for state in batch:
-            with self._noting(state):
-                self._prepare(state)
-        running = [state for state in batch if state.result is None and self._is_ready(state)]
+        running = [state for state in batch if self._is_ready(state)]
         if not running:
             return
+        for state in running:
+            while self._draw_one(state):
+                pass
         twin = self._bench.twin()
         with self._bench.sharing():
             is_planned = False
@@ -325,10 +339,8 @@ class Timing:
                 is_planned = True
             if not is_planned:
                 return
-            needs = [self._plans[state.case].needs(len(state.ready)) for state in running]
-            self._bench.reserve(
-                sum(each.kept_bytes for each in needs) + max(each.passing_bytes for each in needs)
-            )
+            needs = Needs.of(self._plans[state.case].needs(len(state.ready)) for state in running)
+            self._bench.reserve(needs.kept_bytes + needs.passing_bytes)
         self._disagree_bytes = 0
         with self._bench.alone():
             for state in _for_a_round(running):
@@ -375,14 +387,12 @@ class Timing:
             return [number for number in able if self._rng.random() < REWRITTEN]
         return self._rng.sample(able, self._rng.randint(usual - 1, usual + 1))
 
-    def _prepare(self, state: State) -> None:
-        """Have a worker that knows the case, and fresh values."""
+    def _meet(self, state: State, *, draws: bool) -> None:
+        """Have a worker that knows the case; whether values are drawn while it compiles."""
         candidate = self._bench.candidate()
         if state.worker is not candidate:
-            self._first_call(candidate, state)
+            self._first_call(candidate, state, draws=draws)
             state.worker = candidate
-        while self._draw_one(state):
-            pass
 
     def _settle(self, state: State) -> None:
         """Check what was run, and see whether it is enough."""
@@ -400,8 +410,8 @@ class Timing:
         if self._enough(state):
             state.end(self._result(state))
 
-    def _first_call(self, candidate: Keeper, state: State) -> None:
-        """The first call may compile for a minute; nobody should wait for that alone. Values for a round are drawn meanwhile."""
+    def _first_call(self, candidate: Keeper, state: State, *, draws: bool) -> None:
+        """It may compile for a minute; nobody should wait for that alone. Values for a round may be drawn meanwhile."""
         case = state.case
         with self._bench.sharing(), self._bench.stages("first_calls"):
             call = self._values.call(case)
@@ -410,7 +420,7 @@ class Timing:
                 ("timed", case),
                 call,
                 self._plans[case].metas,
-                meanwhile=lambda: self._draw_one(state),
+                meanwhile=lambda: draws and self._draw_one(state),
             )
             if state.is_heard:
                 self._note_operators(state, _heard(sample.claims))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,16 @@ class Room:
             return False
         free, total = torch.cuda.mem_get_info()
         return free < total // 2
+
+
+_ROUND = threading.Lock()
+
+
+@contextlib.contextmanager
+def round_of_much() -> Iterator[None]:
+    """Time cases that hold much of a GPU's memory from when they are drawn until they are checked: one at a time in this process."""
+    with _ROUND:
+        yield
 
 
 def release_cache() -> None:

@@ -178,13 +178,16 @@ def test_memory_is_counted_as_it_is_held() -> None:
     assert space.holds([light.needs(8), heavy.needs(8), heavy.needs(8)])
     assert not space.holds([light.needs(8), light.needs(8), heavy.needs(8)])
     assert space.holds([])
+    assert Needs.of([light.needs(8), heavy.needs(8), heavy.needs(4)]) == Needs(5 * GIB // 2, 2 * GIB, 3 * GIB)
+    assert not Space(light_bytes=2 * GIB).is_light([light.needs(8)])
+    assert Space(light_bytes=2 * GIB).is_light([light.needs(4)])
 
 
 @pytest.mark.parametrize(
     ("held_bytes", "turn"), [(1 << 10, PACE.turn), (30 << 20, 6), (250 << 20, 8), (2 << 30, 2)]
 )
-def test_a_turn_leaves_no_more_than_two_thirds_of_what_may_be_held(held_bytes: int, turn: int) -> None:
-    space = Space(block_bytes=300 << 20, held_bytes=7 << 30, heavy_bytes=100 << 20)
+def test_a_turn_leaves_no_more_than_a_third_of_what_may_be_held(held_bytes: int, turn: int) -> None:
+    space = Space(block_bytes=300 << 20, held_bytes=14 << 30, heavy_bytes=100 << 20)
     plan = Plan.of(PACE, space, (), given_bytes=held_bytes, claimed_us=4.0, floor_us=0.0)
     assert plan.turn == turn
 
@@ -226,7 +229,6 @@ def test_a_worker_that_makes_no_room_ends_one_case_and_the_others_get_another(
     one._bench.sharing = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     keeper: Any = SimpleNamespace(alive=True)
     states = [State(0, Times(1), Times(1), 0, worker=keeper) for _ in range(2)]
-    monkeypatch.setattr(Timing, "_prepare", lambda self, state: None)
 
     def plan(self: Timing, running: Sequence[State], twin: object) -> None:
         raise Crashed("the worker died while it made room for timed calls")
