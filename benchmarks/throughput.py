@@ -124,7 +124,7 @@ async def measure(options: argparse.Namespace) -> None:
         await choose.release()
 
 
-def summary(found: list[common.Answer], samples: list[int]) -> dict[str, Any]:
+def summary(found: list[common.Answer], samples: list[tuple[int, int]]) -> dict[str, Any]:
     took_s = [answer.took_s for answer in found]
     return {
         "kernels": len(found),
@@ -135,7 +135,10 @@ def summary(found: list[common.Answer], samples: list[int]) -> dict[str, Any]:
         "median_s": statistics.median(took_s),
         "p90_s": common.percentile(took_s, 0.9),
         "stages_median_s": common.stages_median_s([answer.verdict.stages_s for answer in found]),
-        "gpu_busy": [statistics.fmean(samples) / 100, len(samples)] if samples else None,
+        "gpu_busy": [statistics.fmean(percent for percent, _ in samples) / 100, len(samples)]
+        if samples
+        else None,
+        "gpu_memory_mib": max((memory_mib for _, memory_mib in samples), default=None),
     }
 
 
@@ -155,7 +158,9 @@ def show(results: dict[str, Any]) -> None:
     print(f"  the device was {shares} of the time")
     print(f"  the processors were busy {results['processors_busy']:.0%} of the time")
     if results["gpu_busy"]:
-        print(f"  the GPU was busy {results['gpu_busy'][0]:.0%} of the time")
+        print(
+            f"  the GPU was busy {results['gpu_busy'][0]:.0%} of the time, and held {results['gpu_memory_mib']} MiB at most"
+        )
 
 
 @contextlib.contextmanager
@@ -196,21 +201,24 @@ def _processors() -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def busy(device: str) -> Iterator[list[int]]:
-    """Utilisation of the GPU in percent, as its driver reports it five times a second."""
-    samples: list[int] = []
+def busy(device: str) -> Iterator[list[tuple[int, int]]]:
+    """Utilisation of the GPU in percent and its memory in use, in MiB, as its driver reports them five times a second."""
+    samples: list[tuple[int, int]] = []
     if device == "cpu":
         yield samples
         return
     watch = subprocess.Popen(
-        ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"],
+        ["nvidia-smi", "--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits", "-lms", "200"],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         yield samples
     finally:
         watch.terminate()
-        samples += [int(line) for line in (watch.communicate()[0] or "").split() if line.isdigit()]
+        for line in (watch.communicate()[0] or "").splitlines():
+            with contextlib.suppress(ValueError):  # the last one may be cut off
+                percent, memory_mib = map(int, line.split(","))
+                samples.append((percent, memory_mib))
 
 
 if __name__ == "__main__":
