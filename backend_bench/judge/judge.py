@@ -24,7 +24,7 @@ from backend_bench.errors import Abandoned, BackendBenchError, UsageError, Worke
 from backend_bench.grading.running import ran_out_of_memory, tells_of_no_memory
 from backend_bench.grading.score import score
 from backend_bench.judge import audit, cores, correctness, performance, refusals, roofline
-from backend_bench.judge.bench import Bench, CompileFailed
+from backend_bench.judge.bench import UNTIMED_CHANNELS, Bench, CompileFailed
 from backend_bench.judge.figures import UNSTABLE
 from backend_bench.judge.hello import Hello
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Killed, TimedOut
@@ -83,11 +83,17 @@ class Judge:
         return Stay(self._nursery, self._twins, self.lease, self._share)
 
     def walls(self, level: Sandbox = "best-effort") -> dict[str, tuple[str, ...]]:
-        """Which walls of the sandbox hold around a worker here, and which are missing and why."""
-        keeper = self._nursery.take(Wish("native", level, Limits().memory_bytes))
-        with keeper:
+        """Which walls of the sandbox hold around a worker here, and which are missing and why; on a GPU also whether its kernels are heard."""
+        wish = Wish("native", level, Limits().memory_bytes)
+        with self._nursery.take(wish) as keeper:
             assert keeper.sandbox is not None
-            return {"holds": keeper.sandbox.holds, "missing": keeper.sandbox.missing}
+            holds, missing = keeper.sandbox.holds, keeper.sandbox.missing
+        if self._nursery.device.type == "cpu":
+            return {"holds": holds, "missing": missing}
+        with self._nursery.once(dataclasses.replace(wish, channels=UNTIMED_CHANNELS, listens=True)) as keeper:
+            assert keeper.sandbox is not None
+            deaf = tuple(wall for wall in keeper.sandbox.missing if wall.startswith(wire.HEARING))
+        return {"holds": holds if deaf else (*holds, wire.HEARING), "missing": (*missing, *deaf)}
 
     def languages(self, level: Sandbox = "best-effort") -> dict[str, str]:
         """Each language, and why it is not offered here; nothing where it is."""

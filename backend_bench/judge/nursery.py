@@ -87,6 +87,10 @@ class Nursery:
         self._refill(wish)
         return keeper or self._made(wish)
 
+    def once(self, wish: Wish) -> Keeper:
+        """A worker of a kind that nobody will ask for again soon; otherwise as `take`."""
+        return self._made(wish)
+
     @staticmethod
     def _ready(waiting: Future[Keeper]) -> Keeper | None:
         """The spare, unless it could not be made or has died since."""

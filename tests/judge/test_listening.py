@@ -20,6 +20,7 @@ from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.suites.smoke import SmokeSuite
 from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Status, Verdict
+from backend_bench.wire import HEARING
 
 MM = Operator.parse("mm")
 SPEC = SuiteSpec(name="smoke", device="cpu", dtype="float32")
@@ -228,6 +229,19 @@ def test_nor_does_a_file_that_loads_once_in_a_process(judge: Judge, born_to_list
 def test_who_fails_wherever_he_is_heard_fails(judge: Judge, born_to_listen: list[str]) -> None:
     assert verdict_of(judge, "assert not heard").status is Status.WRONG
     assert born_to_listen == ["one"]
+
+
+def test_a_cpu_has_no_kernels_that_could_be_heard(judge: Judge) -> None:
+    walls = judge.walls()
+    assert not any(HEARING in wall for wall in (*walls["holds"], *walls["missing"]))
+
+
+@pytest.mark.gpu
+def test_walls_tell_whether_a_gpus_kernels_are_heard() -> None:
+    made = Zygotes()
+    with Judge(torch.device("cuda"), made) as judge:
+        assert HEARING in judge.walls()["holds"]
+    made.close()
 
 
 def test_a_file_that_loads_only_once_does_not_compile(judge: Judge) -> None:
