@@ -39,6 +39,8 @@ _AT_SECOND: Final = frozenset({"cuLaunchKernelEx", "cuLaunchKernelEx_ptsz"})
 """These name their kernel there; the others do so first."""
 _FETCHES: Final = frozenset({"cuModuleGetFunction", "cuLibraryGetKernel"})
 """Of `(result, module, name)`."""
+_UNLOADS: Final = frozenset({"cuModuleUnload", "cuLibraryUnload"})
+"""Of `(module)`; what is loaded and fetched later may have the same handles."""
 _TURNS: Final = frozenset({"cuKernelGetFunction"})
 """Of `(result, kernel)`: the same one by another handle."""
 _LOADS: Final = frozenset(
@@ -109,7 +111,7 @@ class Driver:
         if code := self._cupti.cuptiSubscribe(ctypes.byref(self._subscriber), self._hear, None):
             self.lack = f"CUPTI refuses with error {code}"
             return
-        wanted = _LAUNCHES | _GRAPHS | _FETCHES | _LOADS | _TURNS
+        wanted = _LAUNCHES | _GRAPHS | _FETCHES | _LOADS | _UNLOADS | _TURNS
         name = ctypes.c_char_p()
         for number in range(1, _FUNCTIONS):
             if self._cupti.cuptiGetCallbackName(_DRIVER_CALLS, number, ctypes.byref(name)) or not name.value:
@@ -173,6 +175,9 @@ class Driver:
             place = call.params[2]
             asked = ctypes.string_at(place) if place else b""
             self._fetched.append((asked.decode(errors="replace"), call.params[1] or 0))
+        elif call.site == _ENTER and function in _UNLOADS:
+            self._images.pop(call.params[0] or 0, None)
+            self._known.clear()
         elif call.site == _EXIT and function in _FETCHES | _TURNS and self._is_late:
             if call.params[0] and call.params[1] in (self._known if function in _TURNS else self._images):
                 self._known.add(ctypes.c_void_p.from_address(call.params[0]).value or 0)

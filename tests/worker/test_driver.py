@@ -19,6 +19,7 @@ NUMBERS = {
     "cuMemAlloc": 5,
     "cuLaunchKernelEx": 6,
     "cuKernelGetFunction": 7,
+    "cuLibraryUnload": 8,
 }
 TANH = "_ZN2at6native29vectorized_elementwise_kernelILi4EZZZNS0_16tanh_kernel_cudaERNS_18TensorIteratorBaseEE"
 FILL = "_ZN2at6native29vectorized_elementwise_kernelILi2ENS0_11FillFunctorIlEESt5arrayIPcLm1EEEEviT0_T1_"
@@ -191,6 +192,16 @@ def test_so_is_a_graph_that_may_have_been_captured_before(late: Spoken) -> None:
     late.say("cuLaunchKernel", 90, symbol="mine")
     assert not late.has_strangers()
     late.say("cuGraphLaunch")
+    assert late.has_strangers()
+
+
+def test_so_is_what_has_the_handle_of_something_that_is_gone(late: Spoken) -> None:
+    late.fetch(9, "mine", handle=90)
+    late.say("cuLibraryUnload", 9)
+    late.say("cuLaunchKernel", 90, symbol="mine")
+    assert late.has_strangers()
+    late.fetch(9, "mine", handle=90)
+    late.say("cuLaunchKernel", 90, symbol="mine")
     assert late.has_strangers()
 
 
