@@ -28,7 +28,7 @@ from backend_bench.judge.bench import UNTIMED_CHANNELS, Bench, CompileFailed
 from backend_bench.judge.figures import UNSTABLE
 from backend_bench.judge.hello import Hello
 from backend_bench.judge.keeper import Crashed, Ended, Forged, Killed, TimedOut
-from backend_bench.judge.listening import Heard, Listening
+from backend_bench.judge.listening import Findings, Listening
 from backend_bench.judge.nursery import Nursery, Wish
 from backend_bench.judge.room import Room
 from backend_bench.judge.stay import Stay
@@ -206,12 +206,18 @@ class Judge:
 
     def _listen(self, protocol: _Protocol, bench: Bench, heard_in: Listening) -> None:
         """Time what was timed once more, and call some of the rest, where it is heard which kernels run."""
-        if heard := heard_in.late():
-            protocol.note_heard(heard)
+        if (late := heard_in.late()) is not None:
+            for findings in late:
+                protocol.note_heard(findings)
+            protocol.note_if_unheard()
             return
         with bench.listening():
             try:
-                protocol.note_heard(heard_in.from_birth())
+                for findings in heard_in.from_birth():
+                    protocol.note_heard(findings)
+                    if not protocol.is_promising:
+                        break
+                protocol.note_if_unheard()
             except CompileFailed as error:
                 protocol.compile_error = str(error)
             except Ended as error:
@@ -271,6 +277,8 @@ class _Protocol:
     evidence: list[Evidence] = field(default_factory=list)
     recorded: list[audit.Operators] = field(default_factory=list)
     """What the kernel called in the calls in which all of it was recorded."""
+    heard: list[audit.Operators] = field(default_factory=list)
+    """And in those after the times in which it was heard which kernels ran."""
     kernels: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     sandbox: tuple[str, ...] = ()
@@ -377,43 +385,35 @@ class _Protocol:
         self.ended = self.ended or phase.ended
         self.compile_error = phase.compile_error
 
-    def note_heard(self, heard: Heard) -> None:
-        """Of the calls in a worker whose driver was heard. They count as all others do."""
-        self.evidence += heard.evidence
-        self.kernels = audit.launches(heard.calls)
-        self._note_heard_times(heard.times)
-        if heard.few is not None:
-            self._note_heard_few(heard.few)
-        if not (heard.calls or self.ended or self.compile_error):
-            self.notes.append("nobody heard which kernels ran: there was no call to hear")
-
-    def _note_heard_times(self, phase: performance.Phase) -> None:
-        """Those that failed there, and those that took longer."""
-        self.ended = self.ended or phase.ended
-        for timed in phase.results:
-            if timed.passed:
-                self._replace(timed)
+    def note_heard(self, findings: Findings) -> None:
+        """Of calls in a worker whose driver was heard. They count as all others do."""
+        self.ended = self.ended or findings.ended
+        self.compile_error = self.compile_error or findings.compile_error
+        self.heard += findings.calls
+        self.evidence += findings.evidence
+        self.kernels = audit.launches(self.heard)
+        for case in findings.results:
+            if case.passed:
+                self._replace(case)
             else:
-                self._fail(CaseKind.PERFORMANCE, timed)
-
-    def _note_heard_few(self, phase: correctness.Phase) -> None:
-        self.ended = self.ended or phase.ended
-        self.compile_error = self.compile_error or phase.compile_error
-        for called in phase.results:
-            if not called.passed and called.status is not CaseStatus.NOT_RUN:
-                self._fail(CaseKind.CORRECTNESS, called)
+                self._fail(case)
 
     def note_unheard(self, why: str) -> None:
         """No time counts: who does not want to be heard fails."""
         for case in self.cases:
             if case.kind is CaseKind.PERFORMANCE and case.passed:
                 message = f"not run: {why}"
-                self._fail(case.kind, dataclasses.replace(case, status=CaseStatus.NOT_RUN, message=message))
+                self._fail(dataclasses.replace(case, status=CaseStatus.NOT_RUN, message=message))
 
-    def _fail(self, kind: CaseKind, heard: CaseResult) -> None:
+    def note_if_unheard(self) -> None:
+        """Say so where there was nothing to hear."""
+        if not (self.heard or self.ended or self.compile_error):
+            self.notes.append("nobody heard which kernels ran: there was no call to hear")
+
+    def _fail(self, heard: CaseResult) -> None:
         """A case that had passed has not, by what was heard of it."""
         message = f"called once more, to hear which kernels run: {heard.message}"
-        self._replace(dataclasses.replace(heard, kind=kind, message=message))
+        self._replace(dataclasses.replace(heard, message=message))
 
     def _replace(self, heard: CaseResult) -> None:
         """What counts of a case that had passed."""

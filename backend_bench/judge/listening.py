@@ -8,10 +8,9 @@ of the calls there counts as all else does. Which kernels may run is said elsewh
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from backend_bench.grading import forms
@@ -23,58 +22,35 @@ from backend_bench.languages import language_of
 from backend_bench.operator import Operator
 from backend_bench.submission import Submission
 from backend_bench.suites import Suite, resolve
-from backend_bench.verdict import CaseStatus, Evidence
+from backend_bench.verdict import CaseResult, CaseStatus, Evidence
 
 HEARD = 4
 """Calls of correctness cases."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What came of the calls in one worker."""
+class Findings:
+    """What came of some calls that were heard."""
 
-    submission: Submission
-    times: performance.Phase
-    """Of all that is timed. Its results are those that differ from what they were before."""
-    few: correctness.Phase | None = None
-    """Of some correctness cases; the results are those of all, in their order."""
-
-    @property
-    def calls(self) -> list[audit.Operators]:
-        """What the kernel called and had the GPU run, of each."""
-        timed = [call for calls in self.times.operators.values() for call in calls]
-        return timed + (self.few.operators if self.few else [])
-
-    @property
-    def evidence(self) -> list[Evidence]:
-        """Everything that speaks against the kernel, its figures aside."""
-        found = audit.own_work(
-            str(self.submission.op),
-            language_of(self.submission),
-            self.calls,
-            source=self.submission.source,
-            are_few=True,
-        )
-        return [*self.times.evidence, *(self.few.evidence if self.few else ()), *found]
+    calls: list[audit.Operators]
+    """What the kernel called and had the GPU run, in each."""
+    results: list[CaseResult]
+    """Of cases that failed there, or took longer."""
+    evidence: list[Evidence]
+    """Everything else that speaks against the kernel."""
+    ended: Ended | None = None
+    compile_error: str = ""
 
     @property
     def is_clean(self) -> bool:
         """Nothing speaks against the kernel, and it is known of all that ran where it comes from."""
-        few = self.few or correctness.Phase()
-        return not (
-            self.times.results
-            or self.times.ended
-            or few.ended
-            or few.compile_error
-            or any(not case.passed and case.status is not CaseStatus.NOT_RUN for case in few.results)
-            or any(call.heard.has_strangers for call in self.calls)
-            or self.evidence
-        )
+        against = self.results or self.evidence or self.ended or self.compile_error
+        return not against and not any(call.heard.has_strangers for call in self.calls)
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """Calls one submission's kernel where it is heard. What is timed is heard first: a kernel that ends there has no times."""
+    """Calls one submission's kernel where it is heard."""
 
     bench: Bench
     suite: Suite
@@ -85,34 +61,51 @@ class Listening:
     """That has run; None where nothing is timed."""
     seed: int
 
-    def late(self) -> Heard | None:
+    def late(self) -> list[Findings] | None:
         """In the worker that the candidate has; None where something speaks against it, or nobody can listen there."""
+        found: list[Findings] = []
         try:
             if self.bench.listen_late():
                 return None
-            times = Heard(self.submission, self._times())
-            heard = self._with_few(times) if times.is_clean else times
+            for part in (self._few, self._times):  # what takes longer is last
+                found.append(part())
+                if not found[-1].is_clean:
+                    return None
         except (CompileFailed, Ended):
             return None
-        return heard if heard.is_clean else None
+        return found
 
-    def from_birth(self) -> Heard:
-        """In a worker that listens. Raises `CompileFailed` or `Ended`."""
+    def from_birth(self) -> Iterator[Findings]:
+        """In a worker that listens. What is timed is heard first: a kernel that ends there has no times. Raises `CompileFailed` or `Ended`."""
         self.bench.candidate()
-        times = Heard(self.submission, self._times())
-        gives_up = times.times.ended is not None and self.bench.give_up(times.times.ended)
-        return times if gives_up else self._with_few(times)
+        times = self._times()
+        yield times
+        if times.ended is None or not self.bench.give_up(times.ended):
+            yield self._few()
 
-    def _times(self) -> performance.Phase:
-        return self.timing.heard() if self.timing is not None else performance.Phase()
+    def _times(self) -> Findings:
+        phase = self.timing.heard() if self.timing is not None else performance.Phase()
+        calls = [call for calls in phase.operators.values() for call in calls]
+        return Findings(calls, phase.results, phase.evidence + self._own_work(calls), phase.ended)
 
-    def _with_few(self, heard: Heard) -> Heard:
-        if not self.texts:
-            return heard
+    def _few(self) -> Findings:
         op, seed, profile = self.submission.op, self.seed, self.submission.profile
+        if not self.texts:
+            return Findings([], [], [])
         draw = functools.partial(_a_few, self.suite, op, seed=seed)
         ahead = Ahead(self.bench, self.suite, op, len(self.texts), seed=seed, profile=profile, draw=draw)
-        return dataclasses.replace(heard, few=correctness.call_some(self.bench, ahead, self.texts))
+        phase = correctness.call_some(self.bench, ahead, self.texts)
+        return Findings(
+            phase.operators,
+            [case for case in phase.results if not case.passed and case.status is not CaseStatus.NOT_RUN],
+            phase.evidence + self._own_work(phase.operators),
+            phase.ended,
+            phase.compile_error,
+        )
+
+    def _own_work(self, calls: Sequence[audit.Operators]) -> list[Evidence]:
+        op, source = str(self.submission.op), self.submission.source
+        return audit.own_work(op, language_of(self.submission), calls, source=source, are_few=True)
 
 
 def _a_few(suite: Suite, op: Operator, *, seed: int) -> list[Attempt]:

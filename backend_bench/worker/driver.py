@@ -33,7 +33,7 @@ _LAUNCHES: Final = frozenset(
     f"cuLaunch{name}{ending}"
     for name in ("Kernel", "KernelEx", "CooperativeKernel", "CooperativeKernelMultiDevice")
     for ending in ("", "_ptsz")
-)
+) | {"cuLaunch", "cuLaunchGrid", "cuLaunchGridAsync"}
 _GRAPHS: Final = frozenset({"cuGraphLaunch", "cuGraphLaunch_ptsz"})
 _AT_SECOND: Final = frozenset({"cuLaunchKernelEx", "cuLaunchKernelEx_ptsz"})
 """These name their kernel there; the others do so first."""
@@ -43,6 +43,9 @@ _UNLOADS: Final = frozenset({"cuModuleUnload", "cuLibraryUnload"})
 """Of `(module)`; what is loaded and fetched later may have the same handles."""
 _TURNS: Final = frozenset({"cuKernelGetFunction"})
 """Of `(result, kernel)`: the same one by another handle."""
+_GIVES_HANDLES: Final = _FETCHES | _TURNS
+_NOWHERE: Final = -1
+"""No handle of a module."""
 _LOADS: Final = frozenset(
     {"cuModuleLoadData", "cuModuleLoadDataEx", "cuModuleLoadFatBinary", "cuLibraryLoadData"}
 )
@@ -88,26 +91,30 @@ class Driver:
         """Where the image of a module lies."""
         self._origins: dict[str, str] = {}
         """Files that kernels come from; empty for memory."""
-        self._fetched: list[tuple[str, int]] = []
-        """Kernels that were fetched since the last time of asking, and the modules they are of."""
+        self._fetched: list[tuple[str, int | None]] = []
+        """Kernels that were fetched since the last time of asking, and where the image of their module lies."""
         self._launched: Counter[str] = Counter()
         self._graphs = 0
         self._has_own = False
         """A kernel of its own was fetched or launched, at any time: a graph may replay it."""
-        self._is_late = False
-        self._known: set[int] = set()
-        """Where it began late: handles of kernels that were fetched since, out of images that were loaded since."""
+        self.is_late = False
+        """The process had kernels run before it began to listen."""
+        self._known: dict[int, int] = {}
+        """Then: handles of kernels that were fetched since, and the modules they are of, which were loaded since."""
         self._strangers: set[str] = set()
-        """Names of others that were launched since the last time of asking."""
+        """Names of kernels that were launched since the last time of asking, and of which nobody knows where they come from."""
+
+    def find(self) -> None:
+        """Look up CUPTI, while nobody else has loaded a library of that name."""
+        path = next((each.path for each in mapped_files() if "/libcupti.so" in each.path), "")
+        self._cupti = ctypes.CDLL(path) if path else None
 
     def listen(self, *, late: bool = False) -> None:
-        """Begin, if CUPTI is there; `late`: the process has had kernels run before."""
-        self._is_late = late
-        path = next((each.path for each in mapped_files() if "/libcupti.so" in each.path), "")
-        if not path:
+        """Begin, if CUPTI was found; `late`: the process has had kernels run before."""
+        self.is_late = late
+        if self._cupti is None:
             self.lack = "PyTorch has brought no CUPTI"
             return
-        self._cupti = ctypes.CDLL(path)
         if code := self._cupti.cuptiSubscribe(ctypes.byref(self._subscriber), self._hear, None):
             self.lack = f"CUPTI refuses with error {code}"
             return
@@ -139,11 +146,11 @@ class Driver:
         fetched, self._fetched = self._fetched, []
         graphs, self._graphs = self._graphs, 0
         strangers, self._strangers = self._strangers, set()
-        has_strangers = any(not own_kernels.is_moving_kernel(name, "") for name in strangers)
+        has_strangers = any(not own_kernels.is_moving_kernel(name, "") for name in tuple(strangers))
         if fetched:
             files = list(mapped_files())
-            for name, module in fetched:
-                known, origin = self._origins.get(name), _file_at(self._images.get(module), files)
+            for name, image in fetched:
+                known, origin = self._origins.get(name), _file_at(image, files)
                 # Who gives a kernel of his own the name of another's does not make that one his.
                 if known is None or own_kernels.is_own_kernel(name, known):
                     self._origins[name] = origin
@@ -157,33 +164,43 @@ class Driver:
         self._has_own |= bool(own)
         is_own = any(each.launches for each in own) or (graphs > 0 and self._has_own)
         kernels.sort(key=_rank)
-        has_strangers |= self._is_late and graphs > 0
+        has_strangers |= self.is_late and graphs > 0
         return Ran(Heard(tuple(kernels[:MAX_KERNELS]), self._is_deaf(), has_strangers), is_own)
 
     def _called(self, _: int | None, domain: int, number: int, called: ctypes._Pointer[_Called]) -> None:
         """On the thread that called the driver, before and after it has done what it was asked for."""
         call = called.contents
         function = self._names.get(number, "")
-        if call.site == _ENTER and function in _LAUNCHES:
+        if call.site == _ENTER:
+            self._asked(function, call)
+        elif call.result and ctypes.c_int.from_address(call.result).value == 0:
+            self._given(function, call)
+
+    def _asked(self, function: str, call: _Called) -> None:
+        if function in _LAUNCHES:
             name = (call.symbol or b"").decode(errors="replace")
             self._launched[name] += 1
-            if self._is_late and call.params[function in _AT_SECOND] not in self._known:
+            if self.is_late and call.params[function in _AT_SECOND] not in self._known:
                 self._strangers.add(name)
-        elif call.site == _ENTER and function in _GRAPHS:
+        elif function in _GRAPHS:
             self._graphs += 1
-        elif call.site == _ENTER and function in _FETCHES:
-            place = call.params[2]
-            asked = ctypes.string_at(place) if place else b""
-            self._fetched.append((asked.decode(errors="replace"), call.params[1] or 0))
-        elif call.site == _ENTER and function in _UNLOADS:
-            self._images.pop(call.params[0] or 0, None)
-            self._known.clear()
-        elif call.site == _EXIT and function in _FETCHES | _TURNS and self._is_late:
-            if call.params[0] and call.params[1] in (self._known if function in _TURNS else self._images):
-                self._known.add(ctypes.c_void_p.from_address(call.params[0]).value or 0)
-        elif call.site == _EXIT and function in _LOADS and call.params[0]:
-            module = ctypes.c_void_p.from_address(call.params[0]).value
-            self._images[module or 0] = call.params[1] or 0
+        elif function in _FETCHES:
+            place, module = call.params[2], call.params[1] or 0
+            name = (ctypes.string_at(place) if place else b"").decode(errors="replace")
+            self._fetched.append((name, self._images.get(module)))
+
+    def _given(self, function: str, call: _Called) -> None:
+        if function in _LOADS and call.params[0]:
+            self._images[_word_at(call.params[0])] = call.params[1] or 0
+        elif function in _UNLOADS:
+            module = call.params[0] or 0
+            self._images.pop(module, None)
+            self._known = {handle: of for handle, of in self._known.items() if of != module}
+        elif self.is_late and function in _GIVES_HANDLES and call.params[0]:
+            asked = call.params[1] or 0
+            module = self._known.get(asked, _NOWHERE) if function in _TURNS else asked
+            if module in self._images:
+                self._known[_word_at(call.params[0])] = module
 
 
 DRIVER = Driver()
@@ -194,6 +211,10 @@ def _rank(kernel: Kernel) -> int:
     if own_kernels.is_moving_kernel(kernel.name, kernel.origin):
         return 2
     return int(own_kernels.is_own_kernel(kernel.name, kernel.origin))
+
+
+def _word_at(address: int) -> int:
+    return ctypes.c_void_p.from_address(address).value or 0
 
 
 def _file_at(address: int | None, files: Sequence[MappedFile]) -> str:

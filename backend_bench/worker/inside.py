@@ -78,7 +78,10 @@ def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., 
     elif request.own_work:
         withhold(operator_of(request.function), desk.device.type)
         desk.tells_kernels = not DRIVER.lack
-    DRIVER.take()  # the reference was called here before; what the import has run is told with the first call
+    if (
+        not DRIVER.is_late
+    ):  # the reference was called here before; what the import has run is told with the first call
+        DRIVER.take()
     try:
         return load(request.source, request.function, folder, request.language), wire.Loaded()
     except LoadFailed as error:

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 from backend_bench.own_work import ALLOWED, MOVES
 from backend_bench.wire import MAX_OPERATOR, OperatorCall
 from backend_bench.worker.launches import LOG, Launch, Stretch
-from backend_bench.worker.withheld import is_torchs
+from backend_bench.worker.withheld import is_own_operator
 
 MAX_RECORDED = 200
 """Enough to see the shape of a kernel; a reply has a size limit."""
@@ -81,6 +81,9 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if any(isinstance(leaf, FakeTensor) for leaf in tree_leaves((args, kwargs))):
             return func(*args, **kwargs)  # a compiler traces: nothing is computed, and there is no memory
+        if is_own_operator(func.name()):
+            with self:  # its kernel is the candidate's code as well
+                return func.redispatch(_keys(args, kwargs), *args, **kwargs)
         for tensor in _written(func, args, kwargs):
             if isinstance(tensor, FakeTensor):
                 continue  # it has no memory
@@ -92,7 +95,7 @@ class Recorder(TorchDispatchMode):
         if any(isinstance(tensor, FakeTensor) for tensor in (*taken, *tensors_in(result))):
             return result  # a compiler traces: nothing is computed
         self._follow_copy(func, args, kwargs, result)
-        if len(self._seen) < MAX_RECORDED and is_torchs(func.name()):
+        if len(self._seen) < MAX_RECORDED:
             inputs_only = bool(taken) and all(
                 any(is_same(tensor, given) for given in self._inputs) for tensor in taken
             )
@@ -148,6 +151,13 @@ class Recorder(TorchDispatchMode):
             )
             for seen in self._seen
         )
+
+
+def _keys(args: Any, kwargs: Any) -> Any:
+    """Past all modes, to the kernel for the device of the arguments."""
+    is_on_gpu = any(tensor.is_cuda for tensor in tensors_in((args, kwargs)))
+    keys = torch._C.DispatchKey.CUDA if is_on_gpu else torch._C.DispatchKey.CPU
+    return torch._C.DispatchKeySet(keys)
 
 
 def needs_launch(returned: Any, inputs: Sequence[torch.Tensor]) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
@@ -65,7 +66,7 @@ _noted: list[str] = []
 
 @functools.cache
 def withhold(under_test: str, device: str) -> None:
-    """From now on this process has permitted operators only, `under_test` (`add.Tensor`) not among them; once is for good."""
+    """From now on this process has permitted operators only, `under_test` (`add.Tensor`) not among them; a second time does nothing."""
     register = Registrations()
     for name, keys in _table():
         refuse = functools.partial(_refuse, name)
@@ -141,10 +142,14 @@ def prepare() -> None:
     _torchs()
 
 
-def is_torchs(name: str) -> bool:
-    """Whether an operator (`aten::add.Tensor`) came with torch, and was not registered by whoever is loaded here. What one of those calls in
-    its turn is withheld as everywhere."""
-    return name in _torchs()
+@functools.cache
+def is_own_operator(name: str) -> bool:
+    """Whether an operator (`ours::relu`) was registered from Python by whoever is loaded here, and came neither with torch nor with another
+    package's library: what it does are the operators that it calls."""
+    if name in _torchs():
+        return False
+    place = re.search(r"^debug: registered at (.*):[0-9]+$", torch._C._dispatch_dump(name), re.M)
+    return place is not None and place[1].endswith(".py")
 
 
 def _is_permitted(name: str) -> bool:

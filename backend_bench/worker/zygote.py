@@ -89,6 +89,7 @@ def _warm_up(mode: str) -> None:
         # A first dispatch mode imports for most of a second: better here than in every child.
         recording.calls(torch.zeros(1) + 1)
     withheld.prepare()
+    DRIVER.find()
     gc.collect()
     gc.freeze()
     if others := _other_threads(WIND_DOWN_S):

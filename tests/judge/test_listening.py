@@ -12,15 +12,17 @@ import torch
 from backend_bench.cases import Call, SuiteIndex
 from backend_bench.judge import judge as judges
 from backend_bench.judge import performance
+from backend_bench.judge.audit import Operators
 from backend_bench.judge.bench import Bench
 from backend_bench.judge.judge import Judge
-from backend_bench.judge.keeper import Keeper
+from backend_bench.judge.keeper import Crashed, Keeper
+from backend_bench.judge.listening import Findings
 from backend_bench.judge.zygotes import Zygotes
 from backend_bench.operator import Operator
 from backend_bench.submission import Limits, Submission, SuiteSpec
 from backend_bench.suites.smoke import SmokeSuite
-from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Status, Verdict
-from backend_bench.wire import HEARING
+from backend_bench.verdict import CaseKind, CaseResult, CaseStatus, Evidence, Status, Verdict
+from backend_bench.wire import HEARING, Heard, Kernel
 
 MM = Operator.parse("mm")
 SPEC = SuiteSpec(name="smoke", device="cpu", dtype="float32")
@@ -229,6 +231,22 @@ def test_nor_does_a_file_that_loads_once_in_a_process(judge: Judge, born_to_list
 def test_who_fails_wherever_he_is_heard_fails(judge: Judge, born_to_listen: list[str]) -> None:
     assert verdict_of(judge, "assert not heard").status is Status.WRONG
     assert born_to_listen == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("findings", "is_clean"),
+    [
+        (Findings([], [], []), True),
+        (Findings([Operators((), heard=Heard((Kernel(name="mine", launches=1),)))], [], []), True),
+        (Findings([Operators(())] * 2 + [Operators((), heard=Heard(has_strangers=True))], [], []), False),
+        (Findings([], [CaseResult(args="", kind=CaseKind.CORRECTNESS, status=CaseStatus.WRONG)], []), False),
+        (Findings([], [], [Evidence(rule="foreign_kernel", detail="")]), False),
+        (Findings([], [], [], ended=Crashed()), False),
+        (Findings([], [], [], compile_error="no"), False),
+    ],
+)
+def test_what_speaks_against_a_kernel(findings: Findings, is_clean: bool) -> None:
+    assert findings.is_clean == is_clean
 
 
 def test_a_cpu_has_no_kernels_that_could_be_heard(judge: Judge) -> None:

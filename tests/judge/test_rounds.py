@@ -225,7 +225,7 @@ def test_a_worker_that_makes_no_room_ends_one_case_and_the_others_get_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one = of_one_case()
-    one._bench.twin = one._bench.candidate = lambda: None  # type: ignore[method-assign]
+    one._bench.twin = lambda: None  # type: ignore[method-assign]
     one._bench.sharing = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     keeper: Any = SimpleNamespace(alive=True)
     states = [State(0, Times(1), Times(1), 0, worker=keeper) for _ in range(2)]
@@ -239,6 +239,40 @@ def test_a_worker_that_makes_no_room_ends_one_case_and_the_others_get_another(
     assert states[0].result.status is CaseStatus.CRASHED
     assert states[1].result is None
     assert isinstance(one.phase.ended, Crashed)
+
+
+@pytest.mark.parametrize(("light_bytes", "is_held"), [(0, True), (math.inf, False)])
+def test_a_round_that_holds_much_has_its_turn_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, light_bytes: float, is_held: bool
+) -> None:
+    one, log = of_one_case(), []
+    one._space = Space(light_bytes=light_bytes)
+    one._plans[0] = Plan((), 8, PACE.chunk, PACE.turn, 1, 1, False, 0.0)
+    state = State(0, Times(8), Times(8), 0, wanted=4)
+    state.blocks = [()]  # of the round before
+
+    @contextlib.contextmanager
+    def holding() -> Iterator[None]:
+        log.append("held")
+        try:
+            yield
+        finally:
+            log.append("let go")
+
+    def met(self: Timing, state: State, *, draws: bool) -> None:
+        log.append("drawn early" if draws else "met")
+
+    def failing(self: Timing, batch: Sequence[State]) -> None:
+        log.append("round")
+        if is_held:
+            assert log[-2] == "held"
+
+    one._bench.holding_much = holding  # type: ignore[method-assign]
+    monkeypatch.setattr(Timing, "_meet", met)
+    monkeypatch.setattr(Timing, "_round", failing)
+    one._next_round([state])
+    assert log == (["met", "held", "round", "let go"] if is_held else ["drawn early", "round"])
+    assert bool(state.blocks) != is_held
 
 
 BUDGET_S = PACE.budget_s

@@ -20,6 +20,7 @@ NUMBERS = {
     "cuLaunchKernelEx": 6,
     "cuKernelGetFunction": 7,
     "cuLibraryUnload": 8,
+    "cuLaunchGridAsync": 9,
 }
 TANH = "_ZN2at6native29vectorized_elementwise_kernelILi4EZZZNS0_16tanh_kernel_cudaERNS_18TensorIteratorBaseEE"
 FILL = "_ZN2at6native29vectorized_elementwise_kernelILi2ENS0_11FillFunctorIlEESt5arrayIPcLm1EEEEviT0_T1_"
@@ -33,28 +34,33 @@ class Spoken(Driver):
         self._names = {number: name for name, number in NUMBERS.items()}
         self._kept: list[object] = []
 
-    def say(self, function: str, *params: int, site: int = ENTER, symbol: str = "") -> None:
-        words = (ctypes.c_void_p * max(1, len(params)))(*params)
+    def say(self, function: str, *params: int, site: int = ENTER, symbol: str = "", result: int = 0) -> None:
+        words, came = (ctypes.c_void_p * max(1, len(params)))(*params), ctypes.c_int(result)
         heard = driver._Called(
             site,
             function.encode(),
             ctypes.cast(words, ctypes.POINTER(ctypes.c_void_p)),
-            None,
+            ctypes.addressof(came),
             symbol.encode(),
         )
-        self._kept.append(words)
+        self._kept += [words, came]
         self._hear(None, 1, NUMBERS[function], ctypes.pointer(heard))
 
-    def load(self, module: int, image: int) -> None:
+    def load(self, module: int, image: int, result: int = 0) -> None:
         place = ctypes.c_void_p(module)
         self._kept.append(place)
-        self.say("cuLibraryLoadData", ctypes.addressof(place), image, site=EXIT)
+        self.say("cuLibraryLoadData", ctypes.addressof(place), image, site=EXIT, result=result)
 
-    def fetch(self, module: int, name: str, handle: int = 0) -> None:
+    def fetch(self, module: int, name: str, handle: int = 0, result: int = 0) -> None:
         text, place = ctypes.create_string_buffer(name.encode()), ctypes.c_void_p(handle)
         self._kept += [text, place]
-        self.say("cuLibraryGetKernel", ctypes.addressof(place), module, ctypes.addressof(text))
-        self.say("cuLibraryGetKernel", ctypes.addressof(place), module, ctypes.addressof(text), site=EXIT)
+        params = ctypes.addressof(place), module, ctypes.addressof(text)
+        for site in (ENTER, EXIT):
+            self.say("cuLibraryGetKernel", *params, site=site, result=result)
+
+    def unload(self, module: int, result: int = 0) -> None:
+        for site in (ENTER, EXIT):
+            self.say("cuLibraryUnload", module, site=site, result=result)
 
     def turn(self, kernel: int, function: int) -> None:
         place = ctypes.c_void_p(function)
@@ -153,7 +159,7 @@ def test_a_graph_replays_kernels_that_were_fetched_when_it_was_made(spoken: Spok
 @pytest.fixture
 def late(spoken: Spoken) -> Spoken:
     """The process has had kernels run before, one of module 5."""
-    spoken._is_late = True
+    spoken.is_late = True
     spoken.load(9, 9999)
     return spoken
 
@@ -196,13 +202,45 @@ def test_so_is_a_graph_that_may_have_been_captured_before(late: Spoken) -> None:
 
 
 def test_so_is_what_has_the_handle_of_something_that_is_gone(late: Spoken) -> None:
+    late.load(8, 9998)
+    late.fetch(8, "other", handle=80)
     late.fetch(9, "mine", handle=90)
-    late.say("cuLibraryUnload", 9)
+    late.unload(9)
     late.say("cuLaunchKernel", 90, symbol="mine")
     assert late.has_strangers()
     late.fetch(9, "mine", handle=90)
     late.say("cuLaunchKernel", 90, symbol="mine")
     assert late.has_strangers()
+    late.say("cuLaunchKernel", 80, symbol="other")
+    assert not late.has_strangers()
+
+
+def test_what_fails_makes_nobody_known(late: Spoken) -> None:
+    late.fetch(9, "nothing", handle=50, result=500)
+    late.say("cuLaunchKernel", 50, symbol="mine")
+    assert late.has_strangers()
+    late.load(5, 9998, result=200)
+    late.fetch(5, "mine", handle=51)
+    late.say("cuLaunchKernel", 51, symbol="mine")
+    assert late.has_strangers()
+
+
+def test_so_is_what_is_launched_as_it_was_in_former_times(late: Spoken) -> None:
+    late.say("cuLaunchGridAsync", 50, symbol="mine")
+    assert late.has_strangers()
+
+
+def test_where_a_kernel_came_from_is_known_though_its_module_is_gone(spoken: Spoken) -> None:
+    spoken.load(8, 3500)
+    spoken.fetch(8, "gemm")
+    spoken.say("cuLaunchKernel", symbol="gemm")
+    spoken.unload(8)
+    assert told(spoken) == {"gemm": ("libcublasLt.so.13", 1)}
+    spoken.load(8, 3500)
+    spoken.unload(8, result=400)  # it is in use
+    spoken.fetch(8, "other")
+    spoken.say("cuLaunchKernel", symbol="other")
+    assert told(spoken) == {"other": ("libcublasLt.so.13", 1)}
 
 
 def test_what_torch_moves_memory_with_is_known_by_its_name(late: Spoken) -> None:
@@ -228,6 +266,7 @@ def test_other_functions_and_odd_names_do_no_harm(spoken: Spoken) -> None:
 def test_without_cupti_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "mapped_files", lambda: iter(()))
     fresh = Driver()
+    fresh.find()
     fresh.listen()
     assert "CUPTI" in fresh.lack
     assert not fresh.take().heard.is_deaf
