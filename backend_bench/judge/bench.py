@@ -225,7 +225,7 @@ class Bench:
 
     def listen_late(self) -> str:
         """The candidate's worker listens from now on, its source loaded anew; why that cannot be, or an empty text. It is the last: another would
-        not listen. Raises as `candidate` does."""
+        not listen. Raises `Ended`."""
         keeper, self._relaunches = self._candidate, 0
         if keeper is None or not keeper.alive:
             return "it is gone"
