@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backend_bench.grading.traits import ARITHMETIC
+from backend_bench.languages import language_of
 from backend_bench.own_kernels import is_foreign_kernel, is_own_kernel
 from backend_bench.own_work import base_of, is_foreign, is_same_work
-from backend_bench.submission import Language
+from backend_bench.submission import Language, Submission
 from backend_bench.verdict import Evidence
 from backend_bench.wire import UNHEARD, Heard, OperatorCall, printable
 
@@ -36,6 +37,14 @@ class Operators:
     is_copy: bool = False
     """The right results are inputs as they are; looked at where launches are known."""
     heard: Heard = UNHEARD
+
+
+def of_submission(
+    submission: Submission, calls: Sequence[Operators], *, is_timed: bool = False, are_few: bool = False
+) -> list[Evidence]:
+    """As `own_work`, for what a submission claims to be."""
+    op, language = str(submission.op), language_of(submission)
+    return own_work(op, language, calls, source=submission.source, is_timed=is_timed, are_few=are_few)
 
 
 def own_work(

@@ -34,7 +34,7 @@ from backend_bench.judge.keeper import (
     TimedOut,
 )
 from backend_bench.judge.nursery import Wish
-from backend_bench.judge.room import round_of_much
+from backend_bench.judge.room import ROUND_OF_MUCH
 from backend_bench.judge.stage import Meta
 from backend_bench.judge.stay import Stay
 from backend_bench.languages import PLUGINS
@@ -168,29 +168,24 @@ class Bench:
             elif self._twin is not None:  # in the middle of something
                 ends.callback(self._twin.close)
 
-    @contextlib.contextmanager
-    def sharing(self) -> Iterator[None]:
-        """Use the device beside others; the wait for it is not the submission's own time."""
-        asked = awake.now()
-        with self._stay.shared(
-            limit_s=SHARED_S[self.device.type] + max(self.limits.load_s, self.limits.first_call_s)
-        ):
-            self._deadline += awake.now() - asked
-            yield
+    def sharing(self) -> contextlib.AbstractContextManager[None]:
+        """Use the device beside others."""
+        limit_s = SHARED_S[self.device.type] + max(self.limits.load_s, self.limits.first_call_s)
+        return self._wait_uncounted(self._stay.shared(limit_s=limit_s))
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Have the device to oneself, for timing."""
+        return self._wait_uncounted(self._stay.alone(limit_s=ALONE_S + ALONE_CALLS * self.limits.call_s))
+
+    def holding_much(self) -> contextlib.AbstractContextManager[None]:
+        """Hold much of the device's memory from when cases are drawn until they are checked, which others of this process do not meanwhile."""
+        return self._wait_uncounted(self._stay.waited_for(ROUND_OF_MUCH))
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Have the device to oneself, for timing; the wait does not count either."""
+    def _wait_uncounted(self, held: contextlib.AbstractContextManager[None]) -> Iterator[None]:
+        """Hold something; the wait for it is not the submission's own time."""
         asked = awake.now()
-        with self._stay.alone(limit_s=ALONE_S + ALONE_CALLS * self.limits.call_s):
-            self._deadline += awake.now() - asked
-            yield
-
-    @contextlib.contextmanager
-    def holding_much(self) -> Iterator[None]:
-        """Hold much of the device's memory, which others of this process do not meanwhile; the wait does not count."""
-        asked = awake.now()
-        with self._stay.waited_for(round_of_much()):
+        with held:
             self._deadline += awake.now() - asked
             yield
 

@@ -90,7 +90,7 @@ class Judge:
             holds, missing = keeper.sandbox.holds, keeper.sandbox.missing
         if self._nursery.device.type == "cpu":
             return {"holds": holds, "missing": missing}
-        with self._nursery.once(dataclasses.replace(wish, channels=UNTIMED_CHANNELS, listens=True)) as keeper:
+        with self._nursery.made(dataclasses.replace(wish, channels=UNTIMED_CHANNELS, listens=True)) as keeper:
             assert keeper.sandbox is not None
             deaf = tuple(wall for wall in keeper.sandbox.missing if wall.startswith(wire.HEARING))
         return {"holds": holds if deaf else (*holds, wire.HEARING), "missing": (*missing, *deaf)}
@@ -380,7 +380,7 @@ class _Protocol:
         self.unjudgeable = phase.unjudgeable or self.unjudgeable
         self.recorded = [operators for operators in phase.operators if operators.is_recorded]
         self.evidence += phase.evidence
-        self.evidence += self._own_work(phase.operators)
+        self.evidence += audit.of_submission(self.submission, phase.operators)
         self.kernels = audit.launches(phase.operators)
         self.ended = self.ended or phase.ended
         self.compile_error = phase.compile_error
@@ -430,7 +430,7 @@ class _Protocol:
         self.cases += phase.results
         self.evidence += phase.evidence
         for operators in phase.operators.values():
-            found = self._own_work([*self.recorded, *operators], is_timed=True)
+            found = audit.of_submission(self.submission, [*self.recorded, *operators], is_timed=True)
             self.evidence += [evidence for evidence in found if evidence not in self.evidence]
         shaky = [case for case in phase.results if case.passed and (case.noise or 1.0) > UNSTABLE]
         if shaky:
@@ -444,10 +444,6 @@ class _Protocol:
                 "judge's own clock contradicts it (work outside of the calls, or a disturbed machine)"
             )
         self.ended = self.ended or phase.ended
-
-    def _own_work(self, calls: list[audit.Operators], *, is_timed: bool = False) -> list[Evidence]:
-        op, source = str(self.submission.op), self.submission.source
-        return audit.own_work(op, self.language, calls, source=source, is_timed=is_timed)
 
     def verdict(self, stages_s: dict[str, float]) -> Verdict:
         submission = self.submission

@@ -18,7 +18,6 @@ from backend_bench.judge import audit, correctness, performance
 from backend_bench.judge.bench import Bench, CompileFailed
 from backend_bench.judge.correctness import Ahead, Attempt
 from backend_bench.judge.keeper import Ended
-from backend_bench.languages import language_of
 from backend_bench.operator import Operator
 from backend_bench.submission import Submission
 from backend_bench.suites import Suite, resolve
@@ -86,7 +85,8 @@ class Listening:
     def _times(self) -> Findings:
         phase = self.timing.heard() if self.timing is not None else performance.Phase()
         calls = [call for calls in phase.operators.values() for call in calls]
-        return Findings(calls, phase.results, phase.evidence + self._own_work(calls), phase.ended)
+        found = audit.of_submission(self.submission, calls, are_few=True)
+        return Findings(calls, phase.results, phase.evidence + found, phase.ended)
 
     def _few(self) -> Findings:
         op, seed, profile = self.submission.op, self.seed, self.submission.profile
@@ -98,14 +98,10 @@ class Listening:
         return Findings(
             phase.operators,
             [case for case in phase.results if not case.passed and case.status is not CaseStatus.NOT_RUN],
-            phase.evidence + self._own_work(phase.operators),
+            phase.evidence + audit.of_submission(self.submission, phase.operators, are_few=True),
             phase.ended,
             phase.compile_error,
         )
-
-    def _own_work(self, calls: Sequence[audit.Operators]) -> list[Evidence]:
-        op, source = str(self.submission.op), self.submission.source
-        return audit.own_work(op, language_of(self.submission), calls, source=source, are_few=True)
 
 
 def _a_few(suite: Suite, op: Operator, *, seed: int) -> list[Attempt]:

@@ -85,11 +85,7 @@ class Nursery:
         _close(unwanted)
         keeper = self._ready(waiting) if waiting else None
         self._refill(wish)
-        return keeper or self._made(wish)
-
-    def once(self, wish: Wish) -> Keeper:
-        """A worker of a kind that nobody will ask for again soon; otherwise as `take`."""
-        return self._made(wish)
+        return keeper or self.made(wish)
 
     @staticmethod
     def _ready(waiting: Future[Keeper]) -> Keeper | None:
@@ -107,9 +103,10 @@ class Nursery:
         with self._lock:
             spares = self._spares.get(wish, deque())
             while len(spares) < SPARES and not self._closed:
-                spares.append(self._makers.submit(self._made, wish))
+                spares.append(self._makers.submit(self.made, wish))
 
-    def _made(self, wish: Wish) -> Keeper:
+    def made(self, wish: Wish) -> Keeper:
+        """A new worker, and no spares of its kind. Raises as `take` does."""
         zygote = self._zygotes.of(wish.mode)  # which may take seconds to start: nobody should wait for that
         with self._lease.shared() if self.device.type == "cpu" else contextlib.nullcontext():
             return self._make(zygote, wish)

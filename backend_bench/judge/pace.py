@@ -93,8 +93,9 @@ BLOCK_BYTES, BLOCK_PARTS = 256 << 20, 256
 """Inputs and results of a block, and which part of a device's memory if that is more; each worker holds so much, and one call where
 that is larger. Two blocks of the same calls differ by half a microsecond and more, so what is timed has to be long."""
 HELD_BYTES, HELD_PARTS = 6 << 30, 10
-"""Of a round on a GPU, and which part of its memory if that is more: what was drawn, and what both sides left behind, until it is checked. A judge has one round at a time that holds much; those that had
-the device one after the other wait together until it is shared again, and hold what is not checked yet."""
+"""Of a round on a GPU, and which part of its memory if that is more: what was drawn, and what both sides left behind, until it is checked. A
+judge has one round at a time that holds much; those that had the device one after the other wait together until it is shared again, and hold what
+is not checked yet."""
 LIGHT_PARTS = 6
 """Of what is held, what is not much: others of the same judge may hold as much at the same time."""
 HEAVY_PARTS = 48

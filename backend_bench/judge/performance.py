@@ -279,8 +279,8 @@ class Timing:
             met = [state for state in batch if state.result is None]
             with contextlib.nullcontext() if is_light else self._bench.holding_much():
                 self._round(met)
-                for state in met:
-                    if not is_light:
+                if not is_light:
+                    for state in met:
                         state.blocks.clear()  # what was drawn and not run: others hold much now
 
     def _state(self, case: int) -> State:

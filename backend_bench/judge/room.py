@@ -87,14 +87,8 @@ class Room:
         return free < total // 2
 
 
-_ROUND = threading.Lock()
-
-
-@contextlib.contextmanager
-def round_of_much() -> Iterator[None]:
-    """Time cases that hold much of a GPU's memory from when they are drawn until they are checked: one at a time in this process."""
-    with _ROUND:
-        yield
+ROUND_OF_MUCH = threading.Lock()
+"""For a round of timed cases that holds much of a GPU's memory: one at a time in this process."""
 
 
 def release_cache() -> None:

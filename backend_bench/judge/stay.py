@@ -150,7 +150,7 @@ class Stay:
             self._held.deadline += seconds
 
     @contextlib.contextmanager
-    def waited_for(self, lease: contextlib.AbstractContextManager[None]) -> Iterator[None]:
+    def waited_for(self, lease: contextlib.AbstractContextManager[object]) -> Iterator[None]:
         """Hold what others may have at the moment; the wait is the device's."""
         held = contextlib.ExitStack()
         with self.stages("device"):

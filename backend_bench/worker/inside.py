@@ -78,10 +78,8 @@ def _load(request: wire.Load, folder: Path, desk: _Desk) -> tuple[Callable[..., 
     elif request.own_work:
         withhold(operator_of(request.function), desk.device.type)
         desk.tells_kernels = not DRIVER.lack
-    if (
-        not DRIVER.is_late
-    ):  # the reference was called here before; what the import has run is told with the first call
-        DRIVER.take()
+    if not DRIVER.is_late:
+        DRIVER.take()  # the reference was called here before; what the import has run is told with the first call
     try:
         return load(request.source, request.function, folder, request.language), wire.Loaded()
     except LoadFailed as error:

@@ -34,7 +34,7 @@ def test_a_zygote_that_starts_keeps_nobody_from_the_device(tmp_path: Path) -> No
         Nursery(torch.device("cpu"), lease, zygotes) as nursery,  # type: ignore[arg-type]
         pytest.raises(WorkerLost, match="none is needed here"),
     ):
-        nursery._made(Wish("native", "off", 1 << 30))
+        nursery.made(Wish("native", "off", 1 << 30))
     assert seen == ["idle", "shared"]
 
 
